@@ -1,0 +1,145 @@
+/** Exit codes of every wattvox program. */
+export const EXIT = {
+	done: 0,
+	bug: 1,
+	usage: 2,
+	input: 3,
+	trust: 4,
+	network: 5,
+	resource: 6,
+	interrupted: 130,
+} as const;
+
+interface Entry {
+	/** Process exit code. */
+	exit: number;
+	/** What the person who sees the error can do about it. */
+	help: string;
+}
+
+/**
+ * The one error table. A code names what went wrong, `exit` is the process's exit code and `help`
+ * says what to do. Messages carry the particulars; see {@link WattvoxError}.
+ */
+export const ERRORS = {
+	E_BUG: { exit: EXIT.bug, help: "This is a fault in wattvox: please report it." },
+	E_USAGE: { exit: EXIT.usage, help: "See --help." },
+	E_INTERRUPTED: {
+		exit: EXIT.interrupted,
+		help: "Run the same command again to resume.",
+	},
+	// input: sound
+	E_WAV_CORRUPT: {
+		exit: EXIT.input,
+		help: "Give a RIFF/WAVE file with PCM (16, 24 or 32 bit) or float samples.",
+	},
+	E_CLIP_SHORT: {
+		exit: EXIT.input,
+		help: "Record between 20 seconds and 10 minutes of speech; one minute is a good length.",
+	},
+	E_CLIP_LONG: {
+		exit: EXIT.input,
+		help: "Cut the recording to 10 minutes or less; one minute is enough.",
+	},
+	E_CLIP_SILENT: {
+		exit: EXIT.input,
+		help: "Check the microphone and its level, then record again.",
+	},
+	E_CLIP_CLIPPED: {
+		exit: EXIT.input,
+		help: "Lower the recording level until the peaks stay below full scale, then record again.",
+	},
+	// input: text
+	E_TEXT_EMPTY: { exit: EXIT.input, help: "Give the text that is spoken." },
+	E_TEXT_SCRIPT: {
+		exit: EXIT.input,
+		help: "Write the text in the script of the base voice, or use a base for that language.",
+	},
+	E_TEXT_UNPRONOUNCEABLE: {
+		exit: EXIT.input,
+		help: "Spell the named words as they are spoken.",
+	},
+	E_ALIGN: {
+		exit: EXIT.input,
+		help: "Make the transcript say exactly what is heard, in the same order.",
+	},
+	// input: files
+	E_FILE_MISSING: { exit: EXIT.input, help: "Check the path." },
+	E_FILE_FORMAT: { exit: EXIT.input, help: "Check that this is the right file." },
+	E_MODEL: { exit: EXIT.input, help: "Check the model file and its version." },
+	E_OP_UNSUPPORTED: {
+		exit: EXIT.input,
+		help: "Replace the operator, or freeze the parameters behind it.",
+	},
+	// trust
+	E_SIGNATURE: {
+		exit: EXIT.trust,
+		help: "Do not use this bundle; fetch it again from a source you trust.",
+	},
+	E_TAMPERED: {
+		exit: EXIT.trust,
+		help: "The data differs from what was signed: fetch it again.",
+	},
+	E_KEY: { exit: EXIT.trust, help: "Give the right key file." },
+	// network
+	E_BROKER: {
+		exit: EXIT.network,
+		help: "Check the broker's address and that it runs; interrupted pulls resume.",
+	},
+	E_PULL: { exit: EXIT.network, help: "Run it again: the pull resumes where it stopped." },
+	E_TIMEOUT: { exit: EXIT.network, help: "Try again, or give it longer." },
+	// resource
+	E_OUTPUT: {
+		exit: EXIT.resource,
+		help: "Choose an output folder that exists or can be made, and that you may write to.",
+	},
+	E_DISK_FULL: { exit: EXIT.resource, help: "Free disk space, then run it again." },
+	E_MEMORY: { exit: EXIT.resource, help: "Use a smaller batch or free memory." },
+	E_BUSY: { exit: EXIT.resource, help: "Wait until the other work is done." },
+} as const satisfies Record<string, Entry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** An error from the table: a code, a message with the particulars, and what to do. */
+export class WattvoxError extends Error {
+	readonly code: ErrorCode;
+	constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+		super(message, options);
+		this.name = "WattvoxError";
+		this.code = code;
+	}
+	/** What the user can do. */
+	get help(): string {
+		return ERRORS[this.code].help;
+	}
+	/** The exit code a program ends with when this error reaches its top. */
+	get exit(): number {
+		return ERRORS[this.code].exit;
+	}
+}
+
+const SYSTEM: Record<string, ErrorCode> = {
+	ENOENT: "E_FILE_MISSING",
+	EACCES: "E_OUTPUT",
+	EPERM: "E_OUTPUT",
+	EROFS: "E_OUTPUT",
+	ENOTDIR: "E_OUTPUT",
+	EISDIR: "E_OUTPUT",
+	ENOSPC: "E_DISK_FULL",
+	EDQUOT: "E_DISK_FULL",
+	ENOMEM: "E_MEMORY",
+	ECONNREFUSED: "E_BROKER",
+	ECONNRESET: "E_BROKER",
+	ENOTFOUND: "E_BROKER",
+};
+
+/** Any thrown value as a {@link WattvoxError}: coded ones unchanged, system errors by errno, the rest E_BUG. */
+export function asWattvoxError(thrown: unknown): WattvoxError {
+	if (thrown instanceof WattvoxError) return thrown;
+	if (thrown instanceof Error && thrown.name === "AbortError")
+		return new WattvoxError("E_INTERRUPTED", "interrupted", { cause: thrown });
+	const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+	const errno = (error as NodeJS.ErrnoException).code;
+	const code = (errno && SYSTEM[errno]) || "E_BUG";
+	return new WattvoxError(code, error.message, { cause: error });
+}

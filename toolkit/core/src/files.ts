@@ -1,0 +1,71 @@
+import { randomBytes } from "node:crypto";
+import { constants } from "node:fs";
+import { access, mkdir, open, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { asWattvoxError, WattvoxError } from "./errors.ts";
+
+/** Flushes a folder's entries to disk, so that a rename inside it survives a power cut. */
+export async function syncDir(dir: string): Promise<void> {
+	const handle = await open(dir, "r");
+	try {
+		await handle.sync();
+	} finally {
+		await handle.close();
+	}
+}
+
+/**
+ * Writes a file whole or not at all: beside it, fsync, rename, fsync of the folder.
+ * Missing parent folders are made.
+ * @throws WattvoxError E_OUTPUT (not writable), E_DISK_FULL
+ */
+export async function writeAtomic(
+	path: string,
+	data: string | Uint8Array,
+	mode?: number,
+): Promise<void> {
+	const dir = dirname(path);
+	const aside = join(
+		dir,
+		`.${basename(path)}.${randomBytes(4).toString("hex")}.tmp`,
+	);
+	try {
+		await mkdir(dir, { recursive: true });
+		const handle = await open(aside, "w", mode);
+		try {
+			await handle.writeFile(data);
+			await handle.sync();
+		} finally {
+			await handle.close();
+		}
+		await rename(aside, path);
+		await syncDir(dir);
+	} catch (thrown) {
+		await rm(aside, { force: true }).catch(() => undefined);
+		throw outputError(path, thrown);
+	}
+}
+
+/**
+ * Makes an output folder and proves that it can be written to, before long work starts.
+ * @throws WattvoxError E_OUTPUT, E_DISK_FULL
+ */
+export async function ensureWritableDir(dir: string): Promise<void> {
+	try {
+		await mkdir(dir, { recursive: true });
+		await access(dir, constants.W_OK | constants.X_OK);
+		const probe = join(dir, `.probe.${randomBytes(4).toString("hex")}`);
+		await (await open(probe, "wx")).close();
+		await rm(probe);
+	} catch (thrown) {
+		throw outputError(dir, thrown);
+	}
+}
+
+function outputError(path: string, thrown: unknown): WattvoxError {
+	const error = asWattvoxError(thrown);
+	const code = error.code === "E_DISK_FULL" ? error.code : "E_OUTPUT";
+	return new WattvoxError(code, `cannot write ${path}: ${error.message}`, {
+		cause: thrown,
+	});
+}
