@@ -22,7 +22,10 @@ interface Entry {
  * says what to do. Messages carry the particulars; see {@link WattvoxError}.
  */
 export const ERRORS = {
-	E_BUG: { exit: EXIT.bug, help: "This is a fault in wattvox: please report it." },
+	E_BUG: {
+		exit: EXIT.bug,
+		help: "This is a fault in wattvox: please report it.",
+	},
 	E_USAGE: { exit: EXIT.usage, help: "See --help." },
 	E_INTERRUPTED: {
 		exit: EXIT.interrupted,
@@ -65,7 +68,10 @@ export const ERRORS = {
 	},
 	// input: files
 	E_FILE_MISSING: { exit: EXIT.input, help: "Check the path." },
-	E_FILE_FORMAT: { exit: EXIT.input, help: "Check that this is the right file." },
+	E_FILE_FORMAT: {
+		exit: EXIT.input,
+		help: "Check that this is the right file.",
+	},
 	E_MODEL: { exit: EXIT.input, help: "Check the model file and its version." },
 	E_OP_UNSUPPORTED: {
 		exit: EXIT.input,
@@ -86,15 +92,24 @@ export const ERRORS = {
 		exit: EXIT.network,
 		help: "Check the broker's address and that it runs; interrupted pulls resume.",
 	},
-	E_PULL: { exit: EXIT.network, help: "Run it again: the pull resumes where it stopped." },
+	E_PULL: {
+		exit: EXIT.network,
+		help: "Run it again: the pull resumes where it stopped.",
+	},
 	E_TIMEOUT: { exit: EXIT.network, help: "Try again, or give it longer." },
 	// resource
 	E_OUTPUT: {
 		exit: EXIT.resource,
 		help: "Choose an output folder that exists or can be made, and that you may write to.",
 	},
-	E_DISK_FULL: { exit: EXIT.resource, help: "Free disk space, then run it again." },
-	E_MEMORY: { exit: EXIT.resource, help: "Use a smaller batch or free memory." },
+	E_DISK_FULL: {
+		exit: EXIT.resource,
+		help: "Free disk space, then run it again.",
+	},
+	E_MEMORY: {
+		exit: EXIT.resource,
+		help: "Use a smaller batch or free memory.",
+	},
 	E_BUSY: { exit: EXIT.resource, help: "Wait until the other work is done." },
 } as const satisfies Record<string, Entry>;
 
