@@ -1,0 +1,297 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { WattvoxError } from "@wattvox/core";
+import * as pb from "./gen/onnx_pb.ts";
+import {
+	type Attr,
+	DATA_CLASS,
+	DTYPE_CODE,
+	type DType,
+	dtypeOf,
+	type Graph,
+	type Node,
+	sizeOf,
+	type Tensor,
+	type TensorData,
+	type Value,
+	type ValueType,
+} from "./types.ts";
+
+const A = pb.AttributeProto_AttributeType;
+const text = new TextEncoder();
+const untext = new TextDecoder();
+const IR_VERSION = 8n;
+
+/** The bytes of a tensor's elements, without a copy. */
+export const bytesOf = (data: TensorData): Uint8Array =>
+	new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+/** A typed view of raw little-endian bytes; copied, since the source may not be aligned. */
+export function dataFrom(dtype: DType, bytes: Uint8Array): TensorData {
+	const copy = new Uint8Array(bytes.byteLength);
+	copy.set(bytes);
+	return new DATA_CLASS[dtype](copy.buffer);
+}
+
+function decodeTensor(proto: pb.TensorProto): Tensor {
+	const dtype = dtypeOf(proto.dataType);
+	if (!dtype)
+		throw new WattvoxError(
+			"E_MODEL",
+			`tensor ${proto.name} has element type ${proto.dataType}, which is not supported`,
+		);
+	if (proto.externalData.length > 0)
+		throw new WattvoxError(
+			"E_MODEL",
+			`tensor ${proto.name} keeps its data in another file; load it with readModel`,
+		);
+	const dims = proto.dims.map(Number);
+	const data = tensorData(proto, dtype);
+	if (data.length !== sizeOf(dims))
+		throw new WattvoxError(
+			"E_MODEL",
+			`tensor ${proto.name} holds ${data.length} elements, its shape [${dims}] says ${sizeOf(dims)}`,
+		);
+	return { dtype, dims, data };
+}
+
+function tensorData(proto: pb.TensorProto, dtype: DType): TensorData {
+	if (proto.rawData.length > 0) return dataFrom(dtype, proto.rawData);
+	switch (dtype) {
+		case "float32":
+			return Float32Array.from(proto.floatData);
+		case "float64":
+			return Float64Array.from(proto.doubleData);
+		case "int64":
+			return BigInt64Array.from(proto.int64Data);
+		case "uint64":
+			return BigUint64Array.from(proto.uint64Data);
+		case "uint32":
+			return Uint32Array.from(proto.uint64Data.map(Number));
+		default: {
+			const data = new DATA_CLASS[dtype](
+				new ArrayBuffer(
+					proto.int32Data.length * DATA_CLASS[dtype].BYTES_PER_ELEMENT,
+				),
+			) as Int32Array;
+			data.set(proto.int32Data);
+			return data;
+		}
+	}
+}
+
+function encodeTensor(name: string, tensor: Tensor): pb.TensorProto {
+	return create(pb.TensorProtoSchema, {
+		name,
+		dims: tensor.dims.map(BigInt),
+		dataType: DTYPE_CODE[tensor.dtype],
+		rawData: bytesOf(tensor.data),
+	});
+}
+
+function decodeType(info: pb.ValueInfoProto): ValueType | undefined {
+	const type = info.type?.value;
+	if (type?.case !== "tensorType") return undefined;
+	const dtype = dtypeOf(type.value.elemType);
+	if (!dtype) return undefined;
+	const shape = type.value.shape?.dim.map((d, i) =>
+		d.value.case === "dimValue"
+			? Number(d.value.value)
+			: d.value.case === "dimParam" && d.value.value
+				? d.value.value
+				: `${info.name}.${i}`,
+	);
+	return { dtype, shape };
+}
+
+function decodeValue(info: pb.ValueInfoProto): Value {
+	const type = decodeType(info);
+	if (!type)
+		throw new WattvoxError(
+			"E_MODEL",
+			`value ${info.name} is not a tensor of a supported element type`,
+		);
+	return { name: info.name, ...type };
+}
+
+function encodeValue(value: Value): pb.ValueInfoProto {
+	const shape = value.shape && {
+		dim: value.shape.map((d) =>
+			create(pb.TensorShapeProto_DimensionSchema, {
+				value:
+					typeof d === "number"
+						? { case: "dimValue", value: BigInt(d) }
+						: { case: "dimParam", value: d },
+			}),
+		),
+	};
+	return create(pb.ValueInfoProtoSchema, {
+		name: value.name,
+		type: {
+			value: {
+				case: "tensorType",
+				value: { elemType: DTYPE_CODE[value.dtype], ...(shape && { shape }) },
+			},
+		},
+	});
+}
+
+function decodeAttr(proto: pb.AttributeProto, node: string): Attr {
+	switch (proto.type) {
+		case A.INT:
+			return { kind: "int", value: Number(proto.i) };
+		case A.FLOAT:
+			return { kind: "float", value: proto.f };
+		case A.STRING:
+			return { kind: "string", value: untext.decode(proto.s) };
+		case A.INTS:
+			return { kind: "ints", value: proto.ints.map(Number) };
+		case A.FLOATS:
+			return { kind: "floats", value: proto.floats };
+		case A.STRINGS:
+			return {
+				kind: "strings",
+				value: proto.strings.map((s) => untext.decode(s)),
+			};
+		case A.TENSOR:
+			if (proto.t) return { kind: "tensor", value: decodeTensor(proto.t) };
+			break;
+		case A.GRAPH:
+			if (proto.g) return { kind: "graph", value: decodeGraph(proto.g, {}) };
+			break;
+	}
+	throw new WattvoxError(
+		"E_MODEL",
+		`attribute ${proto.name} of node ${node} has a type that is not supported (${proto.type})`,
+	);
+}
+
+function encodeAttr(name: string, attr: Attr): pb.AttributeProto {
+	const of = (type: pb.AttributeProto_AttributeType, rest: object) =>
+		create(pb.AttributeProtoSchema, { name, type, ...rest });
+	switch (attr.kind) {
+		case "int":
+			return of(A.INT, { i: BigInt(attr.value) });
+		case "float":
+			return of(A.FLOAT, { f: attr.value });
+		case "string":
+			return of(A.STRING, { s: text.encode(attr.value) });
+		case "ints":
+			return of(A.INTS, { ints: attr.value.map(BigInt) });
+		case "floats":
+			return of(A.FLOATS, { floats: attr.value });
+		case "strings":
+			return of(A.STRINGS, { strings: attr.value.map((s) => text.encode(s)) });
+		case "tensor":
+			return of(A.TENSOR, { t: encodeTensor("", attr.value) });
+		case "graph":
+			return of(A.GRAPH, { g: encodeGraph(attr.value) });
+	}
+}
+
+function decodeGraph(
+	proto: pb.GraphProto,
+	opsets: Record<string, number>,
+): Graph {
+	const initializers = new Map(
+		proto.initializer.map((t) => [t.name, decodeTensor(t)] as const),
+	);
+	const valueInfo = new Map<string, ValueType>();
+	for (const info of proto.valueInfo) {
+		const type = decodeType(info);
+		if (type) valueInfo.set(info.name, type);
+	}
+	return {
+		name: proto.name,
+		opsets,
+		// Before IR 4 initialisers were listed among the inputs too: an input is what must be fed.
+		inputs: proto.input
+			.filter((v) => !initializers.has(v.name))
+			.map(decodeValue),
+		outputs: proto.output.map(decodeValue),
+		nodes: proto.node.map(
+			(n): Node => ({
+				op: n.opType,
+				domain: n.domain === "ai.onnx" ? "" : n.domain,
+				name: n.name,
+				inputs: [...n.input],
+				outputs: [...n.output],
+				attrs: Object.fromEntries(
+					n.attribute.map((a) => [a.name, decodeAttr(a, n.name)]),
+				),
+			}),
+		),
+		initializers,
+		valueInfo,
+		metadata: {},
+	};
+}
+
+function encodeGraph(graph: Graph): pb.GraphProto {
+	return create(pb.GraphProtoSchema, {
+		name: graph.name,
+		input: graph.inputs.map(encodeValue),
+		output: graph.outputs.map(encodeValue),
+		node: graph.nodes.map((n) =>
+			create(pb.NodeProtoSchema, {
+				opType: n.op,
+				domain: n.domain,
+				name: n.name,
+				input: n.inputs,
+				output: n.outputs,
+				attribute: Object.entries(n.attrs).map(([k, a]) => encodeAttr(k, a)),
+			}),
+		),
+		initializer: [...graph.initializers].map(([k, t]) => encodeTensor(k, t)),
+		valueInfo: [...graph.valueInfo].map(([name, type]) =>
+			encodeValue({ name, ...type }),
+		),
+	});
+}
+
+/**
+ * Reads an ONNX model whose data is all inside.
+ * @throws WattvoxError E_MODEL when the bytes are no ONNX model, or use types that we do not handle
+ */
+export function decodeModel(bytes: Uint8Array): Graph {
+	let model: pb.ModelProto;
+	try {
+		model = fromBinary(pb.ModelProtoSchema, bytes);
+	} catch (cause) {
+		throw new WattvoxError("E_MODEL", "not an ONNX model", { cause });
+	}
+	if (!model.graph)
+		throw new WattvoxError("E_MODEL", "the ONNX model has no graph");
+	const opsets = Object.fromEntries(
+		model.opsetImport.map((o) => [
+			o.domain === "ai.onnx" ? "" : o.domain,
+			Number(o.version),
+		]),
+	);
+	return {
+		...decodeGraph(model.graph, opsets),
+		metadata: Object.fromEntries(
+			model.metadataProps.map((p) => [p.key, p.value]),
+		),
+	};
+}
+
+/** Writes an ONNX model with its data inside. Protobuf holds at most 2 GiB. */
+export function encodeModel(graph: Graph): Uint8Array {
+	return toBinary(
+		pb.ModelProtoSchema,
+		create(pb.ModelProtoSchema, {
+			irVersion: IR_VERSION,
+			producerName: "wattvox",
+			opsetImport: Object.entries(graph.opsets).map(([domain, version]) =>
+				create(pb.OperatorSetIdProtoSchema, {
+					domain,
+					version: BigInt(version),
+				}),
+			),
+			graph: encodeGraph(graph),
+			metadataProps: Object.entries(graph.metadata).map(([key, value]) =>
+				create(pb.StringStringEntryProtoSchema, { key, value }),
+			),
+		}),
+	);
+}

@@ -1,0 +1,78 @@
+import type { Dim } from "./types.ts";
+
+/**
+ * Symbolic sizes are affine in one symbol: "T", "T+4", "T-1". That much is enough to see that a value
+ * padded by two frames on each side and sliced back has its old length again.
+ */
+const AFFINE = /^(.*?)([+-]\d+)?$/;
+
+/** d + k. */
+export function addDim(d: Dim, k: number): Dim {
+	if (typeof d === "number") return d + k;
+	const match = AFFINE.exec(d);
+	const base = match?.[1] ?? d;
+	const offset = Number(match?.[2] ?? 0) + k;
+	if (offset === 0) return base;
+	return offset > 0 ? `${base}+${offset}` : `${base}${offset}`;
+}
+
+/** a - b where both are known or share their symbol; undefined otherwise. */
+export function subDims(a: Dim, b: Dim): number | undefined {
+	if (typeof a === "number" && typeof b === "number") return a - b;
+	if (typeof a === "string" && typeof b === "string") {
+		const [x, y] = [AFFINE.exec(a), AFFINE.exec(b)];
+		if (x && y && x[1] === y[1]) return Number(x[2] ?? 0) - Number(y[2] ?? 0);
+	}
+	return undefined;
+}
+
+let counter = 0;
+/** A symbol that equals no other. */
+export const freshDim = (): string => `?${++counter}`;
+
+/** The size of one axis of a broadcast of a and b (numpy's rule). Two different symbols give a fresh one. */
+export function broadcastDim(a: Dim, b: Dim): Dim {
+	if (a === b) return a;
+	if (a === 1) return b;
+	if (b === 1) return a;
+	// A known size that is not 1 wins over a symbol: the symbol must equal it or be 1.
+	if (typeof a === "number") return a;
+	if (typeof b === "number") return b;
+	return freshDim();
+}
+
+/** The shape of a broadcast of several shapes; undefined when one rank is unknown. */
+export function broadcastShapes(
+	...shapes: (readonly Dim[] | undefined)[]
+): Dim[] | undefined {
+	let out: Dim[] = [];
+	for (const shape of shapes) {
+		if (!shape) return undefined;
+		const rank = Math.max(out.length, shape.length);
+		const next: Dim[] = [];
+		for (let i = 0; i < rank; i++) {
+			const a = out[i - rank + out.length] ?? 1;
+			const b = shape[i - rank + shape.length] ?? 1;
+			next.push(broadcastDim(a, b));
+		}
+		out = next;
+	}
+	return out;
+}
+
+/** Product of sizes; undefined when one is symbolic. */
+export function product(dims: readonly Dim[]): number | undefined {
+	let n = 1;
+	for (const d of dims) {
+		if (typeof d !== "number") return undefined;
+		n *= d;
+	}
+	return n;
+}
+
+/** True when both shapes are known and equal, symbols by name. */
+export const sameShape = (
+	a: readonly Dim[] | undefined,
+	b: readonly Dim[] | undefined,
+): boolean =>
+	!!a && !!b && a.length === b.length && a.every((d, i) => d === b[i]);

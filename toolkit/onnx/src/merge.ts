@@ -1,0 +1,77 @@
+import { WattvoxError } from "@wattvox/core";
+import { castFloat } from "./tensor.ts";
+import type { Graph, Tensor } from "./types.ts";
+
+const PREFIX = "base_model.model.";
+const KEY = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/;
+
+/** The PEFT key of one half of a LoRA pair on the weight named `name`. */
+export const loraKey = (name: string, half: "A" | "B"): string =>
+	`${PREFIX}${name}.lora_${half}.weight`;
+
+/** LoRA pairs by the name of the weight they adapt. A is [r, in], B is [out, r], as PEFT keeps them. */
+export function loraPairs(
+	adapter: ReadonlyMap<string, Tensor>,
+): Map<string, { a: Tensor; b: Tensor }> {
+	const pairs = new Map<string, { a: Tensor; b: Tensor }>();
+	for (const [key, a] of adapter) {
+		const match = KEY.exec(key);
+		if (match?.[2] !== "A" || !match[1]) continue;
+		const b = adapter.get(loraKey(match[1], "B"));
+		if (!b)
+			throw new WattvoxError(
+				"E_FILE_FORMAT",
+				`the adapter lacks lora_B of ${match[1]}`,
+			);
+		pairs.set(match[1], {
+			a: castFloat(a, "float32"),
+			b: castFloat(b, "float32"),
+		});
+	}
+	return pairs;
+}
+
+/**
+ * Adds scale * (B A)^T to each adapted MatMul weight [in, out] of a graph, in new arrays: the given
+ * graph's tensors stay as they are. Pairs for weights that this graph does not hold are left out, so
+ * one adapter serves the text and the decoder graph.
+ * @returns the merged graph and the names of the weights that changed
+ * @throws WattvoxError E_MODEL when a pair's shape does not fit its weight
+ */
+export function mergeLora(
+	graph: Graph,
+	adapter: ReadonlyMap<string, Tensor>,
+	scale: number,
+): { graph: Graph; merged: string[] } {
+	const initializers = new Map(graph.initializers);
+	const merged: string[] = [];
+	for (const [name, { a, b }] of loraPairs(adapter)) {
+		const base = initializers.get(name);
+		if (!base) continue;
+		const w = castFloat(base, "float32");
+		const [rows = 0, cols = 0] = w.dims;
+		const r = a.dims[0] ?? 0;
+		if (
+			w.dims.length !== 2 ||
+			a.dims[1] !== rows ||
+			b.dims[0] !== cols ||
+			b.dims[1] !== r
+		)
+			throw new WattvoxError(
+				"E_MODEL",
+				`the adapter of ${name} is A [${a.dims}], B [${b.dims}]; the weight is [${w.dims}]`,
+			);
+		const out = Float32Array.from(w.data as Float32Array);
+		const [A, B] = [a.data as Float32Array, b.data as Float32Array];
+		for (let i = 0; i < rows; i++)
+			for (let k = 0; k < r; k++) {
+				const f = scale * (A[k * rows + i] ?? 0);
+				for (let j = 0; j < cols; j++)
+					out[i * cols + j] =
+						(out[i * cols + j] ?? 0) + f * (B[j * r + k] ?? 0);
+			}
+		initializers.set(name, { dtype: "float32", dims: w.dims, data: out });
+		merged.push(name);
+	}
+	return { graph: { ...graph, initializers }, merged };
+}
