@@ -110,6 +110,10 @@ export const ERRORS = {
 		exit: EXIT.resource,
 		help: "Use a smaller batch or free memory.",
 	},
+	E_SENSOR: {
+		exit: EXIT.resource,
+		help: "The power sensor did not answer: check its permissions; figures without it are marked unknown.",
+	},
 	E_BUSY: { exit: EXIT.resource, help: "Wait until the other work is done." },
 } as const satisfies Record<string, Entry>;
 
