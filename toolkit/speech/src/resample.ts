@@ -5,6 +5,9 @@ import { WattvoxError } from "@wattvox/core";
 const MAX_RATE = 192_000;
 const MAX_RATIO = 256;
 
+/** Samples fed to the converter at a time. */
+const BLOCK = 16_384;
+
 /** Zeros after the end that flush the sinc filter's tail, in samples of the lower rate. */
 const TAIL = 512;
 
@@ -35,17 +38,21 @@ export async function resample(
 			"E_USAGE",
 			`cannot resample from ${from} Hz to ${to} Hz`,
 		);
-	const length = Math.round((samples.length * to) / from);
-	const padded = new Float32Array(
-		samples.length + Math.ceil(TAIL * Math.max(1, from / to)),
-	);
-	padded.set(samples);
 	const converter = await SampleRate.create(1, a, b, {
 		converterType: SampleRate.ConverterType.SRC_SINC_BEST_QUALITY,
 	});
 	try {
-		const out = new Float32Array(length);
-		out.set(converter.simple(padded).subarray(0, length));
+		const out = new Float32Array(Math.round((samples.length * to) / from));
+		let done = 0;
+		const feed = (part: Float32Array) => {
+			const got = converter.full(part).subarray(0, out.length - done);
+			out.set(got, done);
+			done += got.length;
+		};
+		// The library's own splitting of long input breaks at some ratios, so it never sees any.
+		for (let at = 0; at < samples.length; at += BLOCK)
+			feed(samples.subarray(at, at + BLOCK));
+		feed(new Float32Array(Math.ceil(TAIL * Math.max(1, from / to))));
 		return out;
 	} finally {
 		converter.destroy();
