@@ -1,0 +1,102 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "ava";
+import { engineContract } from "./engine-contract.ts";
+import { EngineHost } from "./host.ts";
+import { createEngine } from "./onnx-engine.ts";
+import { give, tensor } from "./tensor.ts";
+import { arithmetic, heavy, tinyModel } from "./tiny-model.ts";
+
+const one = () => ({
+	a: tensor("float32", [1, 1], Float32Array.of(2)),
+	b: tensor("float32", [1, 1], Float32Array.of(3)),
+	n: tensor("int64", [1], BigInt64Array.of(4n)),
+});
+
+test("ONNX Runtime in a worker keeps the engine contract", async (t) => {
+	await engineContract(t, (model) => createEngine(model));
+});
+
+test("the contract holds with several threads and other memory settings", async (t) => {
+	await engineContract(t, (model) =>
+		createEngine(model, { threads: 2, arena: false, memPattern: true }),
+	);
+});
+
+test("a model is loaded from a file; a missing file is named", async (t) => {
+	const dir = await mkdtemp(join(tmpdir(), "wattvox-runtime-"));
+	t.teardown(() => rm(dir, { recursive: true }));
+	const path = join(dir, "m.onnx");
+	await writeFile(path, arithmetic());
+	const engine = await createEngine(path);
+	t.deepEqual([...((await engine.run(one())).product?.data ?? [])], [6]);
+	await engine.dispose();
+	await t.throwsAsync(createEngine(join(dir, "none.onnx")), {
+		code: "E_FILE_MISSING",
+		message: /none\.onnx/,
+	});
+});
+
+test("an operator ONNX Runtime lacks is E_MODEL and named", async (t) => {
+	const model = tinyModel({
+		nodes: [{ op: "Teleport", inputs: ["x"], outputs: ["y"] }],
+		inputs: [["x", 1, [1]]],
+		outputs: [["y", 1, [1]]],
+	});
+	await t.throwsAsync(createEngine(model), {
+		code: "E_MODEL",
+		message: /Teleport/,
+	});
+});
+
+test("several engines share one thread; it ends with the last and starts anew", async (t) => {
+	const host = new EngineHost();
+	const [a, b] = await Promise.all([
+		createEngine(arithmetic(), { host }),
+		createEngine(heavy(2), { host }),
+	]);
+	const x = tensor("float32", [1, 1], Float32Array.of(3));
+	t.deepEqual([...((await b.run({ x })).y?.data ?? [])], [27]);
+	await a.dispose();
+	t.deepEqual([...((await b.run({ x })).y?.data ?? [])], [27]);
+	await b.dispose();
+	t.false(host.running);
+	const c = await createEngine(arithmetic(), { host });
+	t.true(host.running);
+	t.is((await c.run(one())).sum?.data[0], 5);
+	await c.dispose();
+});
+
+test("loading can be abandoned, and what was loaded meanwhile is let go", async (t) => {
+	const host = new EngineHost();
+	const stop = new AbortController();
+	const loading = createEngine(arithmetic(), { host, signal: stop.signal });
+	stop.abort();
+	await t.throwsAsync(loading, { code: "E_INTERRUPTED" });
+	const engine = await createEngine(arithmetic(), { host });
+	t.is((await engine.run(one())).sum?.data[0], 5);
+	await engine.dispose();
+	t.false(host.running);
+});
+
+test("the event loop turns while a model runs", async (t) => {
+	const engine = await createEngine(heavy(200));
+	const n = 160;
+	let turns = 0;
+	const timer = setInterval(() => turns++, 1);
+	await engine.run({
+		x: give(tensor("float32", [n, n], new Float32Array(n * n).fill(1 / n))),
+	});
+	clearInterval(timer);
+	await engine.dispose();
+	t.true(turns >= 3, `${turns} turns`);
+});
+
+test("give() refuses a part of a buffer, tensor() a wrong length", (t) => {
+	const part = new Float32Array(4).subarray(1);
+	t.throws(() => give(tensor("float32", [3], part)), { code: "E_BUG" });
+	t.throws(() => tensor("float32", [3], new Float32Array(4)), {
+		code: "E_MODEL",
+	});
+});
