@@ -1,1 +1,12 @@
-export {};
+export * from "./bundle.ts";
+export * from "./canonical.ts";
+export { type Disk, systemDisk } from "./disk.ts";
+export { hashBytes } from "./hash.ts";
+export * from "./inspect.ts";
+export * from "./keys.ts";
+export * from "./manifest.ts";
+export * from "./names.ts";
+export * from "./partial.ts";
+export * from "./signature.ts";
+export * from "./store.ts";
+export * from "./write.ts";

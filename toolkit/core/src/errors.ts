@@ -86,6 +86,10 @@ export const ERRORS = {
 		exit: EXIT.trust,
 		help: "The data differs from what was signed: fetch it again.",
 	},
+	E_EXPIRED: {
+		exit: EXIT.trust,
+		help: "Publish a bundle that has not expired; voices already on a device keep speaking.",
+	},
 	E_KEY: { exit: EXIT.trust, help: "Give the right key file." },
 	// network
 	E_BROKER: {

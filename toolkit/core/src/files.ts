@@ -62,7 +62,8 @@ export async function ensureWritableDir(dir: string): Promise<void> {
 	}
 }
 
-function outputError(path: string, thrown: unknown): WattvoxError {
+/** A failed write to `path`, coded: E_DISK_FULL as it is, everything else E_OUTPUT. */
+export function outputError(path: string, thrown: unknown): WattvoxError {
 	const error = asWattvoxError(thrown);
 	const code = error.code === "E_DISK_FULL" ? error.code : "E_OUTPUT";
 	return new WattvoxError(code, `cannot write ${path}: ${error.message}`, {

@@ -1,0 +1,69 @@
+import { createHash } from "node:crypto";
+import type { FileHandle } from "node:fs/promises";
+import { BLOCK_BYTES, sha256 } from "./names.ts";
+
+/** What a manifest says of a file's bytes. */
+export interface FileHashes {
+	/** Bytes. */
+	size: number;
+	/** Of the whole file, hex. */
+	sha256: string;
+	/** Of every 64 KiB block, hex. */
+	blocks: string[];
+}
+
+const READ_BLOCKS = 16;
+
+/**
+ * Hashes a file from its start, in pieces of at most 1 MiB.
+ * @param to also written there, byte for byte
+ * @throws the signal's reason; system errors of reading and writing
+ */
+export async function hashFile(
+	from: FileHandle,
+	options: { to?: FileHandle; signal?: AbortSignal } = {},
+): Promise<FileHashes> {
+	const whole = createHash("sha256");
+	const blocks: string[] = [];
+	const buffer = Buffer.allocUnsafe(READ_BLOCKS * BLOCK_BYTES);
+	let size = 0;
+	for (;;) {
+		options.signal?.throwIfAborted();
+		const piece = await readFully(from, buffer, size);
+		if (piece.byteLength === 0) break;
+		whole.update(piece);
+		for (let at = 0; at < piece.byteLength; at += BLOCK_BYTES)
+			blocks.push(sha256(piece.subarray(at, at + BLOCK_BYTES)));
+		if (options.to) await options.to.writeFile(piece);
+		size += piece.byteLength;
+	}
+	return { size, sha256: whole.digest("hex"), blocks };
+}
+
+/** Hashes bytes in memory. */
+export function hashBytes(bytes: Uint8Array): FileHashes {
+	const blocks: string[] = [];
+	for (let at = 0; at < bytes.byteLength; at += BLOCK_BYTES)
+		blocks.push(sha256(bytes.subarray(at, at + BLOCK_BYTES)));
+	return { size: bytes.byteLength, sha256: sha256(bytes), blocks };
+}
+
+/** Fills as much of `buffer` as the file has from `position` on. */
+export async function readFully(
+	from: FileHandle,
+	buffer: Buffer,
+	position: number,
+): Promise<Buffer> {
+	let have = 0;
+	while (have < buffer.byteLength) {
+		const { bytesRead } = await from.read(
+			buffer,
+			have,
+			buffer.byteLength - have,
+			position + have,
+		);
+		if (bytesRead === 0) break;
+		have += bytesRead;
+	}
+	return buffer.subarray(0, have);
+}

@@ -1,0 +1,179 @@
+import { constants } from "node:fs";
+import { type FileHandle, mkdir, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { outputError, syncDir, WattvoxError } from "@wattvox/core";
+import { type Disk, systemDisk } from "./disk.ts";
+import { hashFile, readFully } from "./hash.ts";
+import type { BundleFile } from "./manifest.ts";
+import { BLOCK_BYTES, blockCount, blockLength, sha256 } from "./names.ts";
+
+type Wanted = Pick<BundleFile, "size" | "sha256" | "blocks">;
+
+/**
+ * A file that arrives block by block, in any order, over any number of attempts.
+ *
+ * INVARIANTS
+ * - A block counts as present only after its bytes were found to have the signed hash.
+ * - The file on disk is its own record of what is present: `open` hashes what it finds. A separate
+ *   bitmap could disagree with the data after a power cut; this cannot.
+ * - The target name exists only once the whole file is on disk and was hashed from there.
+ */
+export class PartialBlob {
+	readonly #path: string;
+	readonly #file: Wanted;
+	readonly #handle: FileHandle;
+	readonly #present: boolean[];
+	#missing: number;
+
+	private constructor(
+		path: string,
+		file: Wanted,
+		handle: FileHandle,
+		present: boolean[],
+	) {
+		this.#path = path;
+		this.#file = file;
+		this.#handle = handle;
+		this.#present = present;
+		this.#missing = present.filter((p) => !p).length;
+	}
+
+	/**
+	 * Opens or creates the part file and finds the blocks that an earlier attempt left in it.
+	 * @throws WattvoxError E_OUTPUT, E_DISK_FULL; the signal's reason
+	 */
+	static async open(
+		path: string,
+		file: Wanted,
+		options: { disk?: Disk; signal?: AbortSignal } = {},
+	): Promise<PartialBlob> {
+		let handle: FileHandle | undefined;
+		try {
+			await mkdir(dirname(path), { recursive: true });
+			handle = await (options.disk ?? systemDisk).open(
+				path,
+				constants.O_RDWR | constants.O_CREAT,
+				0o644,
+			);
+			const present = await scan(handle, file, options.signal);
+			return new PartialBlob(path, file, handle, present);
+		} catch (thrown) {
+			await handle?.close();
+			options.signal?.throwIfAborted();
+			throw outputError(path, thrown);
+		}
+	}
+
+	/** How many blocks are still to come. */
+	get missingCount(): number {
+		return this.#missing;
+	}
+
+	/** Indices of the blocks still to come, ascending. */
+	missing(): number[] {
+		return this.#present.flatMap((p, i) => (p ? [] : [i]));
+	}
+
+	has(index: number): boolean {
+		return this.#present[index] === true;
+	}
+
+	/** Whether `bytes` are what was signed as block `index`. */
+	matches(index: number, bytes: Uint8Array): boolean {
+		return (
+			bytes.byteLength === blockLength(this.#file.size, index) &&
+			sha256(bytes) === this.#file.blocks[index]
+		);
+	}
+
+	/**
+	 * Takes one block.
+	 * @returns false when it is not what was signed; nothing is written then
+	 * @throws WattvoxError E_OUTPUT, E_DISK_FULL
+	 */
+	async write(index: number, bytes: Uint8Array): Promise<boolean> {
+		if (!this.matches(index, bytes)) return false;
+		try {
+			let done = 0;
+			while (done < bytes.byteLength) {
+				const { bytesWritten } = await this.#handle.write(
+					bytes,
+					done,
+					bytes.byteLength - done,
+					index * BLOCK_BYTES + done,
+				);
+				done += bytesWritten;
+			}
+		} catch (thrown) {
+			throw outputError(this.#path, thrown);
+		}
+		if (!this.#present[index]) {
+			this.#present[index] = true;
+			this.#missing--;
+		}
+		return true;
+	}
+
+	/**
+	 * Brings a complete file to disk, hashes it from there and gives it its name. Closes it.
+	 * @throws WattvoxError E_TAMPERED (the disk gave back something else; the part is removed),
+	 * E_OUTPUT, E_DISK_FULL, E_BUG (blocks are missing)
+	 */
+	async finish(target: string, signal?: AbortSignal): Promise<void> {
+		try {
+			if (this.#missing > 0)
+				throw new WattvoxError("E_BUG", `${this.#path} is not complete`);
+			// an earlier attempt may have left a longer file
+			await this.#handle.truncate(this.#file.size);
+			await this.#handle.sync();
+			const found = await hashFile(this.#handle, signal ? { signal } : {});
+			if (found.sha256 !== this.#file.sha256) {
+				await rm(this.#path, { force: true });
+				throw new WattvoxError(
+					"E_TAMPERED",
+					`blob ${this.#file.sha256.slice(0, 16)} has all its blocks but not its hash`,
+				);
+			}
+			await mkdir(dirname(target), { recursive: true });
+			await this.#handle.chmod(0o444);
+			await rename(this.#path, target);
+			await syncDir(dirname(target));
+		} catch (thrown) {
+			signal?.throwIfAborted();
+			if (thrown instanceof WattvoxError) throw thrown;
+			throw outputError(target, thrown);
+		} finally {
+			await this.close();
+		}
+	}
+
+	#closed = false;
+	/** Leaves the part file as it is, for a later attempt. Idempotent. */
+	async close(): Promise<void> {
+		if (this.#closed) return;
+		this.#closed = true;
+		await this.#handle.close();
+	}
+}
+
+async function scan(
+	handle: FileHandle,
+	file: Wanted,
+	signal?: AbortSignal,
+): Promise<boolean[]> {
+	const present = new Array<boolean>(blockCount(file.size)).fill(false);
+	const { size } = await handle.stat();
+	const buffer = Buffer.allocUnsafe(BLOCK_BYTES);
+	for (let i = 0; i * BLOCK_BYTES < size && i < present.length; i++) {
+		signal?.throwIfAborted();
+		const length = blockLength(file.size, i);
+		const block = await readFully(
+			handle,
+			buffer.subarray(0, length),
+			i * BLOCK_BYTES,
+		);
+		present[i] =
+			block.byteLength === length && sha256(block) === file.blocks[i];
+	}
+	return present;
+}

@@ -1,0 +1,134 @@
+import { constants } from "node:fs";
+import { readdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import test from "ava";
+import { systemDisk } from "./disk.ts";
+import { hashBytes } from "./hash.ts";
+import { newKey, trustKeys } from "./keys.ts";
+import { BLOCK_BYTES } from "./names.ts";
+import { PartialBlob } from "./partial.ts";
+import { FolderStore } from "./store.ts";
+import {
+	sampleBytes,
+	sampleFiles,
+	sampleMeta,
+	temporaryDir,
+} from "./testing.ts";
+import { writeBundle } from "./write.ts";
+
+const key = newKey();
+const trust = trustKeys([key.publicKey]);
+
+test("two voices of one base share its files", async (t) => {
+	const root = await temporaryDir(t);
+	const store = new FolderStore(join(root, "store"));
+	const digests: string[] = [];
+	for (const voice of ["ada", "bob"]) {
+		const dir = join(root, voice);
+		await writeBundle(dir, sampleFiles({ voice }), sampleMeta(voice), key);
+		digests.push(await store.put(dir, trust));
+	}
+	t.deepEqual(await store.bundles(), digests.sort());
+	const blobs = await readdir(join(root, "store", "blobs", "sha256"));
+	t.is(blobs.length, 2 + 2 * 2);
+	t.deepEqual(await readdir(join(root, "store", "partial")), []);
+	const [digest = ""] = digests;
+	const bundle = await store.checkout(digest, join(root, "out"), trust);
+	t.is(bundle.digest, digest);
+	t.deepEqual(
+		await readFile(bundle.path("text")),
+		sampleBytes(131_072, "base"),
+	);
+	// a second checkout replaces the first
+	await t.notThrowsAsync(store.checkout(digest, join(root, "out"), trust));
+});
+
+test("blocks come out as they went in, and nothing comes out past the end", async (t) => {
+	const root = await temporaryDir(t);
+	const store = new FolderStore(join(root, "store"));
+	const dir = join(root, "voice");
+	const { manifest } = await writeBundle(dir, sampleFiles(), sampleMeta(), key);
+	await store.put(dir, trust);
+	for (const file of manifest.files) {
+		const bytes = await readFile(join(dir, file.name));
+		for (let i = 0; i < file.blocks.length; i++)
+			t.deepEqual(
+				await store.readBlock(file.sha256, i),
+				bytes.subarray(i * BLOCK_BYTES, (i + 1) * BLOCK_BYTES),
+			);
+		t.is(await store.readBlock(file.sha256, file.blocks.length), undefined);
+	}
+	t.is(await store.readBlock("0".repeat(64), 0), undefined);
+	t.is(await store.readManifest("0".repeat(64)), undefined);
+	await t.throwsAsync(store.readBlock("../../manifest.json", 0));
+});
+
+test("a bundle that is not what was signed does not enter the store", async (t) => {
+	const root = await temporaryDir(t);
+	const store = new FolderStore(join(root, "store"));
+	const dir = join(root, "voice");
+	await writeBundle(dir, sampleFiles(), sampleMeta(), key);
+	await writeFile(join(dir, "voice.json"), "{}");
+	await t.throwsAsync(store.put(dir, trust), { code: "E_TAMPERED" });
+	t.deepEqual(await store.bundles(), []);
+});
+
+test("a part file keeps the blocks that are right, whatever happened to it", async (t) => {
+	const root = await temporaryDir(t);
+	const bytes = sampleBytes(5 * BLOCK_BYTES + 7, "part");
+	const file = hashBytes(bytes);
+	const block = (i: number) =>
+		bytes.subarray(i * BLOCK_BYTES, (i + 1) * BLOCK_BYTES);
+	const path = join(root, "x.part");
+	const first = await PartialBlob.open(path, file);
+	t.is(first.missingCount, 6);
+	t.false(await first.write(0, block(1)), "another block's bytes");
+	t.false(await first.write(5, block(4)), "a block of the wrong length");
+	for (const i of [5, 0, 3]) t.true(await first.write(i, block(i)));
+	await first.close();
+
+	const second = await PartialBlob.open(path, file);
+	t.deepEqual(second.missing(), [1, 2, 4]);
+	await t.throwsAsync(second.finish(join(root, "x")), { code: "E_BUG" });
+
+	// what a power cut may leave: a block of zeros, a short file
+	const damaged = await readFile(path);
+	damaged.fill(0, 0, BLOCK_BYTES);
+	await writeFile(path, damaged);
+	await truncate(path, 5 * BLOCK_BYTES);
+	const third = await PartialBlob.open(path, file);
+	t.deepEqual(third.missing(), [0, 1, 2, 4, 5]);
+	for (const i of third.missing()) t.true(await third.write(i, block(i)));
+	await third.finish(join(root, "x"));
+	t.deepEqual(await readFile(join(root, "x")), bytes);
+	await t.throwsAsync(stat(path));
+});
+
+test("a full disk ends with E_DISK_FULL and leaves a part that resumes", async (t) => {
+	const root = await temporaryDir(t);
+	const dir = join(root, "voice");
+	const { digest } = await writeBundle(dir, sampleFiles(), sampleMeta(), key);
+	const full = new FolderStore(join(root, "store"), {
+		disk: {
+			...systemDisk,
+			async open(path, flags, mode) {
+				const handle = await systemDisk.open(path, flags, mode);
+				if (!(flags & (constants.O_RDWR | constants.O_WRONLY))) return handle;
+				let room = 2;
+				const write = handle.write.bind(handle) as (
+					...args: unknown[]
+				) => Promise<unknown>;
+				handle.write = (async (...args: unknown[]) => {
+					if (room-- > 0) return write(...args);
+					throw Object.assign(new Error("no space left"), { code: "ENOSPC" });
+				}) as typeof handle.write;
+				return handle;
+			},
+		},
+	});
+	await t.throwsAsync(full.put(dir, trust), { code: "E_DISK_FULL" });
+	t.deepEqual(await full.bundles(), []);
+	t.is((await readdir(join(root, "store", "partial"))).length, 1);
+	const roomy = new FolderStore(join(root, "store"));
+	t.is(await roomy.put(dir, trust), digest);
+});

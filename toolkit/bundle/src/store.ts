@@ -1,0 +1,224 @@
+import { constants } from "node:fs";
+import { copyFile, link, mkdir, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { WattvoxError } from "@wattvox/core";
+import { type Bundle, openBundle, readManifestFiles } from "./bundle.ts";
+import { type Disk, makeDirAtomic, openPlain, systemDisk } from "./disk.ts";
+import { readFully } from "./hash.ts";
+import type { Trust } from "./keys.ts";
+import {
+	type BundleFile,
+	bundleDigest,
+	MANIFEST,
+	MANIFEST_SIGNATURE,
+	parseManifest,
+} from "./manifest.ts";
+import { BLOCK_BYTES, zDigest } from "./names.ts";
+import { PartialBlob } from "./partial.ts";
+import { parseSignature, verifyBytes } from "./signature.ts";
+
+/** What a store server reads from: a folder here, other kinds of store behind the same port. */
+export interface BlockSource {
+	/** Undefined when the store does not hold the bundle. */
+	readManifest(
+		digest: string,
+	): Promise<{ bytes: Buffer; signature: Buffer } | undefined>;
+	/** One block of a blob (64 KiB, the last one shorter); undefined when there is none. */
+	readBlock(sha256: string, index: number): Promise<Buffer | undefined>;
+}
+
+/**
+ * A content-addressed store in a folder:
+ * ```
+ * blobs/sha256/<hex>                  files, once each, whatever bundles they belong to
+ * bundles/<digest>/manifest.json|sig  exists only when all its blobs do
+ * partial/<hex>.part                  interrupted pulls
+ * ```
+ */
+export class FolderStore implements BlockSource {
+	readonly root: string;
+	readonly #disk: Disk;
+
+	constructor(root: string, options: { disk?: Disk } = {}) {
+		this.root = root;
+		this.#disk = options.disk ?? systemDisk;
+	}
+
+	/**
+	 * Takes a bundle in. Files it already has are not copied again.
+	 * @returns the bundle's digest
+	 * @throws as {@link openBundle}; WattvoxError E_OUTPUT, E_DISK_FULL
+	 */
+	async put(
+		bundleDir: string,
+		trust: Trust,
+		signal?: AbortSignal,
+	): Promise<string> {
+		const options = signal ? { signal } : {};
+		const bundle = await openBundle(bundleDir, trust, options);
+		const { bytes, signature } = await readManifestFiles(bundleDir);
+		if (bundleDigest(bytes) !== bundle.digest)
+			throw new WattvoxError("E_TAMPERED", `${bundleDir} changes under us`);
+		for (const file of bundle.manifest.files) {
+			if (await this.hasBlob(file)) continue;
+			const from = await openPlain(join(bundle.dir, file.name));
+			const part = await this.partial(file, signal);
+			try {
+				const buffer = Buffer.allocUnsafe(BLOCK_BYTES);
+				for (const index of part.missing()) {
+					const block = await readFully(from, buffer, index * BLOCK_BYTES);
+					if (!(await part.write(index, block)))
+						throw new WattvoxError(
+							"E_TAMPERED",
+							`${file.name} changed while it was copied`,
+						);
+				}
+				await part.finish(this.blobPath(file.sha256), signal);
+			} finally {
+				await part.close();
+				await from.close();
+			}
+		}
+		return this.commit(bytes, signature);
+	}
+
+	/** Where a blob is, or would be. */
+	blobPath(sha256: string): string {
+		return join(this.root, "blobs", "sha256", zDigest.parse(sha256));
+	}
+
+	/** Whether the blob is here; what has this name was verified when it got it. */
+	async hasBlob(file: Pick<BundleFile, "sha256" | "size">): Promise<boolean> {
+		const info = await stat(this.blobPath(file.sha256)).catch(() => undefined);
+		return info?.isFile() === true && info.size === file.size;
+	}
+
+	/** Opens the part file of a blob that is to come. */
+	partial(file: BundleFile, signal?: AbortSignal): Promise<PartialBlob> {
+		const path = join(
+			this.root,
+			"partial",
+			`${zDigest.parse(file.sha256)}.part`,
+		);
+		return PartialBlob.open(path, file, {
+			disk: this.#disk,
+			...(signal && { signal }),
+		});
+	}
+
+	/**
+	 * Records a bundle whose blobs are all here.
+	 * @param bytes its manifest, whose signature the caller has verified
+	 * @returns its digest
+	 * @throws WattvoxError E_BUG (a blob is missing), E_OUTPUT, E_DISK_FULL
+	 */
+	async commit(bytes: Uint8Array, signature: Uint8Array): Promise<string> {
+		const digest = bundleDigest(bytes);
+		for (const file of parseManifest(bytes).files)
+			if (!(await this.hasBlob(file)))
+				throw new WattvoxError("E_BUG", `${file.name} is not in the store`);
+		if (await this.readManifest(digest)) return digest;
+		await makeDirAtomic(
+			this.#bundleDir(digest),
+			async (dir) => {
+				await this.#write(join(dir, MANIFEST), bytes);
+				await this.#write(join(dir, MANIFEST_SIGNATURE), signature);
+			},
+			() => true,
+		);
+		return digest;
+	}
+
+	async readManifest(
+		digest: string,
+	): Promise<{ bytes: Buffer; signature: Buffer } | undefined> {
+		try {
+			return await readManifestFiles(this.#bundleDir(digest));
+		} catch (thrown) {
+			if (thrown instanceof WattvoxError && thrown.code === "E_FILE_MISSING")
+				return undefined;
+			throw thrown;
+		}
+	}
+
+	async readBlock(sha256: string, index: number): Promise<Buffer | undefined> {
+		const handle = await openPlain(this.blobPath(sha256)).catch((thrown) => {
+			if (thrown instanceof WattvoxError && thrown.code === "E_FILE_MISSING")
+				return undefined;
+			throw thrown;
+		});
+		if (!handle) return undefined;
+		try {
+			const buffer = Buffer.allocUnsafe(BLOCK_BYTES);
+			const block = await readFully(handle, buffer, index * BLOCK_BYTES);
+			return block.byteLength > 0 ? block : undefined;
+		} finally {
+			await handle.close();
+		}
+	}
+
+	/** Digests of the bundles that are here whole. */
+	async bundles(): Promise<string[]> {
+		const names = await readdir(join(this.root, "bundles")).catch(() => []);
+		return names.filter((n) => zDigest.safeParse(n).success).sort();
+	}
+
+	/**
+	 * Lays a bundle out as a folder and opens it. Files are hard links where the disk allows it, so
+	 * several voices of one base take the base's room once.
+	 * @throws WattvoxError E_FILE_MISSING (not here); as {@link openBundle}; E_OUTPUT, E_DISK_FULL
+	 */
+	async checkout(digest: string, dir: string, trust: Trust): Promise<Bundle> {
+		const found = await this.readManifest(digest);
+		if (!found)
+			throw new WattvoxError("E_FILE_MISSING", `bundle ${digest} is not here`);
+		verifyBytes(
+			"manifest",
+			found.bytes,
+			parseSignature(found.signature),
+			trust,
+		);
+		const manifest = parseManifest(found.bytes);
+		await makeDirAtomic(
+			dir,
+			async (aside) => {
+				for (const file of manifest.files)
+					await linkOrCopy(this.blobPath(file.sha256), join(aside, file.name));
+				await this.#write(join(aside, MANIFEST), found.bytes);
+				await this.#write(join(aside, MANIFEST_SIGNATURE), found.signature);
+			},
+			(entries) => entries.includes(MANIFEST),
+		);
+		return openBundle(dir, trust);
+	}
+
+	/** Bytes that can still be written here. */
+	async free(): Promise<number> {
+		await mkdir(this.root, { recursive: true });
+		return this.#disk.free(this.root);
+	}
+
+	#bundleDir(digest: string): string {
+		return join(this.root, "bundles", zDigest.parse(digest));
+	}
+
+	async #write(path: string, bytes: Uint8Array): Promise<void> {
+		const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+		const handle = await this.#disk.open(path, flags, 0o644);
+		try {
+			await handle.writeFile(bytes);
+			await handle.sync();
+		} finally {
+			await handle.close();
+		}
+	}
+}
+
+async function linkOrCopy(from: string, to: string): Promise<void> {
+	await link(from, to).catch(async (thrown) => {
+		// other filesystem, no links there, or too many links
+		if (!["EXDEV", "EPERM", "ENOTSUP", "EMLINK"].includes(thrown.code))
+			throw thrown;
+		await copyFile(from, to, constants.COPYFILE_FICLONE);
+	});
+}
