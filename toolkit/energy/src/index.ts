@@ -1,1 +1,29 @@
-export {};
+export * from "./carbon.ts";
+export { processCpuClock } from "./cpu-time.ts";
+export { type EstimateOptions, EstimateSource } from "./estimate.ts";
+export {
+	between,
+	type Energy,
+	type IntegrationLimits,
+	type Integrator,
+	integrateCounter,
+	integratePower,
+	type MeterPoint,
+} from "./integrate.ts";
+export { Ledger, type LedgerOptions, type Stage } from "./ledger.ts";
+export { type LedgerLine, readLedger } from "./ledger-file.ts";
+export {
+	type LedgerSummary,
+	type StageRow,
+	type StageStatus,
+	summarise,
+} from "./ledger-summary.ts";
+export { Meter, type MeterOptions } from "./meter.ts";
+export {
+	type OpenedPower,
+	type OpenPowerOptions,
+	openPowerSource,
+} from "./open.ts";
+export * from "./passport.ts";
+export { openRapl, type Unavailable } from "./rapl.ts";
+export * from "./source.ts";

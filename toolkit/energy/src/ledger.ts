@@ -1,0 +1,203 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { randomBytes } from "node:crypto";
+import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { dirname } from "node:path";
+import { asWattvoxError, WattvoxError } from "@wattvox/core";
+import { between, type Energy, type MeterPoint } from "./integrate.ts";
+import { type LedgerLine, readLedger } from "./ledger-file.ts";
+import { type LedgerSummary, summarise } from "./ledger-summary.ts";
+import type { Meter } from "./meter.ts";
+
+export interface LedgerOptions {
+	/** A started meter. The ledger does not stop it. */
+	meter: Meter;
+	/** JSON-lines file to append to; an existing one is continued. Without it: memory only. */
+	path?: string;
+	/** How often an open stage is noted, so that a crash loses no more. Milliseconds; default 5000. */
+	progressMs?: number;
+}
+
+/** What the work inside a stage can ask. */
+export interface Stage {
+	readonly name: string;
+	/** What the stage has cost up to the meter's newest reading: for progress bars. */
+	energy(): Energy;
+}
+
+interface Open extends Stage {
+	id: number;
+}
+
+/**
+ * Books joules by stage. Stages may follow one another or lie within each other (`await`ed calls
+ * inside a stage's function find their outer stage by themselves).
+ *
+ * INVARIANT: a line is on disk before the work it announces starts, so whatever a crash leaves
+ * is a readable ledger that is at most `progressMs` behind.
+ */
+export class Ledger {
+	readonly #meter: Meter;
+	readonly #path: string | undefined;
+	readonly #progressMs: number;
+	readonly #session = randomBytes(6).toString("hex");
+	readonly #open = new Map<number, Open>();
+	readonly #inner = new AsyncLocalStorage<number>();
+	readonly #lines: LedgerLine[] = [];
+	#file: FileHandle | undefined;
+	#timer: NodeJS.Timeout | undefined;
+	#writes: Promise<void> = Promise.resolve();
+	#started = false;
+	#nextId = 0;
+
+	constructor(options: LedgerOptions) {
+		this.#meter = options.meter;
+		this.#path = options.path;
+		this.#progressMs = options.progressMs ?? 5000;
+	}
+
+	/**
+	 * Opens the file, reads what earlier sessions left, begins this one.
+	 * @throws WattvoxError E_OUTPUT, E_DISK_FULL, E_FILE_FORMAT
+	 */
+	async start(): Promise<void> {
+		if (this.#started) return;
+		if (this.#path !== undefined) {
+			this.#file = await openToAppend(this.#path);
+			this.#lines.push(...(await readLedger(this.#path)));
+		}
+		this.#started = true;
+		await this.#append({
+			event: "session",
+			version: 1,
+			session: this.#session,
+			at: new Date().toISOString(),
+			source: this.#meter.describe(),
+		});
+		this.#timer = setInterval(() => this.#note(), this.#progressMs);
+		this.#timer.unref();
+	}
+
+	/** Notes where open stages stand and closes the file. Idempotent. */
+	async stop(): Promise<void> {
+		clearInterval(this.#timer);
+		this.#note();
+		await this.#writes.catch(() => undefined);
+		await this.#file?.close();
+		this.#file = undefined;
+		this.#started = false;
+	}
+
+	/**
+	 * Runs `work` and books what it cost, whether it succeeds or throws.
+	 * @throws whatever `work` throws; WattvoxError E_OUTPUT, E_DISK_FULL when the ledger cannot be written
+	 */
+	async stage<T>(name: string, work: (stage: Stage) => Promise<T>): Promise<T> {
+		if (!this.#started)
+			throw new WattvoxError("E_BUG", `stage "${name}" of a ledger at rest`);
+		const id = this.#nextId++;
+		const from = await this.#meter.point();
+		const stage: Open = {
+			id,
+			name,
+			energy: () => between(from, later(from, this.#meter.latest)),
+		};
+		await this.#append({
+			event: "start",
+			session: this.#session,
+			stage: id,
+			parent: this.#inner.getStore() ?? null,
+			name,
+			at: new Date().toISOString(),
+			...onDisk(from),
+		});
+		this.#open.set(id, stage);
+		let ok = false;
+		try {
+			const result = await this.#inner.run(id, () => work(stage));
+			ok = true;
+			return result;
+		} finally {
+			const to = await this.#meter.point();
+			this.#open.delete(id);
+			await this.#append({
+				event: "end",
+				session: this.#session,
+				stage: id,
+				ok,
+				...onDisk(to),
+			});
+		}
+	}
+
+	/** The table: this session's stages and those of earlier sessions in the same file. */
+	summary(): LedgerSummary {
+		return summarise(this.#lines, this.#session);
+	}
+
+	/** Where the open stages stand. */
+	#note(): void {
+		const point = onDisk(this.#meter.latest);
+		// A full disk is reported by the stage's own lines; progress may be missing.
+		for (const id of this.#open.keys())
+			this.#append({
+				event: "progress",
+				session: this.#session,
+				stage: id,
+				...point,
+			}).catch(() => undefined);
+	}
+
+	#append(line: LedgerLine): Promise<void> {
+		this.#lines.push(line);
+		const file = this.#file;
+		if (!file) return Promise.resolve();
+		const write = this.#writes.then(async () => {
+			try {
+				await file.appendFile(`${JSON.stringify(line)}\n`);
+				await file.datasync();
+			} catch (thrown) {
+				throw asOutput(this.#path, thrown);
+			}
+		});
+		this.#writes = write.catch(() => undefined);
+		return write;
+	}
+}
+
+async function openToAppend(path: string): Promise<FileHandle> {
+	let file: FileHandle | undefined;
+	try {
+		await mkdir(dirname(path), { recursive: true });
+		file = await open(path, "a+");
+		// A crash may have cut the last line short: the next one starts on its own line.
+		const { size } = await file.stat();
+		const last = Buffer.alloc(1);
+		if (size > 0) await file.read(last, 0, 1, size - 1);
+		if (size > 0 && last.toString() !== "\n") await file.appendFile("\n");
+		return file;
+	} catch (thrown) {
+		await file?.close();
+		throw asOutput(path, thrown);
+	}
+}
+
+function asOutput(path: string | undefined, thrown: unknown): WattvoxError {
+	const error = asWattvoxError(thrown);
+	const code = error.code === "E_DISK_FULL" ? error.code : "E_OUTPUT";
+	return new WattvoxError(code, `cannot write ${path}: ${error.message}`, {
+		cause: thrown,
+	});
+}
+
+function onDisk(point: MeterPoint) {
+	return {
+		ns: point.atNs.toString(),
+		joules: point.joules,
+		coveredSeconds: point.coveredSeconds,
+	};
+}
+
+/** The meter may not have sampled since the stage began. */
+function later(from: MeterPoint, to: MeterPoint): MeterPoint {
+	return to.atNs < from.atNs ? from : to;
+}

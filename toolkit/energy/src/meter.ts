@@ -1,0 +1,126 @@
+import {
+	between,
+	type Energy,
+	type IntegrationLimits,
+	type Integrator,
+	integrateCounter,
+	integratePower,
+	type MeterPoint,
+} from "./integrate.ts";
+import type { PowerSource, SourceDescription } from "./source.ts";
+
+export interface MeterOptions extends Partial<IntegrationLimits> {
+	/** Readings per second between the points that are asked for. Default 10. */
+	hz?: number;
+}
+
+/**
+ * Reads a source at a steady rate and keeps running sums: constant memory however long it runs.
+ *
+ * INVARIANTS
+ * - Readings are taken one at a time, in the order of their clock.
+ * - A failed reading adds nothing: the time it leaves open shows in the coverage.
+ * - The meter does not own its source: whoever opened it closes it.
+ */
+export class Meter {
+	readonly #source: PowerSource;
+	readonly #periodMs: number;
+	readonly #read: () => Promise<MeterPoint>;
+	#queue: Promise<unknown> = Promise.resolve();
+	#pending = false;
+	#timer: NodeJS.Timeout | undefined;
+	#latest: MeterPoint = { atNs: 0n, joules: 0, coveredSeconds: 0 };
+	#failures = 0;
+
+	constructor(source: PowerSource, options: MeterOptions = {}) {
+		const { hz = 10, ...limits } = options;
+		this.#source = source;
+		this.#periodMs = 1000 / hz;
+		this.#read = reader(source, limits);
+	}
+
+	describe(): SourceDescription {
+		return this.#source.describe();
+	}
+
+	/** Readings that failed so far. */
+	get failures(): number {
+		return this.#failures;
+	}
+
+	/** The newest point, without a new reading. */
+	get latest(): MeterPoint {
+		return this.#latest;
+	}
+
+	/** Takes the first reading and begins to sample; `signal` stops it like {@link stop}. */
+	async start(signal?: AbortSignal): Promise<void> {
+		signal?.throwIfAborted();
+		if (this.#timer) return;
+		this.#timer = setInterval(() => this.#tick(), this.#periodMs);
+		// A meter never keeps a process alive.
+		this.#timer.unref();
+		signal?.addEventListener("abort", () => this.#clear(), { once: true });
+		await this.point();
+	}
+
+	/** Ends sampling. Idempotent. */
+	async stop(): Promise<void> {
+		this.#clear();
+		await this.#queue;
+	}
+
+	/** A reading taken now. */
+	point(): Promise<MeterPoint> {
+		const next = this.#queue.then(() => this.#sample());
+		this.#queue = next;
+		return next;
+	}
+
+	/** Runs `work` and gives what it cost beside its result. */
+	async measure<T>(
+		work: () => Promise<T>,
+	): Promise<{ result: T; energy: Energy }> {
+		const from = await this.point();
+		const result = await work();
+		return { result, energy: between(from, await this.point()) };
+	}
+
+	#clear(): void {
+		clearInterval(this.#timer);
+		this.#timer = undefined;
+	}
+
+	#tick(): void {
+		// A source slower than the period is read as fast as it answers, not queued up.
+		if (this.#pending) return;
+		this.#pending = true;
+		void this.point().finally(() => {
+			this.#pending = false;
+		});
+	}
+
+	async #sample(): Promise<MeterPoint> {
+		try {
+			this.#latest = await this.#read();
+		} catch {
+			this.#failures++;
+			this.#latest = { ...this.#latest, atNs: process.hrtime.bigint() };
+		}
+		return this.#latest;
+	}
+}
+
+function reader(
+	source: PowerSource,
+	limits: Partial<IntegrationLimits>,
+): () => Promise<MeterPoint> {
+	// Two branches that look alike: each pairs one kind of reading with its integrator.
+	if (source.kind === "counter") {
+		const sums: Integrator<Awaited<ReturnType<typeof source.read>>> =
+			integrateCounter(source.ranges, limits);
+		return async () => sums.add(await source.read());
+	}
+	const sums = integratePower(limits);
+	return async () => sums.add(await source.read());
+}
