@@ -139,6 +139,7 @@ test("a resumed run goes on in the same file, whatever the crash left of its las
 	await before.stage("prepare", () => one.pass(1));
 	// Dies in the middle of fine-tuning.
 	void before.stage("fine-tune", () => new Promise(() => undefined));
+	await one.meter.point();
 	await one.pass(2);
 	await one.meter.point();
 	await before.stop();

@@ -101,16 +101,21 @@ export class Ledger {
 			name,
 			energy: () => between(from, later(from, this.#meter.latest)),
 		};
-		await this.#append({
-			event: "start",
-			session: this.#session,
-			stage: id,
-			parent: this.#inner.getStore() ?? null,
-			name,
-			at: new Date().toISOString(),
-			...onDisk(from),
-		});
 		this.#open.set(id, stage);
+		try {
+			await this.#append({
+				event: "start",
+				session: this.#session,
+				stage: id,
+				parent: this.#inner.getStore() ?? null,
+				name,
+				at: new Date().toISOString(),
+				...onDisk(from),
+			});
+		} catch (thrown) {
+			this.#open.delete(id);
+			throw thrown;
+		}
 		let ok = false;
 		try {
 			const result = await this.#inner.run(id, () => work(stage));
