@@ -1,1 +1,3 @@
-export {};
+export * from "./desired.ts";
+export * from "./messages.ts";
+export * from "./topics.ts";

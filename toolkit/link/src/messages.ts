@@ -1,0 +1,164 @@
+import { zDigest, zId, zInstant } from "@wattvox/bundle";
+import { WattvoxError } from "@wattvox/core";
+import { z } from "zod";
+
+/**
+ * The messages on each topic, parsed here and trusted inside. Objects are open: a field that a
+ * newer sender adds is dropped, not refused. Everything signed is strict instead.
+ */
+
+/** Retained, QoS 1; also the will. A late will must not hide a newer session: compare `session`. */
+export const zPresence = z.object({
+	v: z.literal(1),
+	online: z.boolean(),
+	/** Rises with every connection of the device. */
+	session: z.int().min(0),
+});
+export type Presence = z.infer<typeof zPresence>;
+
+/** What a device is to run: the signed part of a desired-state message. */
+export const zDesired = z.strictObject({
+	v: z.literal(1),
+	fleet: zId,
+	device: zId,
+	/** Digest of the bundle. */
+	bundle: zDigest,
+	/** The store to ask for it. */
+	store: zId,
+	/** Only ever rises, undoing included. */
+	revision: z.int().min(1),
+	at: zInstant,
+});
+export type Desired = z.infer<typeof zDesired>;
+
+/** Retained, QoS 1: what the device runs, and why if that is not what is desired. */
+export const zReported = z.object({
+	v: z.literal(1),
+	/** The bundle it speaks with; null when it has none yet. */
+	bundle: zDigest.nullable(),
+	/** The revision it last acted on; null when none ever came. */
+	revision: z.int().min(1).nullable(),
+	state: z.enum(["idle", "pulling", "checking", "active", "failed"]),
+	/** Why it does not run what is desired. */
+	reason: z.object({ code: z.string(), message: z.string() }).optional(),
+	/** Of a pull under way, bytes. */
+	progress: z
+		.object({ done: z.int().min(0), total: z.int().min(0) })
+		.optional(),
+	at: zInstant,
+});
+export type Reported = z.infer<typeof zReported>;
+
+/**
+ * Device -> store, QoS 0: blocks wanted. The device never has more than its credit window asked for
+ * and unanswered, so the store needs no state of its own per device.
+ */
+export const zPull = z.object({
+	v: z.literal(1),
+	/** The store that is asked; every other one stays silent. */
+	store: zId,
+	/** Correlation: comes back in each answer. */
+	id: zId,
+	/** `manifest`: digest is a bundle's, blocks are 64 KiB parts of its manifest. `blob`: digest is a file's. */
+	kind: z.enum(["manifest", "blob"]),
+	digest: zDigest,
+	blocks: z.array(z.int().min(0)).min(1).max(256),
+});
+export type Pull = z.infer<typeof zPull>;
+
+/** Store -> device, QoS 0: the header before the raw bytes of a block. */
+export const zBlockHeader = z.object({
+	v: z.literal(1),
+	id: zId,
+	kind: z.enum(["manifest", "blob"]),
+	digest: zDigest,
+	index: z.int().min(0),
+	/** manifest: its whole size, bytes. */
+	size: z.int().min(1).optional(),
+	/** manifest: the contents of manifest.sig. */
+	signature: z.string().max(4096).optional(),
+	/** No bytes follow: the store does not hold this, or cannot answer now. */
+	error: z.enum(["unknown", "busy", "failed"]).optional(),
+});
+export type BlockHeader = z.infer<typeof zBlockHeader>;
+
+const zCount = z.int().min(0);
+const zSeconds = z.number().min(0);
+
+/**
+ * Power and work of a device, QoS 1. Every amount is cumulative since `boot` began, so a message
+ * that is lost, doubled or late changes no total.
+ */
+export const zPowerMessage = z.object({
+	v: z.literal(1),
+	device: zId,
+	/** Identifies one run of the counters: a new one whenever they start again from zero. */
+	boot: zId,
+	/** Rises by one with every message of a boot, from 0. */
+	sequence: zCount,
+	/** Energy since the boot began; null where nobody knows, which is never 0. */
+	millijoules: z.number().min(0).nullable(),
+	/** False: an estimate. */
+	measured: z.boolean(),
+	/** What measured it: "ina3221", "rapl", "nvml", "estimate". */
+	sensor: z.string().min(1).max(64),
+	utterances: zCount,
+	/** Seconds of speech made. */
+	audioSeconds: zSeconds,
+	/** Seconds spent making it. */
+	computeSeconds: zSeconds,
+	/** Digest of the bundle it speaks with; null when it has none. */
+	voice: zDigest.nullable(),
+	/** When the counters were read. */
+	at: zInstant,
+});
+export type PowerMessage = z.infer<typeof zPowerMessage>;
+
+/** The most that a JSON message may have, bytes. */
+export const MESSAGE_MAX_BYTES = 65_536;
+
+/** A message as bytes. */
+export function encode(message: object): Buffer {
+	return Buffer.from(JSON.stringify(message), "utf8");
+}
+
+/**
+ * Parses a message at the edge.
+ * @returns undefined when it is not one, which whoever listens should count and ignore: anybody may
+ * be at the other end of a topic
+ */
+export function decode<T>(
+	schema: z.ZodType<T>,
+	payload: Uint8Array,
+): T | undefined {
+	if (payload.byteLength > MESSAGE_MAX_BYTES) return undefined;
+	try {
+		const parsed = schema.safeParse(
+			JSON.parse(Buffer.from(payload).toString("utf8")),
+		);
+		return parsed.success ? parsed.data : undefined;
+	} catch {
+		return undefined;
+	}
+}
+
+/** `[header length, 2 bytes big-endian][header, JSON][raw bytes]`. */
+export function encodeBlock(header: BlockHeader, bytes?: Uint8Array): Buffer {
+	const json = encode(header);
+	if (json.byteLength > 0xffff)
+		throw new WattvoxError("E_BUG", "a block header is too long");
+	const length = Buffer.allocUnsafe(2);
+	length.writeUInt16BE(json.byteLength);
+	return Buffer.concat(bytes ? [length, json, bytes] : [length, json]);
+}
+
+/** The header and the bytes of a block message; undefined when it is not one. */
+export function decodeBlock(
+	payload: Uint8Array,
+): { header: BlockHeader; bytes: Uint8Array } | undefined {
+	if (payload.byteLength < 2) return undefined;
+	const end = 2 + (((payload[0] ?? 0) << 8) | (payload[1] ?? 0));
+	if (payload.byteLength < end) return undefined;
+	const header = decode(zBlockHeader, payload.subarray(2, end));
+	return header && { header, bytes: payload.subarray(end) };
+}

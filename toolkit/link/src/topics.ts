@@ -1,0 +1,46 @@
+import { checkId, isId } from "@wattvox/core";
+
+/** The last level of a topic: what the message is. */
+export const KINDS = [
+	"presence",
+	"desired",
+	"reported",
+	"pull",
+	"block",
+	"power",
+] as const;
+export type Kind = (typeof KINDS)[number];
+
+const PREFIX = "wattvox/v1";
+
+/**
+ * `wattvox/v1/<fleet>/<device>/<kind>`. Ids cannot hold `/`, `+`, `#` or `$`, so a topic cannot
+ * reach another device's.
+ * @throws WattvoxError E_USAGE
+ */
+export function topic(fleet: string, device: string, kind: Kind): string {
+	checkId(fleet, "fleet id");
+	checkId(device, "device id");
+	return `${PREFIX}/${fleet}/${device}/${kind}`;
+}
+
+/**
+ * A filter for one kind of message from every device.
+ * @param fleet default: every fleet
+ * @throws WattvoxError E_USAGE
+ */
+export function filter(kind: Kind, fleet?: string): string {
+	const level = fleet === undefined ? "+" : checkId(fleet, "fleet id");
+	return `${PREFIX}/${level}/+/${kind}`;
+}
+
+/** What a topic says; undefined when it is not one of ours. */
+export function parseTopic(
+	text: string,
+): { fleet: string; device: string; kind: Kind } | undefined {
+	const [a, b, fleet, device, kind, ...rest] = text.split("/");
+	if (`${a}/${b}` !== PREFIX || rest.length > 0) return undefined;
+	if (!isId(fleet) || !isId(device)) return undefined;
+	const known = KINDS.find((k) => k === kind);
+	return known && { fleet, device, kind: known };
+}
