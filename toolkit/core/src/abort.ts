@@ -20,22 +20,24 @@ export interface Interrupts {
  * @param onFirst told at the first one, to say that the work is being put away
  */
 export function catchInterrupts(
-	onFirst: () => void = () => undefined,
+	onFirst: (which: "SIGINT" | "SIGTERM") => void = () => undefined,
 	target: InterruptTarget = process,
 ): Interrupts {
 	const controller = new AbortController();
-	const listener = () => {
+	const listener = (which: "SIGINT" | "SIGTERM") => () => {
 		if (controller.signal.aborted) return target.exit(EXIT.interrupted);
-		onFirst();
+		onFirst(which);
 		controller.abort(new WattvoxError("E_INTERRUPTED", "interrupted"));
 	};
-	target.on("SIGINT", listener);
-	target.on("SIGTERM", listener);
+	const interrupt = listener("SIGINT");
+	const terminate = listener("SIGTERM");
+	target.on("SIGINT", interrupt);
+	target.on("SIGTERM", terminate);
 	return {
 		signal: controller.signal,
 		stop() {
-			target.off("SIGINT", listener);
-			target.off("SIGTERM", listener);
+			target.off("SIGINT", interrupt);
+			target.off("SIGTERM", terminate);
 		},
 	};
 }
