@@ -192,6 +192,35 @@ export class GraphBuilder {
 		});
 	}
 
+	/** Asks a node for more of its optional outputs, up to `count`, and returns them all typed. */
+	extend(node: Node, count: number): Value[] {
+		while (node.outputs.length < count)
+			node.outputs.push(this.fresh(`${node.op.toLowerCase()}_extra`));
+		const types = inferNode({
+			node,
+			types: node.inputs.map((name) => this.#types.get(name)),
+			consts: node.inputs.map((name) => this.graph.initializers.get(name)),
+			opset: this.graph.opsets[""] ?? OPSET,
+		});
+		return node.outputs.map((name, i) => {
+			const type = types[i];
+			if (!type)
+				throw new WattvoxError(
+					"E_MODEL",
+					`${node.op} has no output ${i} that we know`,
+				);
+			this.#types.set(name, type);
+			return { name, ...type };
+		});
+	}
+
+	/** Records a shape that inference could not see. */
+	assume(value: Value, shape: readonly Dim[]): Value {
+		const known: Value = { ...value, shape: [...shape] };
+		this.#types.set(value.name, { dtype: value.dtype, shape: known.shape });
+		return known;
+	}
+
 	/** Declares a value as a graph output, under another name when one is given. */
 	output(value: Value, as?: string): Value {
 		let out = value;

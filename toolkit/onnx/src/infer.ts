@@ -432,6 +432,7 @@ const RULES: Record<string, Rule> = {
 			},
 		];
 	},
+	Size: () => [{ dtype: "int64", shape: [] }],
 	IsNaN: (c) => [{ dtype: "bool", shape: shape0(c) }],
 	ScatterElements: same,
 	ScatterND: same,

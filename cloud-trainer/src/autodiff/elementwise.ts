@@ -1,0 +1,153 @@
+import {
+	floatAttr,
+	type GraphBuilder,
+	intAttr,
+	type Value,
+} from "@wattvox/onnx";
+import {
+	expandLike,
+	g0,
+	input,
+	mask,
+	type Rule,
+	unsupported,
+	type VjpContext,
+	x0,
+	y0,
+} from "./vjp.ts";
+
+/** A rule for y = f(x): dx = g * f'(x), with `slope` giving f'(x). */
+const unary =
+	(
+		slope: (b: GraphBuilder, x: Value, y: Value, c: VjpContext) => Value,
+	): Rule =>
+	(c) => [c.b.mul(g0(c), slope(c.b, x0(c), y0(c), c))];
+
+const one = (b: GraphBuilder) => b.scalar(1);
+
+/** Where a wins against b: 1, where they tie: 1/2, else 0. */
+const wins = (
+	b: GraphBuilder,
+	op: "Greater" | "Less",
+	a: Value,
+	other: Value,
+): Value =>
+	b.add(
+		mask(b, b.op(op, [a, other])),
+		b.affine(mask(b, b.op("Equal", [a, other])), 0.5),
+	);
+
+const extremum =
+	(op: "Greater" | "Less"): Rule =>
+	(c) => {
+		if (c.inputs.length === 1) return [g0(c)];
+		if (c.inputs.length !== 2) throw unsupported(c, "more than two inputs");
+		const [a, d] = [x0(c), input(c, 1)];
+		const m = wins(c.b, op, a, d);
+		return [
+			c.needs[0] ? c.b.mul(g0(c), m) : undefined,
+			c.needs[1] ? c.b.mul(g0(c), c.b.sub(one(c.b), m)) : undefined,
+		];
+	};
+
+/** Rules for operators that work element by element. The formula stands above each that is not plain. */
+export const elementwise = {
+	Identity: (c) => [g0(c)],
+	Cast: (c) => {
+		const to = x0(c).dtype;
+		return to.startsWith("float") ? [c.b.cast(g0(c), to)] : [undefined];
+	},
+	Add: (c) => [g0(c), g0(c)],
+	Sum: (c) => c.inputs.map(() => g0(c)),
+	Sub: (c) => [g0(c), c.needs[1] ? c.b.op("Neg", [g0(c)]) : undefined],
+	Mul: (c) => [
+		c.needs[0] ? c.b.mul(g0(c), input(c, 1)) : undefined,
+		c.needs[1] ? c.b.mul(g0(c), x0(c)) : undefined,
+	],
+	// y = a/b: da = g/b, db = -g y / b
+	Div: (c) => {
+		const ga = c.b.div(g0(c), input(c, 1));
+		return [
+			c.needs[0] ? ga : undefined,
+			c.needs[1] ? c.b.op("Neg", [c.b.mul(ga, y0(c))]) : undefined,
+		];
+	},
+	// y = x^p: dx = g p x^(p-1), dp = g y ln x
+	Pow: (c) => {
+		const { b } = c;
+		const [x, p] = [x0(c), input(c, 1)];
+		return [
+			c.needs[0]
+				? b.mul(g0(c), b.mul(p, b.op("Pow", [x, b.sub(p, one(b))])))
+				: undefined,
+			c.needs[1] ? b.mul(g0(c), b.mul(y0(c), b.op("Log", [x]))) : undefined,
+		];
+	},
+	Neg: (c) => [c.b.op("Neg", [g0(c)])],
+	Exp: unary((_b, _x, y) => y),
+	Log: (c) => [c.b.div(g0(c), x0(c))],
+	// y = sqrt x: dx = g / 2y
+	Sqrt: (c) => [c.b.div(g0(c), c.b.affine(y0(c), 2))],
+	Reciprocal: unary((b, _x, y) => b.op("Neg", [b.mul(y, y)])),
+	Abs: unary((b, x) => b.op("Sign", [x])),
+	Sin: unary((b, x) => b.op("Cos", [x])),
+	Cos: unary((b, x) => b.op("Neg", [b.op("Sin", [x])])),
+	Tanh: unary((b, _x, y) => b.sub(one(b), b.mul(y, y))),
+	Sigmoid: unary((b, _x, y) => b.mul(y, b.sub(one(b), y))),
+	Softplus: unary((b, x) => b.op("Sigmoid", [x])),
+	Relu: unary((b, _x, y) => mask(b, b.op("Greater", [y, b.scalar(0)]))),
+	LeakyRelu: unary((b, x, _y, c) => {
+		const alpha = floatAttr(c.node, "alpha", 0.01);
+		const m = mask(b, b.op("Greater", [x, b.scalar(0)]));
+		return b.affine(m, 1 - alpha, alpha);
+	}),
+	// y = erf x: dx = g 2/sqrt(pi) exp(-x^2)
+	Erf: unary((b, x) =>
+		b.affine(b.op("Exp", [b.op("Neg", [b.mul(x, x)])]), 2 / Math.sqrt(Math.PI)),
+	),
+	Max: extremum("Greater"),
+	Min: extremum("Less"),
+	Clip: (c) => {
+		const { b } = c;
+		let keep: Value | undefined;
+		for (const [i, op] of [
+			[1, "GreaterOrEqual"],
+			[2, "LessOrEqual"],
+		] as const) {
+			const bound = c.inputs[i];
+			if (!bound) continue;
+			const inside = mask(b, b.op(op, [x0(c), bound]));
+			keep = keep ? b.mul(keep, inside) : inside;
+		}
+		if (c.needs[1] || c.needs[2])
+			throw unsupported(c, "bounds that are trained");
+		return [keep ? b.mul(g0(c), keep) : g0(c)];
+	},
+	Where: (c) => {
+		const m = mask(c.b, x0(c));
+		return [
+			undefined,
+			c.needs[1] ? c.b.mul(g0(c), m) : undefined,
+			c.needs[2] ? c.b.mul(g0(c), c.b.sub(one(c.b), m)) : undefined,
+		];
+	},
+	// y = exp(x - m) / sum: dx = y (g - sum(g y))
+	Softmax: (c) => {
+		const { b } = c;
+		const axis = intAttr(c.node, "axis", -1);
+		const gy = b.mul(g0(c), y0(c));
+		return [b.sub(gy, b.mul(y0(c), b.sum(gy, [axis], 1)))];
+	},
+	// y = x - logsumexp(x): dx = g - exp(y) sum(g)
+	LogSoftmax: (c) => {
+		const { b } = c;
+		const axis = intAttr(c.node, "axis", -1);
+		return [b.sub(g0(c), b.mul(b.op("Exp", [y0(c)]), b.sum(g0(c), [axis], 1)))];
+	},
+	Expand: (c) => [g0(c)],
+	Dropout: (c) => {
+		if (c.inputs[2])
+			throw unsupported(c, "training mode: feed the mask instead");
+		return [expandLike(c.b, g0(c), x0(c))];
+	},
+} satisfies Record<string, Rule>;

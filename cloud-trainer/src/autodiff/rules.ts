@@ -1,0 +1,43 @@
+import { elementwise } from "./elementwise.ts";
+import { linear } from "./linear.ts";
+import { structural } from "./structural.ts";
+import type { Rule } from "./vjp.ts";
+
+/** Every differentiable operator and its rule; a key with a dot names the operator's domain. */
+export const RULES = {
+	...elementwise,
+	...linear,
+	...structural,
+} satisfies Record<string, Rule>;
+
+/** An operator that we differentiate. */
+export type DifferentiableOp = keyof typeof RULES;
+
+/** Operators whose outputs do not move with their inputs, or only in steps: the gradient is zero. */
+export const ZERO_GRADIENT: ReadonlySet<string> = new Set([
+	"And",
+	"ArgMax",
+	"ArgMin",
+	"Ceil",
+	"Constant",
+	"ConstantOfShape",
+	"Equal",
+	"Floor",
+	"Greater",
+	"GreaterOrEqual",
+	"IsNaN",
+	"Less",
+	"LessOrEqual",
+	"Not",
+	"OneHot",
+	"Or",
+	"Range",
+	"Round",
+	"Shape",
+	"Sign",
+	"Size",
+]);
+
+/** The rule of an operator, or undefined. */
+export const ruleOf = (op: string): Rule | undefined =>
+	Object.hasOwn(RULES, op) ? RULES[op as DifferentiableOp] : undefined;

@@ -1,0 +1,207 @@
+import {
+	type Dim,
+	intAttr,
+	intsAttr,
+	product,
+	stringAttr,
+	subDims,
+	type Value,
+} from "@wattvox/onnx";
+import {
+	expandLike,
+	fromFront,
+	g0,
+	input,
+	mask,
+	type Rule,
+	reshapeLike,
+	retype,
+	shapeOf,
+	unsupported,
+	type VjpContext,
+	x0,
+	y0,
+} from "./vjp.ts";
+
+const ints = (
+	c: VjpContext,
+	index: number,
+	attr: string,
+): number[] | undefined => {
+	const tensor = c.constant(index);
+	if (tensor)
+		return Array.from(tensor.data as ArrayLike<number | bigint>, Number);
+	return intsAttr(c.node, attr);
+};
+
+/** A reduction's cotangent (or output) with the reduced axes back as size 1. */
+function keepAxes(c: VjpContext, v: Value): Value {
+	if (intAttr(c.node, "keepdims", 1) === 1) return v;
+	const rank = shapeOf(c, x0(c)).length;
+	const axes = ints(c, 1, "axes")?.map((a) => fromFront(a, rank)) ?? [
+		...Array(rank).keys(),
+	];
+	return axes.length
+		? c.b.op("Unsqueeze", [v, c.b.ints([...axes].sort((a, b) => a - b))])
+		: v;
+}
+
+/** How many inputs go into one output of a reduction, as a value to divide by. */
+function countOf(c: VjpContext): Value {
+	const [x, y] = [x0(c), y0(c)];
+	const [nx, ny] = [product(x.shape ?? ["?"]), product(y.shape ?? ["?"])];
+	if (nx !== undefined && ny !== undefined) return c.b.scalar(nx / ny);
+	const size = (v: Value) => c.b.cast(c.b.op("Size", [v]), "float32");
+	return c.b.div(size(x), size(y));
+}
+
+/** Ties share the cotangent equally. */
+const reduceExtremum: Rule = (c) => {
+	const { b } = c;
+	const hit = mask(b, b.op("Equal", [x0(c), keepAxes(c, y0(c))]));
+	const rank = shapeOf(c, x0(c)).length;
+	const axes = ints(c, 1, "axes")?.map((a) => fromFront(a, rank)) ?? [];
+	const ties = b.sum(hit, axes, 1);
+	return [b.mul(hit, b.div(keepAxes(c, g0(c)), ties))];
+};
+
+const like: Rule = (c) => [reshapeLike(c.b, g0(c), x0(c))];
+
+/** Rules for operators that move, copy, sum or choose elements. */
+export const structural = {
+	Reshape: like,
+	Flatten: like,
+	Squeeze: like,
+	Unsqueeze: like,
+	Transpose: (c) => {
+		const rank = shapeOf(c, x0(c)).length;
+		const perm = intsAttr(c.node, "perm") ?? [...Array(rank).keys()].reverse();
+		const inverse = perm.map((_, i) => perm.indexOf(i));
+		return [c.b.transpose(g0(c), inverse)];
+	},
+	ReduceSum: (c) => [expandLike(c.b, keepAxes(c, g0(c)), x0(c))],
+	ReduceMean: (c) => [
+		expandLike(c.b, c.b.div(keepAxes(c, g0(c)), countOf(c)), x0(c)),
+	],
+	// y = sum x^2: dx = 2 g x
+	ReduceSumSquare: (c) => [c.b.mul(x0(c), c.b.affine(keepAxes(c, g0(c)), 2))],
+	ReduceMax: reduceExtremum,
+	ReduceMin: reduceExtremum,
+	Concat: (c) => {
+		const axis = fromFront(
+			intAttr(c.node, "axis", 0),
+			shapeOf(c, y0(c)).length,
+		);
+		const open = c.inputs.filter((v) => typeof v?.shape?.[axis] !== "number");
+		if (open.length > 1)
+			throw unsupported(
+				c,
+				"more than one input of unknown size along the axis",
+			);
+		// From the front until the open one, from the back after it.
+		const sizes = c.inputs.map((v) => v?.shape?.[axis] as Dim);
+		const at = sizes.findIndex((d) => typeof d !== "number");
+		const total = (list: Dim[]) =>
+			list.reduce<number>((s, d) => s + Number(d), 0);
+		return c.inputs.map((v, i) => {
+			if (!v || !c.needs[i]) return undefined;
+			const before = sizes.slice(0, i);
+			const after = sizes.slice(i + 1);
+			const start =
+				at >= 0 && i > at ? -total(after) - Number(sizes[i]) : total(before);
+			const rest = at < 0 || i > at ? -total(after) : 0;
+			const end =
+				at < 0
+					? start + Number(sizes[i])
+					: i < at
+						? start + Number(sizes[i])
+						: i === at
+							? -total(after)
+							: rest;
+			const part = c.b.slice(g0(c), axis, start, end === 0 ? undefined : end);
+			return retype(c.b, part, v);
+		});
+	},
+	Split: (c) => {
+		const axis = intAttr(c.node, "axis", 0);
+		const parts = c.outputs.map(
+			(y, i) => c.grads[i] ?? c.b.op("ConstantOfShape", [c.b.op("Shape", [y])]),
+		);
+		return [retype(c.b, c.b.concat(parts, axis), x0(c))];
+	},
+	// The cotangent goes back between zeros.
+	Slice: (c) => {
+		const { b } = c;
+		const [x, y] = [x0(c), y0(c)];
+		const [xs, ys] = [shapeOf(c, x), shapeOf(c, y)];
+		const starts = ints(c, 1, "starts");
+		if (!starts) throw unsupported(c, "a start that is computed");
+		const axes = (ints(c, 3, "axes") ?? starts.map((_, i) => i)).map((a) =>
+			fromFront(a, xs.length),
+		);
+		if (ints(c, 4, "steps")?.some((s) => s !== 1))
+			throw unsupported(c, "steps other than 1");
+		const before = new Array<number>(xs.length).fill(0);
+		const after = new Array<number>(xs.length).fill(0);
+		axes.forEach((axis, i) => {
+			const cut = subDims(xs[axis] as Dim, ys[axis] as Dim);
+			const d = xs[axis];
+			let start = starts[i] ?? 0;
+			if (cut === undefined) throw unsupported(c, "a size that is unknown");
+			if (start < 0) {
+				if (typeof d === "number") start = Math.max(0, d + start);
+				else start = cut;
+			}
+			before[axis] = Math.min(start, cut);
+			after[axis] = cut - (before[axis] ?? 0);
+		});
+		return [retype(b, b.op("Pad", [g0(c), b.ints([...before, ...after])]), x)];
+	},
+	Pad: (c) => {
+		if (stringAttr(c.node, "mode", "constant") !== "constant")
+			throw unsupported(c, "modes other than constant");
+		const pads = ints(c, 1, "pads");
+		if (!pads) throw unsupported(c, "pads that are computed");
+		const rank = shapeOf(c, x0(c)).length;
+		const axes = ints(c, 3, "axes") ?? [...Array(rank).keys()];
+		let g = g0(c);
+		axes.forEach((raw, i) => {
+			const [before, after] = [pads[i] ?? 0, pads[i + axes.length] ?? 0];
+			if (before < 0 || after < 0) throw unsupported(c, "negative pads");
+			if (before || after)
+				g = c.b.slice(
+					g,
+					fromFront(raw, rank),
+					before,
+					after ? -after : undefined,
+				);
+		});
+		return [retype(c.b, g, x0(c))];
+	},
+	// Duplicate indices add up, so the rows go back through a one-hot product: ScatterND(add) is wrong
+	// with more than one thread on the CPU provider.
+	Gather: (c) => {
+		const { b } = c;
+		const [table, indices] = [x0(c), input(c, 1)];
+		const shape = shapeOf(c, table);
+		const [size, width] = shape;
+		if (
+			intAttr(c.node, "axis", 0) !== 0 ||
+			shape.length !== 2 ||
+			typeof size !== "number" ||
+			typeof width !== "number"
+		)
+			throw unsupported(c, "anything but rows of a fixed [N, D] table");
+		const flat = b.reshape(indices, [-1]);
+		const hot = b.op("OneHot", [
+			flat,
+			b.constant({
+				dtype: "int64",
+				dims: [],
+				data: BigInt64Array.of(BigInt(size)),
+			}),
+			b.constant({ dtype: "float32", dims: [2], data: Float32Array.of(0, 1) }),
+		]);
+		return [b.op("Gemm", [hot, b.reshape(g0(c), [-1, width])], { transA: 1 })];
+	},
+} satisfies Record<string, Rule>;
