@@ -18,8 +18,25 @@ const ARRAYS = {
 } as const;
 
 export type Dtype = keyof typeof ARRAYS;
-export type DataOf<D extends Dtype> = InstanceType<(typeof ARRAYS)[D]>;
+/** The array that holds a dtype. */
+export type DataOf<D extends Dtype> = Held[D];
 export type TensorData = DataOf<Dtype>;
+
+// InstanceType would narrow the arrays to ArrayBuffer and refuse everybody's Float32Array.
+interface Held {
+	float32: Float32Array;
+	float64: Float64Array;
+	float16: Uint16Array;
+	int8: Int8Array;
+	int16: Int16Array;
+	int32: Int32Array;
+	int64: BigInt64Array;
+	uint8: Uint8Array;
+	uint16: Uint16Array;
+	uint32: Uint32Array;
+	uint64: BigUint64Array;
+	bool: Uint8Array;
+}
 
 /** A dense tensor in row-major order. `dims` multiply to `data.length`; a scalar has no dims. */
 export interface Tensor<D extends Dtype = Dtype> {

@@ -1,0 +1,115 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { MANIFEST, parseManifest, type Role } from "@wattvox/bundle";
+import { asWattvoxError, WattvoxError } from "@wattvox/core";
+import {
+	decodeModel,
+	decodeSafetensors,
+	encodeModel,
+	mergeLora,
+} from "@wattvox/onnx";
+import { parseVoiceConfig, type VoiceConfig } from "./voice-config.ts";
+
+/** A voice's files in memory. */
+export interface VoiceFiles {
+	config: VoiceConfig;
+	/** ONNX: phones, speaker -> content, log_duration. */
+	text: Uint8Array;
+	/** ONNX: content, position, speaker, noise -> wave. */
+	decoder: Uint8Array;
+	/** safetensors in PEFT's layout; present when the config names an adapter. */
+	adapter?: Uint8Array;
+	/** What text -> phones needs beyond the language's own rules. */
+	lexicon?: Uint8Array;
+}
+
+/** File names in a folder without a manifest. */
+const USUAL = {
+	voice: "voice.json",
+	text: "text.onnx",
+	decoder: "decoder.onnx",
+} as const;
+
+/**
+ * Reads the files of a voice folder: by role where it has a manifest, else by their usual names.
+ * Trust is not looked at here: whoever cares opens the bundle first (`openBundle`).
+ * @throws WattvoxError E_FILE_MISSING, E_FILE_FORMAT
+ */
+export async function readVoiceFiles(dir: string): Promise<VoiceFiles> {
+	const names = await namesByRole(dir);
+	const name = (role: keyof typeof USUAL) =>
+		names.get(role)?.[0] ?? USUAL[role];
+	const config = parseVoiceConfig(await read(dir, name("voice")));
+	const [text, decoder] = await Promise.all([
+		read(dir, name("text")),
+		read(dir, name("decoder")),
+	]);
+	const files: VoiceFiles = { config, text, decoder };
+	if (config.adapter) files.adapter = await read(dir, config.adapter.file);
+	const lexicon = names.get("lexicon")?.[0];
+	if (lexicon) files.lexicon = await read(dir, lexicon);
+	return files;
+}
+
+async function namesByRole(dir: string): Promise<Map<Role, string[]>> {
+	const names = new Map<Role, string[]>();
+	let bytes: Uint8Array;
+	try {
+		bytes = await read(dir, MANIFEST);
+	} catch (thrown) {
+		if (asWattvoxError(thrown).code === "E_FILE_MISSING") return names;
+		throw thrown;
+	}
+	for (const { role, name } of parseManifest(bytes).files)
+		names.set(role, [...(names.get(role) ?? []), name]);
+	return names;
+}
+
+async function read(dir: string, name: string): Promise<Uint8Array> {
+	// A name out of voice.json must not lead out of the folder.
+	if (/[/\\]/.test(name) || name.startsWith("."))
+		throw new WattvoxError("E_FILE_FORMAT", `"${name}" is not a file name`);
+	try {
+		return await readFile(join(dir, name));
+	} catch (thrown) {
+		const { code, message } = asWattvoxError(thrown);
+		throw new WattvoxError(
+			code === "E_FILE_MISSING" ? code : "E_FILE_FORMAT",
+			`cannot read ${name} of the voice in ${dir}: ${message}`,
+			{ cause: thrown },
+		);
+	}
+}
+
+/**
+ * The two graphs with the voice's adapter merged into their weights; as they are when it has none.
+ * @throws WattvoxError E_FILE_FORMAT, E_MODEL (the adapter does not fit this base)
+ */
+export function mergedGraphs(files: VoiceFiles): {
+	text: Uint8Array;
+	decoder: Uint8Array;
+} {
+	const { config, text, decoder, adapter } = files;
+	if (!config.adapter) return { text, decoder };
+	if (!adapter)
+		throw new WattvoxError(
+			"E_FILE_MISSING",
+			`voice ${config.name} needs ${config.adapter.file}`,
+		);
+	const { tensors } = decodeSafetensors(adapter);
+	const { scale } = config.adapter;
+	let merged = 0;
+	const merge = (model: Uint8Array) => {
+		const result = mergeLora(decodeModel(model), tensors, scale);
+		merged += result.merged.length;
+		return result.merged.length > 0 ? encodeModel(result.graph) : model;
+	};
+	const graphs = { text: merge(text), decoder: merge(decoder) };
+	// PEFT stores two tensors per weight; a pair that found no weight belongs to another base.
+	if (merged * 2 !== tensors.size)
+		throw new WattvoxError(
+			"E_MODEL",
+			`the adapter of voice ${config.name} fits ${merged} of ${tensors.size / 2} weights: it was made for another base`,
+		);
+	return graphs;
+}
