@@ -6,7 +6,7 @@ function diphones(phones: readonly string[]): string[] {
 
 /**
  * Chooses `count` sentences so that phone pairs are covered evenly: greedy, each step the
- * sentence with the largest sum of 1/(1 + times its pair was heard), per root of its length.
+ * sentence with the largest sum of 1/(1 + times its pair was heard), per length to the power 0.9.
  * Gains only fall as counts rise, so a stale gain is an upper bound and is looked at again only
  * when it comes first (lazy greedy, Minoux 1978). Ties go to the earlier sentence.
  */
@@ -20,7 +20,7 @@ export function choose(
 		const own = pairs[i] ?? [];
 		let sum = 0;
 		for (const pair of own) sum += 1 / (1 + (heard.get(pair) ?? 0));
-		return sum / Math.sqrt(own.length);
+		return sum / own.length ** 0.9;
 	};
 	const heap = new Heap();
 	for (let i = 0; i < sentences.length; i++) heap.push(i, gain(i));
