@@ -79,28 +79,31 @@ function frameDistance(a: Cepstra, i: number, b: Cepstra, j: number): number {
  */
 export function mcdDtw(a: Cepstra, b: Cepstra): number {
 	if (a.frames === 0 || b.frames === 0) return Number.NaN;
-	let cost = new Float64Array(b.frames);
-	let steps = new Float64Array(b.frames);
+	// One row of the table at a time; `steps` counts the path's cells.
+	const cost = new Float64Array(b.frames);
+	const steps = new Uint32Array(b.frames);
 	for (let i = 0; i < a.frames; i++) {
-		const cost2 = new Float64Array(b.frames);
-		const steps2 = new Float64Array(b.frames);
+		let diagCost = 0;
+		let diagSteps = 0;
 		for (let j = 0; j < b.frames; j++) {
-			let best = i === 0 && j === 0 ? 0 : Number.POSITIVE_INFINITY;
-			let len = 0;
-			const consider = (c: number, s: number) => {
-				if (c < best || (c === best && s < len)) {
-					best = c;
-					len = s;
-				}
-			};
-			if (i > 0 && j > 0) consider(cost[j - 1] ?? 0, steps[j - 1] ?? 0);
-			if (i > 0) consider(cost[j] ?? 0, steps[j] ?? 0);
-			if (j > 0) consider(cost2[j - 1] ?? 0, steps2[j - 1] ?? 0);
-			cost2[j] = best + frameDistance(a, i, b, j);
-			steps2[j] = len + 1;
+			const upCost = cost[j] ?? 0;
+			const upSteps = steps[j] ?? 0;
+			let best = i > 0 && j > 0 ? diagCost : Number.POSITIVE_INFINITY;
+			let length = diagSteps;
+			if (i > 0 && upCost < best) {
+				best = upCost;
+				length = upSteps;
+			}
+			if (j > 0 && (cost[j - 1] ?? 0) < best) {
+				best = cost[j - 1] ?? 0;
+				length = steps[j - 1] ?? 0;
+			}
+			if (i === 0 && j === 0) best = 0;
+			cost[j] = best + frameDistance(a, i, b, j);
+			steps[j] = length + 1;
+			diagCost = upCost;
+			diagSteps = upSteps;
 		}
-		cost = cost2;
-		steps = steps2;
 	}
 	const end = b.frames - 1;
 	return (cost[end] ?? Number.NaN) / (steps[end] ?? Number.NaN);
@@ -130,20 +133,28 @@ export function framePool(
 }
 
 /**
+ * Mean distance in dB of each frame of `a` to its nearest in `pool`: how well
+ * that voice's sounds cover these, whatever either says. NaN if one is empty.
+ */
+export function mcdToPool(a: Cepstra, pool: Cepstra): number {
+	if (a.frames === 0 || pool.frames === 0) return Number.NaN;
+	let sum = 0;
+	for (let i = 0; i < a.frames; i++) {
+		let nearest = Number.POSITIVE_INFINITY;
+		for (let j = 0; j < pool.frames; j++) {
+			const d = frameDistance(a, i, pool, j);
+			if (d < nearest) nearest = d;
+		}
+		sum += nearest;
+	}
+	return sum / a.frames;
+}
+
+/**
  * Mel-cepstral distance in dB of two pools of frames that need not say the same
- * words: each frame against its nearest in the other pool, averaged both ways.
- * Pools should be of one size: a larger one holds nearer neighbours.
+ * words: {@link mcdToPool} averaged both ways. Pools should be of one size: a
+ * larger one holds nearer neighbours.
  */
 export function mcdNearest(a: Cepstra, b: Cepstra): number {
-	if (a.frames === 0 || b.frames === 0) return Number.NaN;
-	const nearA = new Float64Array(a.frames).fill(Number.POSITIVE_INFINITY);
-	const nearB = new Float64Array(b.frames).fill(Number.POSITIVE_INFINITY);
-	for (let i = 0; i < a.frames; i++)
-		for (let j = 0; j < b.frames; j++) {
-			const d = frameDistance(a, i, b, j);
-			if (d < (nearA[i] ?? 0)) nearA[i] = d;
-			if (d < (nearB[j] ?? 0)) nearB[j] = d;
-		}
-	const avg = (x: Float64Array) => x.reduce((s, v) => s + v, 0) / x.length;
-	return (avg(nearA) + avg(nearB)) / 2;
+	return (mcdToPool(a, b) + mcdToPool(b, a)) / 2;
 }

@@ -41,17 +41,17 @@ export function embeddings(clips: readonly Utterance[]): Float32Array[] {
 /**
  * Cosine of each synthesised sentence to the target's voice: the centroid of
  * its recordings, the one of the same sentence left out so that shared words do
- * not help.
+ * not help. NaN where there is no embedding.
  */
 export function cosineToTarget(
 	synth: readonly Utterance[],
 	target: readonly Utterance[],
 ): number[] {
-	return synth.flatMap((s) => {
-		const others = embeddings(target.filter((t) => t.name !== s.name));
+	return synth.map((s) => {
+		const others = embeddings(target.filter((t) => t.key !== s.key));
 		return s.embedding && others.length > 0
-			? [cosine(s.embedding, centroid(others))]
-			: [];
+			? cosine(s.embedding, centroid(others))
+			: Number.NaN;
 	});
 }
 
@@ -66,15 +66,20 @@ export function closerByCosine(
 		return e.length > 0 ? [{ name: r.name, centre: centroid(e) }] : [];
 	});
 	const own = cosineToTarget(synth, target);
-	const voiced = synth.filter((s) => s.embedding);
 	return closer(
-		voiced.map((s, i) => ({
-			own: -(own[i] ?? Number.NaN),
-			others: centres.map((c) => ({
-				name: c.name,
-				d: -cosine(s.embedding ?? [], c.centre),
-			})),
-		})),
+		synth.flatMap((s, i) => {
+			const e = s.embedding;
+			if (!e) return [];
+			return [
+				{
+					own: -(own[i] ?? Number.NaN),
+					others: centres.map((c) => ({
+						name: c.name,
+						d: -cosine(e, c.centre),
+					})),
+				},
+			];
+		}),
 	);
 }
 

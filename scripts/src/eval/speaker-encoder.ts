@@ -25,7 +25,11 @@ export async function loadSpeakerEncoder(
 		async embed(mel) {
 			const frames = mel.length / BASE_MEL.nMels;
 			const { embedding } = await engine.run({
-				mel: tensor("float32", [1, frames, BASE_MEL.nMels], mel),
+				mel: tensor(
+					"float32",
+					[1, frames, BASE_MEL.nMels],
+					new Float32Array(mel),
+				),
 			});
 			if (!(embedding?.data instanceof Float32Array))
 				throw new WattvoxError(

@@ -7,6 +7,7 @@ import {
 } from "@wattvox/cloud-trainer";
 import { BASE_MEL, logMel } from "@wattvox/speech";
 import { type Clip, textKey } from "./clips.ts";
+import { voicedPitch } from "./pitch.ts";
 import { recognise } from "./recognise.ts";
 import type { SpeakerEncoder } from "./speaker-encoder.ts";
 
@@ -19,6 +20,8 @@ export interface Utterance {
 	/** Seconds. */
 	seconds: number;
 	cepstra: Cepstra;
+	/** Hz of each voiced frame. */
+	f0: Float32Array;
 	/** Unless no recogniser was asked. */
 	heard?: string;
 	words?: WordErrors;
@@ -61,6 +64,7 @@ export async function listen(
 			key: textKey(clip.text),
 			seconds: clip.samples.length / BASE_MEL.sampleRate,
 			cepstra: melCepstra(mel, BASE_MEL.nMels),
+			f0: voicedPitch(clip.samples, BASE_MEL.sampleRate),
 			...(h === undefined
 				? {}
 				: {
