@@ -1,3 +1,4 @@
+export { SpeechAccount, type SpeechTotals } from "./account.ts";
 export * from "./carbon.ts";
 export { processCpuClock } from "./cpu-time.ts";
 export { type EstimateOptions, EstimateSource } from "./estimate.ts";
@@ -26,4 +27,12 @@ export {
 } from "./open.ts";
 export * from "./passport.ts";
 export { openRapl, type Unavailable } from "./rapl.ts";
+export type { Figure } from "./ratio.ts";
 export * from "./source.ts";
+export {
+	measureSpeech,
+	type Speak,
+	type SpeechMeasurement,
+	WORKLOAD_SENTENCES,
+	type WorkloadOptions,
+} from "./workload.ts";

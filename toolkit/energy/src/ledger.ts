@@ -24,10 +24,6 @@ export interface Stage {
 	energy(): Energy;
 }
 
-interface Open extends Stage {
-	id: number;
-}
-
 /**
  * Books joules by stage. Stages may follow one another or lie within each other (`await`ed calls
  * inside a stage's function find their outer stage by themselves).
@@ -40,7 +36,7 @@ export class Ledger {
 	readonly #path: string | undefined;
 	readonly #progressMs: number;
 	readonly #session = randomBytes(6).toString("hex");
-	readonly #open = new Map<number, Open>();
+	readonly #open = new Map<number, Stage>();
 	readonly #inner = new AsyncLocalStorage<number>();
 	readonly #lines: LedgerLine[] = [];
 	#file: FileHandle | undefined;
@@ -96,12 +92,10 @@ export class Ledger {
 			throw new WattvoxError("E_BUG", `stage "${name}" of a ledger at rest`);
 		const id = this.#nextId++;
 		const from = await this.#meter.point();
-		const stage: Open = {
-			id,
+		this.#open.set(id, {
 			name,
 			energy: () => between(from, later(from, this.#meter.latest)),
-		};
-		this.#open.set(id, stage);
+		});
 		try {
 			await this.#append({
 				event: "start",
@@ -112,26 +106,29 @@ export class Ledger {
 				at: new Date().toISOString(),
 				...onDisk(from),
 			});
-		} catch (thrown) {
+			return await this.#booked(id, work);
+		} finally {
 			this.#open.delete(id);
+		}
+	}
+
+	async #booked<T>(id: number, work: (stage: Stage) => Promise<T>): Promise<T> {
+		const end = async (ok: boolean) => {
+			const to = onDisk(await this.#meter.point());
+			const line = { event: "end", session: this.#session, stage: id } as const;
+			await this.#append({ ...line, ok, ...to });
+		};
+		let result: T;
+		try {
+			const stage = this.#open.get(id) as Stage;
+			result = await this.#inner.run(id, () => work(stage));
+		} catch (thrown) {
+			// The work's own error matters more than one of the ledger.
+			await end(false).catch(() => undefined);
 			throw thrown;
 		}
-		let ok = false;
-		try {
-			const result = await this.#inner.run(id, () => work(stage));
-			ok = true;
-			return result;
-		} finally {
-			const to = await this.#meter.point();
-			this.#open.delete(id);
-			await this.#append({
-				event: "end",
-				session: this.#session,
-				stage: id,
-				ok,
-				...onDisk(to),
-			});
-		}
+		await end(true);
+		return result;
 	}
 
 	/** The table: this session's stages and those of earlier sessions in the same file. */
