@@ -11,9 +11,10 @@ import { hypotheses, recognise, recogniserInstalled } from "./recognise.ts";
 
 test("hypothesis lines are put in the order of their ids", (t) => {
 	t.deepEqual(
-		hypotheses("the(2) cat sat (1 -12816)\n (0 0)\na dog (3 -7)\n", 4),
-		["", "the cat sat", "", "a dog"],
+		hypotheses("the(2) cat sat (1 -12816)\n (0 0)\na dog (2 -7)\n", 3),
+		["", "the cat sat", "a dog"],
 	);
+	t.throws(() => hypotheses("a dog (1 -7)\n", 2), { code: "E_BUG" });
 });
 
 test("pocketsphinx hears what flite says, and nothing in silence", async (t) => {

@@ -1,6 +1,14 @@
-import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import {
+	access,
+	mkdir,
+	mkdtemp,
+	readFile,
+	rm,
+	writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { WattvoxError } from "@wattvox/core";
 import { execute, installed } from "../corpus/execute.ts";
 
 /** Debian's pocketsphinx-en-us: acoustic model, trigram language model, CMUdict. */
@@ -68,13 +76,15 @@ export async function recognise(
 
 async function batch(
 	waves: readonly Float32Array[],
-	prefix: string,
+	dir: string,
 	signal: AbortSignal | undefined,
 ): Promise<string[]> {
+	await mkdir(dir);
 	await Promise.all(
-		waves.map((w, i) => writeFile(`${prefix}-${i}.raw`, pcm(w))),
+		waves.map((w, i) => writeFile(join(dir, `${i}.raw`), pcm(w))),
 	);
-	await writeFile(`${prefix}.ctl`, waves.map((_, i) => `${i}\n`).join(""));
+	const list = join(dir, "list.ctl");
+	await writeFile(list, waves.map((_, i) => `${i}\n`).join(""));
 	await execute(
 		"pocketsphinx_batch",
 		[
@@ -82,29 +92,40 @@ async function batch(
 			["-lm", `${MODEL}/en-us.lm.bin`],
 			["-dict", `${MODEL}/cmudict-en-us.dict`],
 			["-adcin", "yes"],
-			["-cepdir", `${prefix}-`],
+			["-cepdir", dir],
 			["-cepext", ".raw"],
-			["-ctl", `${prefix}.ctl`],
-			["-hyp", `${prefix}.hyp`],
+			["-ctl", list],
+			["-hyp", join(dir, "heard.hyp")],
 			["-logfn", "/dev/null"],
 		].flat(),
 		{ signal },
 	);
-	return hypotheses(await readFile(`${prefix}.hyp`, "utf8"), waves.length);
+	return hypotheses(
+		await readFile(join(dir, "heard.hyp"), "utf8"),
+		waves.length,
+	);
 }
 
 /**
  * Reads `-hyp` lines: `words (id score)`. A word's second pronunciation is
  * written `word(2)`.
- * @returns the words of ids 0..count-1, "" where a line is missing
+ *
+ * @returns the words of ids 0..count-1
+ * @throws WattvoxError E_BUG when an id is missing: pocketsphinx skips a file
+ *   that it cannot read and still ends well
  */
 export function hypotheses(text: string, count: number): string[] {
-	const heard = new Array<string>(count).fill("");
+	const heard = new Map<number, string>();
 	for (const line of text.split("\n")) {
 		const m = /^(.*)\((\d+) \S+\)\s*$/.exec(line);
-		if (m) heard[Number(m[2])] = (m[1] ?? "").replace(/\(\d+\)/g, "").trim();
+		if (m) heard.set(Number(m[2]), (m[1] ?? "").replace(/\(\d+\)/g, "").trim());
 	}
-	return heard;
+	return Array.from({ length: count }, (_, id) => {
+		const words = heard.get(id);
+		if (words === undefined)
+			throw new WattvoxError("E_BUG", `pocketsphinx skipped recording ${id}`);
+		return words;
+	});
 }
 
 /** 16-bit little-endian samples. */
