@@ -98,6 +98,8 @@ export const zPowerMessage = z.object({
 	sequence: zCount,
 	/** Energy since the boot began; null where nobody knows, which is never 0. */
 	millijoules: z.number().min(0).nullable(),
+	/** The part of it drawn while at least one utterance was being made. */
+	speechMillijoules: z.number().min(0).nullable().optional(),
 	/** False: an estimate. */
 	measured: z.boolean(),
 	/** What measured it: "ina3221", "rapl", "nvml", "estimate". */
