@@ -1,4 +1,5 @@
 // A voice small enough to be made in a test: the contract's graphs with random weights.
+import type { BundleMeta, BundleSource } from "@wattvox/bundle";
 import {
 	encodeModel,
 	encodeSafetensors,
@@ -8,6 +9,7 @@ import {
 	type Tensor,
 } from "@wattvox/onnx";
 import type { Frontend } from "./frontend.ts";
+import type { Golden } from "./golden.ts";
 import { noiseRow } from "./noise.ts";
 import type { VoiceConfig } from "./voice-config.ts";
 import type { VoiceFiles } from "./voice-files.ts";
@@ -166,4 +168,42 @@ export const spellingFrontend: Frontend = function* (text) {
 		const phones = [...words].map((c) => of.get(c) ?? "pau");
 		yield { text: sentence, phones: ["pau", ...phones, "pau"], skipped: [] };
 	}
+};
+
+/** What turns a tiny voice into a bundle with `writeBundle`. */
+export const tinyBundle: {
+	sources(files: VoiceFiles, golden?: Golden): BundleSource[];
+	meta(voice: string): BundleMeta;
+} = {
+	sources(files, golden) {
+		const json = (value: object) => Buffer.from(JSON.stringify(value));
+		const sources: BundleSource[] = [
+			{ role: "voice", name: "voice.json", bytes: json(files.config) },
+			{ role: "text", name: "text.onnx", bytes: files.text },
+			{ role: "decoder", name: "decoder.onnx", bytes: files.decoder },
+		];
+		if (files.adapter && files.config.adapter)
+			sources.push({
+				role: "adapter",
+				name: files.config.adapter.file,
+				bytes: files.adapter,
+			});
+		if (golden)
+			sources.push({
+				role: "golden",
+				name: "golden.json",
+				bytes: json(golden),
+			});
+		return sources;
+	},
+	meta: (voice) => ({
+		voice,
+		language: "en",
+		sampleRate: 16000,
+		base: { name: "tiny", digest: null },
+		energy: { trainWh: null, gCO2e: null, measured: false },
+		consent: { statement: "A voice that nobody has." },
+		created: "2026-01-01T00:00:00Z",
+		expires: "2126-01-01T00:00:00Z",
+	}),
 };

@@ -59,6 +59,7 @@ export class Utterance implements AsyncIterable<Float32Array> {
 	readonly #speaking: Speaking;
 	readonly #pauseMs: number;
 	#started = false;
+	#samples = 0;
 
 	constructor(speaking: Speaking, pauseMs: number) {
 		this.#speaking = speaking;
@@ -137,7 +138,8 @@ export class Utterance implements AsyncIterable<Float32Array> {
 
 	#count(samples: Float32Array): Float32Array {
 		const { stats } = this;
-		stats.audioSeconds += samples.length / this.sampleRate;
+		this.#samples += samples.length;
+		stats.audioSeconds = this.#samples / this.sampleRate;
 		stats.realTimeFactor = stats.computeMs / 1000 / stats.audioSeconds;
 		return samples;
 	}

@@ -6,6 +6,7 @@ import {
 	decodeModel,
 	decodeSafetensors,
 	encodeModel,
+	loraPairs,
 	mergeLora,
 } from "@wattvox/onnx";
 import { parseVoiceConfig, type VoiceConfig } from "./voice-config.ts";
@@ -98,18 +99,19 @@ export function mergedGraphs(files: VoiceFiles): {
 		);
 	const { tensors } = decodeSafetensors(adapter);
 	const { scale } = config.adapter;
-	let merged = 0;
+	const found = new Set<string>();
 	const merge = (model: Uint8Array) => {
 		const result = mergeLora(decodeModel(model), tensors, scale);
-		merged += result.merged.length;
+		for (const name of result.merged) found.add(name);
 		return result.merged.length > 0 ? encodeModel(result.graph) : model;
 	};
 	const graphs = { text: merge(text), decoder: merge(decoder) };
-	// PEFT stores two tensors per weight; a pair that found no weight belongs to another base.
-	if (merged * 2 !== tensors.size)
+	// A pair that found no weight belongs to another base.
+	const wanted = loraPairs(tensors).size;
+	if (found.size === 0 || found.size !== wanted)
 		throw new WattvoxError(
 			"E_MODEL",
-			`the adapter of voice ${config.name} fits ${merged} of ${tensors.size / 2} weights: it was made for another base`,
+			`the adapter of voice ${config.name} fits ${found.size} of its ${wanted} weights: it was made for another base`,
 		);
 	return graphs;
 }
