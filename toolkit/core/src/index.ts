@@ -7,3 +7,4 @@ export * from "./log.ts";
 export * from "./progress.ts";
 export * from "./redact.ts";
 export * from "./retry.ts";
+export * from "./table.ts";
