@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
-import { copyFile, link, mkdir, readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
-import { WattvoxError } from "@wattvox/core";
+import { copyFile, link, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { outputError, syncDir, WattvoxError } from "@wattvox/core";
 import { type Bundle, openBundle, readManifestFiles } from "./bundle.ts";
 import { type Disk, makeDirAtomic, openPlain, systemDisk } from "./disk.ts";
 import { readFully } from "./hash.ts";
@@ -17,12 +17,16 @@ import { BLOCK_BYTES, zDigest } from "./names.ts";
 import { PartialBlob } from "./partial.ts";
 import { parseSignature, verifyBytes } from "./signature.ts";
 
+/** A manifest and its signature as they lie on disk, unverified. */
+export interface ManifestFiles {
+	bytes: Buffer;
+	signature: Buffer;
+}
+
 /** What a store server reads from: a folder here, other kinds of store behind the same port. */
 export interface BlockSource {
 	/** Undefined when the store does not hold the bundle. */
-	readManifest(
-		digest: string,
-	): Promise<{ bytes: Buffer; signature: Buffer } | undefined>;
+	readManifest(digest: string): Promise<ManifestFiles | undefined>;
 	/** One block of a blob (64 KiB, the last one shorter); undefined when there is none. */
 	readBlock(sha256: string, index: number): Promise<Buffer | undefined>;
 }
@@ -32,7 +36,8 @@ export interface BlockSource {
  * ```
  * blobs/sha256/<hex>                  files, once each, whatever bundles they belong to
  * bundles/<digest>/manifest.json|sig  exists only when all its blobs do
- * partial/<hex>.part                  interrupted pulls
+ * partial/<hex>.part                  blobs that are still coming
+ * partial/<digest>/manifest.json|sig  bundles whose blobs are still coming
  * ```
  */
 export class FolderStore implements BlockSource {
@@ -59,6 +64,7 @@ export class FolderStore implements BlockSource {
 		const { bytes, signature } = await readManifestFiles(bundleDir);
 		if (bundleDigest(bytes) !== bundle.digest)
 			throw new WattvoxError("E_TAMPERED", `${bundleDir} changes under us`);
+		if (await this.readManifest(bundle.digest)) return bundle.digest;
 		for (const file of bundle.manifest.files) {
 			if (await this.hasBlob(file)) continue;
 			const from = await openPlain(join(bundle.dir, file.name));
@@ -79,7 +85,8 @@ export class FolderStore implements BlockSource {
 				await from.close();
 			}
 		}
-		return this.commit(bytes, signature);
+		await this.commit(await this.stage(bytes, signature));
+		return bundle.digest;
 	}
 
 	/** Where a blob is, or would be. */
@@ -107,19 +114,16 @@ export class FolderStore implements BlockSource {
 	}
 
 	/**
-	 * Records a bundle whose blobs are all here.
-	 * @param bytes its manifest, whose signature the caller has verified
-	 * @returns its digest
-	 * @throws WattvoxError E_BUG (a blob is missing), E_OUTPUT, E_DISK_FULL
+	 * Keeps a bundle's manifest while its blobs are still coming, so that an interrupted pull need
+	 * not fetch it again.
+	 * @param bytes the manifest, whose signature the caller has verified
+	 * @returns the bundle's digest
+	 * @throws WattvoxError E_OUTPUT, E_DISK_FULL
 	 */
-	async commit(bytes: Uint8Array, signature: Uint8Array): Promise<string> {
+	async stage(bytes: Uint8Array, signature: Uint8Array): Promise<string> {
 		const digest = bundleDigest(bytes);
-		for (const file of parseManifest(bytes).files)
-			if (!(await this.hasBlob(file)))
-				throw new WattvoxError("E_BUG", `${file.name} is not in the store`);
-		if (await this.readManifest(digest)) return digest;
 		await makeDirAtomic(
-			this.#bundleDir(digest),
+			this.#stagedDir(digest),
 			async (dir) => {
 				await this.#write(join(dir, MANIFEST), bytes);
 				await this.#write(join(dir, MANIFEST_SIGNATURE), signature);
@@ -129,16 +133,35 @@ export class FolderStore implements BlockSource {
 		return digest;
 	}
 
-	async readManifest(
-		digest: string,
-	): Promise<{ bytes: Buffer; signature: Buffer } | undefined> {
+	/** What {@link stage} kept; undefined when it has nothing. */
+	staged(digest: string): Promise<ManifestFiles | undefined> {
+		return readIfThere(this.#stagedDir(digest));
+	}
+
+	/**
+	 * Makes a staged bundle one that the store holds, now that its blobs are all here.
+	 * @throws WattvoxError E_BUG (not staged, or a blob is missing), E_OUTPUT
+	 */
+	async commit(digest: string): Promise<void> {
+		const found = await this.staged(digest);
+		if (!found) throw new WattvoxError("E_BUG", `${digest} is not staged`);
+		for (const file of parseManifest(found.bytes).files)
+			if (!(await this.hasBlob(file)))
+				throw new WattvoxError("E_BUG", `${file.name} is not in the store`);
+		const target = this.#bundleDir(digest);
 		try {
-			return await readManifestFiles(this.#bundleDir(digest));
+			await mkdir(dirname(target), { recursive: true });
+			await rename(this.#stagedDir(digest), target);
+			await syncDir(dirname(target));
 		} catch (thrown) {
-			if (thrown instanceof WattvoxError && thrown.code === "E_FILE_MISSING")
-				return undefined;
-			throw thrown;
+			// somebody else may have committed the same bundle meanwhile
+			if (!(await this.readManifest(digest))) throw outputError(target, thrown);
+			await rm(this.#stagedDir(digest), { recursive: true, force: true });
 		}
+	}
+
+	readManifest(digest: string): Promise<ManifestFiles | undefined> {
+		return readIfThere(this.#bundleDir(digest));
 	}
 
 	async readBlock(sha256: string, index: number): Promise<Buffer | undefined> {
@@ -202,6 +225,10 @@ export class FolderStore implements BlockSource {
 		return join(this.root, "bundles", zDigest.parse(digest));
 	}
 
+	#stagedDir(digest: string): string {
+		return join(this.root, "partial", zDigest.parse(digest));
+	}
+
 	async #write(path: string, bytes: Uint8Array): Promise<void> {
 		const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 		const handle = await this.#disk.open(path, flags, 0o644);
@@ -211,6 +238,16 @@ export class FolderStore implements BlockSource {
 		} finally {
 			await handle.close();
 		}
+	}
+}
+
+async function readIfThere(dir: string): Promise<ManifestFiles | undefined> {
+	try {
+		return await readManifestFiles(dir);
+	} catch (thrown) {
+		if (thrown instanceof WattvoxError && thrown.code === "E_FILE_MISSING")
+			return undefined;
+		throw thrown;
 	}
 }
 

@@ -1,1 +1,3 @@
-export {};
+export * from "./broker.ts";
+export * from "./publish.ts";
+export * from "./store-server.ts";

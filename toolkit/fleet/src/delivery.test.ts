@@ -1,0 +1,338 @@
+import { constants } from "node:fs";
+import { readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { FolderStore, newKey, systemDisk, trustKeys } from "@wattvox/bundle";
+import { temporaryDir } from "@wattvox/bundle/testing";
+import {
+	decodeDesired,
+	encodeBlock,
+	filter,
+	type PullOptions,
+	pullBundle,
+	topic,
+} from "@wattvox/link";
+import test, { type ExecutionContext } from "ava";
+import { Broker } from "./broker.ts";
+import { publish } from "./publish.ts";
+import { StoreServer } from "./store-server.ts";
+import { connect, makeSample, tapped } from "./testing.ts";
+
+async function setUp(
+	t: ExecutionContext,
+	options: {
+		decoderBytes?: number;
+		tap?: Parameters<typeof tapped>[1];
+		serve?: boolean;
+	} = {},
+) {
+	const root = await temporaryDir(t);
+	const sample = await makeSample(root, options);
+	const broker = await Broker.start({ port: 0 });
+	t.teardown(() => broker.stop());
+	const server = new StoreServer({
+		source: options.tap ? tapped(sample.source, options.tap) : sample.source,
+		broker: { url: broker.url, reconnectMs: { base: 20, max: 100 } },
+	});
+	if (options.serve !== false) await server.start();
+	t.teardown(() => server.stop());
+	const link = await connect(broker.url, "jetson-1");
+	t.teardown(() => link.stop());
+	const into = new FolderStore(join(root, "device"));
+	const pull = (more: Partial<PullOptions> = {}) =>
+		pullBundle({
+			link,
+			fleet: "home",
+			device: "jetson-1",
+			store: "store",
+			digest: sample.digest,
+			into,
+			trust: sample.trust,
+			...more,
+		});
+	return { root, ...sample, broker, server, link, into, pull };
+}
+
+test("publish, pull, verify: the bundle arrives whole, and arrives once", async (t) => {
+	const s = await setUp(t);
+	const { digest, revision } = await publish(s.dir, s.source, {
+		fleet: "home",
+		devices: ["jetson-1"],
+		revision: 7,
+		key: s.key,
+		broker: { url: s.broker.url },
+	});
+	t.is(digest, s.digest);
+	t.is(revision, 7);
+	const payload = await new Promise<Buffer>((resolve, reject) => {
+		s.link
+			.subscribe(topic("home", "jetson-1", "desired"), (_, p) => resolve(p))
+			.catch(reject);
+	});
+	const me = { fleet: "home", device: "jetson-1" };
+	const desired = decodeDesired(payload, me, s.trust);
+	t.like(desired, { bundle: s.digest, revision: 7, store: "store" });
+
+	const progress: number[] = [];
+	const result = await s.pull({ onProgress: (done) => progress.push(done) });
+	t.like(result, { keptBytes: 0, totalBytes: s.bytes, signer: s.key.id });
+	t.like(result.counters, {
+		blocks: s.blocks + 1,
+		stray: 0,
+		tampered: 0,
+		stalls: 0,
+	});
+	t.is(progress.at(-1), s.bytes);
+	t.deepEqual(
+		progress,
+		[...progress].sort((a, b) => a - b),
+	);
+	const bundle = await s.into.checkout(digest, join(s.root, "voice"), s.trust);
+	t.is(bundle.digest, digest);
+	t.deepEqual(await readdir(join(s.into.root, "partial")), []);
+
+	const again = await s.pull();
+	t.is(again.counters.asked, 0);
+	t.is(again.keptBytes, s.bytes);
+});
+
+test("a second voice on a known base moves its own files only", async (t) => {
+	const s = await setUp(t);
+	await s.pull();
+	const bob = await makeSample(s.root, { voice: "bob", key: s.key });
+	const result = await s.pull({ digest: bob.digest });
+	t.is(result.counters.blocks, 1 + 2, "manifest, adapter, voice.json");
+	t.true(result.keptBytes > 0.9 * result.totalBytes);
+});
+
+test("the broker goes mid-pull and comes back: at most one window is sent twice", async (t) => {
+	const window = 4;
+	let outage: Promise<void> | undefined;
+	const s = await setUp(t, { decoderBytes: 3_000_000 });
+	const { port } = s.broker;
+	let broker = s.broker;
+	t.teardown(() => broker.stop());
+	const result = await s.pull({
+		window,
+		stallMs: 2000,
+		onProgress(done, total) {
+			if (done < total / 2) return;
+			outage ??= (async () => {
+				await broker.stop();
+				broker = await Broker.start({ port });
+			})();
+		},
+	});
+	await outage;
+	t.truthy(outage);
+	t.true(result.counters.lost >= 1);
+	t.is(result.counters.blocks, s.blocks + 1);
+	const twice = (s.server.counters?.blocks ?? 0) - (s.blocks + 1);
+	t.log(`sent twice: ${twice} blocks of a window of ${window}`);
+	t.true(twice <= window, `${twice}`);
+	await s.into.checkout(s.digest, join(s.root, "voice"), s.trust);
+});
+
+test("a pull that was stopped resumes from the blocks on disk", async (t) => {
+	const window = 4;
+	const s = await setUp(t, { decoderBytes: 3_000_000 });
+	const stop = new AbortController();
+	await t.throwsAsync(
+		s.pull({
+			window,
+			signal: stop.signal,
+			onProgress: (done, total) => {
+				if (done > total / 2) stop.abort(new Error("stopped"));
+			},
+		}),
+		{ message: "stopped" },
+	);
+	t.deepEqual(await s.into.bundles(), []);
+	const result = await s.pull({ window });
+	t.true(result.keptBytes > result.totalBytes / 2);
+	const twice = (s.server.counters?.blocks ?? 0) - (s.blocks + 1);
+	t.true(twice <= window, `${twice}`);
+});
+
+test("a block damaged on its way is asked for again", async (t) => {
+	let damaged = 0;
+	const s = await setUp(t, {
+		tap(_, index, block) {
+			if (index === 1 && damaged++ === 0) block[5] = (block[5] ?? 0) ^ 0x80;
+			return block;
+		},
+	});
+	const result = await s.pull();
+	t.is(result.counters.tampered, 1);
+	t.deepEqual(await s.into.bundles(), [s.digest]);
+});
+
+test("a block that never is what was signed ends with E_TAMPERED", async (t) => {
+	const s = await setUp(t, {
+		tap(_, index, block) {
+			return index === 1 ? Buffer.alloc(block.byteLength) : block;
+		},
+	});
+	await t.throwsAsync(s.pull(), { code: "E_TAMPERED", message: /block 1 of/ });
+	t.deepEqual(await s.into.bundles(), []);
+	// a short answer is no better
+	const t2 = await setUp(t, { tap: (_, __, block) => block.subarray(1) });
+	await t.throwsAsync(t2.pull(), { code: "E_TAMPERED" });
+});
+
+test("a wrong signature ends the pull before any file is asked for", async (t) => {
+	const s = await setUp(t);
+	const trust = trustKeys([newKey().publicKey]);
+	const error = await t.throwsAsync(s.pull({ trust }), { code: "E_SIGNATURE" });
+	t.regex(error?.message ?? "", /not trusted/);
+	t.is(s.server.counters?.blocks, 1, "the manifest alone");
+	t.deepEqual(await readdir(s.into.root).catch(() => []), []);
+});
+
+test("what a damaged disk left of the manifest does not block later pulls", async (t) => {
+	const s = await setUp(t);
+	const found = await s.source.readManifest(s.digest);
+	if (!found) return t.fail();
+	await s.into.stage(found.bytes, found.signature);
+	const staged = join(s.into.root, "partial", s.digest, "manifest.json");
+	await writeFile(staged, "{}");
+	const result = await s.pull();
+	t.is(result.counters.blocks, s.blocks + 1);
+});
+
+test("an expired bundle is not pulled", async (t) => {
+	const s = await setUp(t);
+	const clock = {
+		wall: () => Date.UTC(2200, 0, 1),
+		monotonic: () => performance.now(),
+		sleep: (ms: number) => new Promise<void>((r) => setTimeout(r, ms)),
+	};
+	await t.throwsAsync(s.pull({ clock }), { code: "E_EXPIRED" });
+	await t.notThrowsAsync(s.pull({ clock, allowExpired: true }));
+});
+
+test("a bundle the store does not hold ends with E_PULL", async (t) => {
+	const s = await setUp(t);
+	const digest = "0".repeat(64);
+	await t.throwsAsync(s.pull({ digest }), { code: "E_PULL" });
+});
+
+test("a store that is not there ends with E_TIMEOUT, after a limit of tries", async (t) => {
+	const s = await setUp(t, { serve: false });
+	const asked: string[] = [];
+	const spy = await connect(s.broker.url, "spy");
+	t.teardown(() => spy.stop());
+	await spy.subscribe(filter("pull", "home"), (name) => asked.push(name));
+	await t.throwsAsync(s.pull({ stallMs: 20, stallLimit: 3 }), {
+		code: "E_TIMEOUT",
+	});
+	t.is(asked.length, 3);
+});
+
+test("a broker that stays away ends with E_BROKER", async (t) => {
+	const s = await setUp(t, { decoderBytes: 2_000_000 });
+	let gone: Promise<void> | undefined;
+	await t.throwsAsync(
+		s.pull({
+			offlineMs: 300,
+			onProgress(done, total) {
+				if (done > total / 3) gone ??= s.broker.stop();
+			},
+		}),
+		{ code: "E_BROKER" },
+	);
+	await gone;
+	t.deepEqual(await s.into.bundles(), []);
+	t.true((await readdir(join(s.into.root, "partial"))).length > 0);
+});
+
+test("an unwritable place ends with E_OUTPUT", async (t) => {
+	const s = await setUp(t);
+	await writeFile(join(s.root, "file"), "");
+	const into = new FolderStore(join(s.root, "file", "store"));
+	await t.throwsAsync(s.pull({ into }), { code: "E_OUTPUT" });
+});
+
+test("too little room is said before the first block", async (t) => {
+	const s = await setUp(t);
+	const disk = { ...systemDisk, free: async () => 1000 };
+	const into = new FolderStore(join(s.root, "small"), { disk });
+	await t.throwsAsync(s.pull({ into }), {
+		code: "E_DISK_FULL",
+		message: /1000/,
+	});
+	t.is(s.server.counters?.blocks, 1, "the manifest alone");
+});
+
+test("a disk that fills up mid-pull ends with E_DISK_FULL and resumes with room", async (t) => {
+	const s = await setUp(t);
+	let room = 3;
+	const disk: typeof systemDisk = {
+		...systemDisk,
+		async open(path, flags, mode) {
+			const handle = await systemDisk.open(path, flags, mode);
+			if (!(flags & constants.O_RDWR)) return handle;
+			const write = handle.write.bind(handle) as (
+				...args: unknown[]
+			) => Promise<unknown>;
+			handle.write = (async (...args: unknown[]) => {
+				if (room-- > 0) return write(...args);
+				throw Object.assign(new Error("ENOSPC"), { code: "ENOSPC" });
+			}) as typeof handle.write;
+			return handle;
+		},
+	};
+	const into = new FolderStore(s.into.root, { disk });
+	await t.throwsAsync(s.pull({ into }), { code: "E_DISK_FULL" });
+	t.deepEqual(await s.into.bundles(), []);
+	const result = await s.pull();
+	t.is(result.counters.blocks, s.blocks - 3);
+});
+
+test("forged answers and requests change nothing", async (t) => {
+	const s = await setUp(t, { decoderBytes: 1_000_000 });
+	const mallory = await connect(s.broker.url, "mallory");
+	t.teardown(() => mallory.stop());
+	const mine = topic("home", "jetson-1", "block");
+	for (const bytes of [
+		Buffer.from([]),
+		Buffer.from([0xff, 0xff, 1]),
+		Buffer.from("not a block"),
+		encodeBlock(
+			{ v: 1, id: "x", kind: "blob", digest: "0".repeat(64), index: 0 },
+			Buffer.alloc(10),
+		),
+	])
+		await mallory.publish(mine, bytes, { qos: 1 });
+	const ask = topic("home", "jetson-1", "pull");
+	for (const text of ["", "{}", '{"v":1,"store":"store","blocks":[-1]}'])
+		await mallory.publish(ask, Buffer.from(text), { qos: 1 });
+	const result = await s.pull();
+	t.is(result.counters.blocks, s.blocks + 1);
+	t.is(s.server.counters?.invalid, 3);
+});
+
+test("two pulls of one bundle at once: the second is told so", async (t) => {
+	const s = await setUp(t);
+	const first = s.pull();
+	await t.throwsAsync(s.pull(), { code: "E_BUSY" });
+	await first;
+});
+
+test("publish refuses what is not signed by a trusted key, and tells nobody", async (t) => {
+	const s = await setUp(t);
+	const seen: string[] = [];
+	await s.link.subscribe(filter("desired"), (name) => seen.push(name));
+	const base = {
+		fleet: "home",
+		devices: ["jetson-1"],
+		broker: { url: s.broker.url },
+	};
+	await t.throwsAsync(publish(s.dir, s.source, { ...base, key: newKey() }), {
+		code: "E_SIGNATURE",
+	});
+	await t.throwsAsync(
+		publish(s.dir, s.source, { ...base, key: s.key, devices: ["a/b"] }),
+		{ code: "E_USAGE" },
+	);
+	t.deepEqual(seen, []);
+});

@@ -1,0 +1,94 @@
+import { randomBytes } from "node:crypto";
+import {
+	type FolderStore,
+	openBundle,
+	type PrivateKey,
+	type Trust,
+	trustKeys,
+} from "@wattvox/bundle";
+import { type Clock, checkId, systemClock, WattvoxError } from "@wattvox/core";
+import { encodeDesired, Link, type LinkOptions, topic } from "@wattvox/link";
+
+export interface PublishOptions {
+	fleet: string;
+	devices: readonly string[];
+	/** Only ever rises for a device. Default: the time, milliseconds since 1970. */
+	revision?: number;
+	/** The fleet's key: signs the desired state. */
+	key: PrivateKey;
+	/** Keys that may have signed the bundle. Default: `key` alone. */
+	trust?: Trust;
+	/** The broker and how to get in. */
+	broker: Omit<LinkOptions, "clientId" | "presence">;
+	/** Id of the store server that offers `store` to devices. Default "store". */
+	storeId?: string;
+	clock?: Clock;
+	signal?: AbortSignal;
+}
+
+export interface Published {
+	/** The bundle's digest. */
+	digest: string;
+	revision: number;
+	devices: string[];
+}
+
+/**
+ * Puts a bundle into a store and tells devices to run it: one retained, signed desired state each.
+ * Nothing is published unless the bundle verifies and is whole in the store.
+ * @throws as `openBundle`; WattvoxError E_EXPIRED, E_USAGE (ids), E_OUTPUT, E_DISK_FULL, E_BROKER;
+ * the signal's reason
+ */
+export async function publish(
+	bundleDir: string,
+	store: FolderStore,
+	options: PublishOptions,
+): Promise<Published> {
+	const { fleet, key, signal, clock = systemClock } = options;
+	const storeId = checkId(options.storeId ?? "store", "store id");
+	const devices = options.devices.map((d) => checkId(d, "device id"));
+	checkId(fleet, "fleet id");
+	if (devices.length === 0)
+		throw new WattvoxError("E_USAGE", "name the devices to publish to");
+	const trust = options.trust ?? trustKeys([key.publicKey]);
+	const bundle = await openBundle(bundleDir, trust, {
+		now: clock.wall(),
+		...(signal && { signal }),
+	});
+	if (bundle.expired)
+		throw new WattvoxError(
+			"E_EXPIRED",
+			`${bundleDir} expired on ${bundle.manifest.expires}`,
+		);
+	const digest = await store.put(bundleDir, trust, signal);
+	const revision = options.revision ?? clock.wall();
+	const link = new Link({
+		...options.broker,
+		clientId: `publish-${randomBytes(8).toString("hex")}`,
+	});
+	await link.start(signal);
+	try {
+		for (const device of devices) {
+			const desired = encodeDesired(
+				{
+					v: 1,
+					fleet,
+					device,
+					bundle: digest,
+					store: storeId,
+					revision,
+					at: new Date(clock.wall()).toISOString(),
+				},
+				key,
+			);
+			await link.publish(topic(fleet, device, "desired"), desired, {
+				qos: 1,
+				retain: true,
+				...(signal && { signal }),
+			});
+		}
+	} finally {
+		await link.stop();
+	}
+	return { digest, revision, devices };
+}

@@ -1,0 +1,392 @@
+import {
+	abandonable,
+	asWattvoxError,
+	backoff,
+	type Clock,
+	ID_PATTERN,
+	redactText,
+	systemClock,
+	WattvoxError,
+} from "@wattvox/core";
+import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
+import { encode, type Presence } from "./messages.ts";
+import { topic } from "./topics.ts";
+
+/** What a subscriber is called with. It must not block, and what it throws is counted and dropped. */
+export type Handler = (
+	topic: string,
+	payload: Buffer,
+	retained: boolean,
+) => void;
+
+export interface LinkOptions {
+	/** `mqtt://`, `mqtts://`, `ws://` or `wss://`. */
+	url: string;
+	/** MQTT client id; on a device its device id. */
+	clientId: string;
+	username?: string;
+	password?: string;
+	/** PEM: certificate authority, own certificate and key. */
+	tls?: { ca?: string; cert?: string; key?: string };
+	/** Announces this device: online when connected, offline by will or by `stop`. */
+	presence?: { fleet: string; device: string };
+	/** Longest wait of `start` for the first connection, milliseconds. Default 10 000. */
+	connectTimeoutMs?: number;
+	/** Ceiling of the first and of any wait between two attempts. Default 100 and 10 000. */
+	reconnectMs?: { base: number; max: number };
+	/** Seconds. Default 30. */
+	keepaliveSeconds?: number;
+	/** QoS 1 messages that may wait for the broker. Default 1000. */
+	queueLimit?: number;
+	/** Bytes; a broker closes the connection on more than it takes. Default 128 KiB, AWS's limit. */
+	payloadLimit?: number;
+	clock?: Clock;
+	/** Uniform in [0, 1). */
+	random?: () => number;
+}
+
+/** CONNACK return codes 4 and 5: trying again with the same credentials cannot help. */
+const REFUSED = new Set<unknown>([4, 5]);
+
+/**
+ * A connection to an MQTT 3.1.1 broker that comes back by itself.
+ *
+ * INVARIANTS
+ * - `ready` only while connected with every subscription granted and presence published.
+ * - What waits is bounded: QoS 0 is never queued, QoS 1 up to `queueLimit`.
+ * - A promise that `publish` gave settles when the connection is lost (QoS 0) or the link stops.
+ */
+export class Link {
+	readonly counters = { connects: 0, lost: 0, sent: 0, received: 0, errors: 0 };
+	readonly #o: LinkOptions;
+	readonly #clock: Clock;
+	readonly #random: () => number;
+	readonly #handlers = new Map<string, Set<Handler>>();
+	readonly #readyListeners = new Set<() => void>();
+	readonly #lostListeners = new Set<() => void>();
+	readonly #failOnLost = new Set<(error: WattvoxError) => void>();
+	readonly #failOnStop = new Set<(error: WattvoxError) => void>();
+	#client: MqttClient | undefined;
+	#ready = false;
+	#stopped = false;
+	#attempt = 0;
+	#queued = 0;
+	#session = 0;
+	#lastError: Error | undefined;
+
+	constructor(options: LinkOptions) {
+		this.#o = options;
+		this.#clock = options.clock ?? systemClock;
+		this.#random = options.random ?? Math.random;
+	}
+
+	/** Connected, subscribed and announced. */
+	get ready(): boolean {
+		return this.#ready;
+	}
+
+	/**
+	 * Connects. Later losses are mended behind the scenes, see `onLost` and `whenReady`.
+	 * @throws WattvoxError E_BROKER (not reachable in time, or refused), E_USAGE; the signal's reason
+	 */
+	async start(signal?: AbortSignal): Promise<void> {
+		if (this.#client || this.#stopped)
+			throw new WattvoxError("E_BUG", "a link starts once");
+		if (!ID_PATTERN.test(this.#o.clientId))
+			throw new WattvoxError("E_USAGE", "the MQTT client id is not an id");
+		const client = this.#connect();
+		const timeout = AbortSignal.timeout(this.#o.connectTimeoutMs ?? 10_000);
+		const refused = new Promise<never>((_, reject) => {
+			client.on("error", (error) => {
+				if (REFUSED.has((error as { code?: unknown }).code))
+					reject(this.#brokerError("the broker refused the connection"));
+			});
+		});
+		refused.catch(() => undefined);
+		try {
+			const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
+			await Promise.race([this.whenReady(either), refused]);
+		} catch (thrown) {
+			await this.stop();
+			signal?.throwIfAborted();
+			if (thrown instanceof WattvoxError) throw thrown;
+			throw this.#brokerError("no connection to the broker");
+		}
+	}
+
+	/** Says goodbye and disconnects. Idempotent. */
+	async stop(): Promise<void> {
+		if (this.#stopped) return;
+		this.#stopped = true;
+		const client = this.#client;
+		if (!client) return;
+		if (this.#ready && this.#o.presence) {
+			const goodbye = this.#announce(client, false);
+			await abandonable(goodbye, AbortSignal.timeout(1000)).catch(
+				() => undefined,
+			);
+		}
+		this.#lost();
+		const error = new WattvoxError("E_BROKER", "the link was stopped");
+		for (const fail of this.#failOnStop) fail(error);
+		// forced: a graceful end waits for acknowledgements that may never come
+		await new Promise<void>((resolve) => {
+			client.end(!client.connected, {}, () => resolve());
+			setTimeout(() => client.stream?.destroy(), 1000).unref();
+		});
+	}
+
+	/**
+	 * Resolves as soon as the link is ready.
+	 * @throws WattvoxError E_BROKER once it is stopped; the signal's reason
+	 */
+	async whenReady(signal?: AbortSignal): Promise<void> {
+		if (this.#ready) return;
+		if (this.#stopped)
+			throw new WattvoxError("E_BROKER", "the link was stopped");
+		let off: () => void = () => undefined;
+		let fail: (error: WattvoxError) => void = () => undefined;
+		const ready = new Promise<void>((resolve, reject) => {
+			off = this.onReady(resolve);
+			fail = reject;
+			this.#failOnStop.add(fail);
+		});
+		try {
+			await abandonable(ready, signal);
+		} finally {
+			off();
+			this.#failOnStop.delete(fail);
+		}
+	}
+
+	/** Calls `listener` whenever the link becomes ready. @returns takes it back */
+	onReady(listener: () => void): () => void {
+		this.#readyListeners.add(listener);
+		return () => this.#readyListeners.delete(listener);
+	}
+
+	/** Calls `listener` whenever the link is lost. @returns takes it back */
+	onLost(listener: () => void): () => void {
+		this.#lostListeners.add(listener);
+		return () => this.#lostListeners.delete(listener);
+	}
+
+	/**
+	 * Publishes. QoS 0 resolves when the bytes are handed to the socket and fails at once while there
+	 * is no connection; QoS 1 resolves with the broker's acknowledgement, across reconnections.
+	 * @throws WattvoxError E_BROKER, E_BUSY (too many wait), E_USAGE (too long); the signal's reason,
+	 * in which case the message may still go out
+	 */
+	async publish(
+		to: string,
+		payload: Buffer,
+		options: { qos?: 0 | 1; retain?: boolean; signal?: AbortSignal } = {},
+	): Promise<void> {
+		const { qos = 0, retain = false, signal } = options;
+		const client = this.#client;
+		signal?.throwIfAborted();
+		if (!client || this.#stopped)
+			throw new WattvoxError("E_BROKER", "the link is not running");
+		const limit = this.#o.payloadLimit ?? 128 * 1024;
+		if (payload.byteLength > limit)
+			throw new WattvoxError(
+				"E_USAGE",
+				`a message of ${payload.byteLength} bytes is over the limit of ${limit}`,
+			);
+		if (qos === 0 && !this.#ready)
+			throw new WattvoxError("E_BROKER", "no connection to the broker");
+		if (qos === 1 && this.#queued >= (this.#o.queueLimit ?? 1000))
+			throw new WattvoxError("E_BUSY", "too many messages wait for the broker");
+		const losers = qos === 0 ? this.#failOnLost : this.#failOnStop;
+		let fail: (error: WattvoxError) => void = () => undefined;
+		if (qos === 1) this.#queued++;
+		const sent = new Promise<void>((resolve, reject) => {
+			fail = reject;
+			losers.add(fail);
+			client.publish(to, payload, { qos, retain }, (error) =>
+				error ? reject(this.#brokerError("not sent", error)) : resolve(),
+			);
+		});
+		// not in a finally below: an abandoned QoS 1 message still waits, and still counts
+		const settled = () => {
+			losers.delete(fail);
+			if (qos === 1) this.#queued--;
+		};
+		sent.then(settled, settled);
+		await (signal ? abandonable(sent, signal) : sent);
+		this.counters.sent++;
+	}
+
+	/**
+	 * Subscribes, now and after every reconnection.
+	 * @returns takes the handler back
+	 * @throws WattvoxError E_BROKER (refused); the signal's reason
+	 */
+	async subscribe(
+		filter: string,
+		handler: Handler,
+		signal?: AbortSignal,
+	): Promise<() => Promise<void>> {
+		const known = this.#handlers.get(filter);
+		const set = known ?? new Set();
+		set.add(handler);
+		this.#handlers.set(filter, set);
+		const client = this.#client;
+		if (!known && client?.connected)
+			try {
+				await abandonable(this.#grant(client, [filter]), signal);
+			} catch (thrown) {
+				set.delete(handler);
+				if (set.size === 0) this.#handlers.delete(filter);
+				throw thrown;
+			}
+		return async () => {
+			set.delete(handler);
+			if (set.size > 0 || this.#handlers.get(filter) !== set) return;
+			this.#handlers.delete(filter);
+			if (client?.connected && !this.#stopped)
+				await client.unsubscribeAsync(filter).catch(() => undefined);
+		};
+	}
+
+	#connect(): MqttClient {
+		const o = this.#o;
+		const options: IClientOptions = {
+			protocolVersion: 4,
+			clientId: o.clientId,
+			clean: true,
+			keepalive: o.keepaliveSeconds ?? 30,
+			connectTimeout: o.connectTimeoutMs ?? 10_000,
+			reconnectPeriod: this.#nextWait(),
+			reconnectOnConnackError: true,
+			resubscribe: false,
+			queueQoSZero: false,
+			...(o.username !== undefined && { username: o.username }),
+			...(o.password !== undefined && { password: o.password }),
+			...o.tls,
+		};
+		const client = mqtt.connect(o.url, options);
+		this.#client = client;
+		this.#renewWill(client);
+		client.on("connect", () => void this.#connected(client));
+		client.on("message", (name, payload, packet) => {
+			this.counters.received++;
+			this.#dispatch(name, payload, packet.retain);
+		});
+		client.on("error", (error) => {
+			this.counters.errors++;
+			this.#lastError = error;
+		});
+		client.on("close", () => {
+			this.#lost();
+			this.#attempt++;
+			client.options.reconnectPeriod = this.#nextWait();
+			this.#renewWill(client);
+		});
+		return client;
+	}
+
+	async #connected(client: MqttClient): Promise<void> {
+		const stream = client.stream as { setNoDelay?: (on: boolean) => void };
+		// otherwise the tail of every message waits for the acknowledgement of the last (Nagle)
+		stream.setNoDelay?.(true);
+		this.counters.connects++;
+		const session = this.#session;
+		try {
+			if (this.#handlers.size > 0)
+				await this.#grant(client, [...this.#handlers.keys()]);
+			if (this.#o.presence) await this.#announce(client, true);
+		} catch (thrown) {
+			this.#lastError = asWattvoxError(thrown);
+			// what is not granted now may be later; come back with the usual waits
+			client.stream.destroy();
+			return;
+		}
+		if (!client.connected || this.#stopped || session !== this.#session) return;
+		this.#attempt = 0;
+		client.options.reconnectPeriod = this.#nextWait();
+		this.#ready = true;
+		for (const listener of [...this.#readyListeners]) listener();
+	}
+
+	#lost(): void {
+		const was = this.#ready;
+		this.#ready = false;
+		const error = this.#brokerError("the connection to the broker was lost");
+		for (const fail of [...this.#failOnLost]) fail(error);
+		if (!was) return;
+		this.counters.lost++;
+		for (const listener of [...this.#lostListeners]) listener();
+	}
+
+	async #grant(client: MqttClient, filters: string[]): Promise<void> {
+		try {
+			await client.subscribeAsync(filters, { qos: 1 });
+		} catch (thrown) {
+			throw this.#brokerError("a subscription was refused", thrown as Error);
+		}
+	}
+
+	#dispatch(name: string, payload: Buffer, retained: boolean): void {
+		for (const [filter, set] of this.#handlers) {
+			if (!matches(filter, name)) continue;
+			for (const handler of [...set])
+				try {
+					handler(name, payload, retained);
+				} catch {
+					this.counters.errors++;
+				}
+		}
+	}
+
+	async #announce(client: MqttClient, online: boolean): Promise<void> {
+		if (!this.#o.presence) return;
+		const { fleet, device } = this.#o.presence;
+		const message: Presence = { v: 1, online, session: this.#session };
+		await client.publishAsync(
+			topic(fleet, device, "presence"),
+			encode(message),
+			{
+				qos: 1,
+				retain: true,
+			},
+		);
+	}
+
+	/** A will of its own for every connection: its session tells a late will from a new birth. */
+	#renewWill(client: MqttClient): void {
+		this.#session = Math.max(this.#session + 1, this.#clock.wall());
+		if (!this.#o.presence) return;
+		const { fleet, device } = this.#o.presence;
+		const message: Presence = { v: 1, online: false, session: this.#session };
+		client.options.will = {
+			topic: topic(fleet, device, "presence"),
+			payload: encode(message),
+			qos: 1,
+			retain: true,
+		};
+	}
+
+	#nextWait(): number {
+		const { base, max } = this.#o.reconnectMs ?? { base: 100, max: 10_000 };
+		// mqtt.js takes 0 for "never"
+		return 1 + backoff(this.#attempt + 1, base, max, this.#random);
+	}
+
+	#brokerError(what: string, cause: Error | undefined = this.#lastError) {
+		const where = redactText(this.#o.url);
+		const why = cause?.message ? `: ${redactText(cause.message)}` : "";
+		return new WattvoxError("E_BROKER", `${what} (${where})${why}`, { cause });
+	}
+}
+
+/** Whether an MQTT topic filter (with `+` and a final `#`) matches a topic. */
+export function matches(filter: string, name: string): boolean {
+	const want = filter.split("/");
+	const have = name.split("/");
+	for (const [i, level] of want.entries()) {
+		if (level === "#") return true;
+		if (i >= have.length || (level !== "+" && level !== have[i])) return false;
+	}
+	return want.length === have.length;
+}

@@ -1,0 +1,360 @@
+import { randomBytes } from "node:crypto";
+import { backoff, type Clock, systemClock, WattvoxError } from "@wattvox/core";
+import type { Link } from "./client.ts";
+import {
+	type BlockHeader,
+	decodeBlock,
+	encode,
+	type Pull,
+} from "./messages.ts";
+import { topic } from "./topics.ts";
+
+/** One block that is wanted. */
+export interface Want {
+	kind: Pull["kind"];
+	digest: string;
+	index: number;
+	/**
+	 * Takes the block.
+	 * @returns false when it is not what was signed
+	 */
+	take(bytes: Uint8Array, header: BlockHeader): boolean | Promise<boolean>;
+}
+
+export interface FetchOptions {
+	link: Link;
+	fleet: string;
+	device: string;
+	store: string;
+	/** Blocks asked for and not yet on disk, at most. Default 16, which is 1 MiB. */
+	window?: number;
+	/** Silence of the store after which blocks are asked for again, milliseconds. Default 5000, doubling. */
+	stallMs?: number;
+	/** How many silences in a row before giving up. Default 6. */
+	stallLimit?: number;
+	/** Longest time without a broker, milliseconds. Default 60 000. */
+	offlineMs?: number;
+	/** How often one block may come damaged before it is called tampered with. Default 3. */
+	tamperLimit?: number;
+	clock?: Clock;
+	/** Uniform in [0, 1). */
+	random?: () => number;
+}
+
+export interface FetchCounters {
+	/** Request messages sent. */
+	requests: number;
+	/** Blocks asked for, repeats included. */
+	asked: number;
+	/** Good blocks taken. */
+	blocks: number;
+	/** Their bytes. */
+	bytes: number;
+	/** Answers to nothing asked, repeats included. */
+	stray: number;
+	/** Blocks that were not what was signed. */
+	tampered: number;
+	/** Silences of the store. */
+	stalls: number;
+	/** Times the broker was lost. */
+	lost: number;
+}
+
+interface Asked {
+	want: Want;
+	/** Place in the order of asking. */
+	order: number;
+}
+
+const MAX_STALL_MS = 60_000;
+
+/**
+ * Fetches blocks with a credit window of its own over QoS 0.
+ *
+ * INVARIANTS
+ * - Never more than `window` blocks are asked for and not yet taken; so an interruption can make the
+ *   store send at most one window twice.
+ * - A block is asked for again only when its answer cannot still be under way on this connection:
+ *   the connection went, the store fell silent, or two windows of later answers came past it.
+ * - Silence is measured from the last answer, not from the request: a slow link is not a lost one.
+ */
+export class BlockFetcher {
+	readonly counters: FetchCounters = {
+		requests: 0,
+		asked: 0,
+		blocks: 0,
+		bytes: 0,
+		stray: 0,
+		tampered: 0,
+		stalls: 0,
+		lost: 0,
+	};
+	readonly #o: FetchOptions;
+	readonly #clock: Clock;
+	readonly #random: () => number;
+	readonly #window: number;
+	readonly #id = randomBytes(8).toString("hex");
+	readonly #asked = new Map<string, Asked>();
+	readonly #damage = new Map<string, number>();
+	#queue: Want[] = [];
+	#again: Want[] = [];
+	readonly #taking = new Set<Promise<void>>();
+	#credit: number;
+	#order = 0;
+	#heard = 0;
+	#silences = 0;
+	#stallWait: number;
+	#pauseUntil = 0;
+	#offlineSince: number | undefined;
+	#settle: { resolve: () => void; reject: (e: unknown) => void } | undefined;
+
+	constructor(options: FetchOptions) {
+		this.#o = options;
+		this.#clock = options.clock ?? systemClock;
+		this.#random = options.random ?? Math.random;
+		this.#window = options.window ?? 16;
+		this.#credit = this.#window;
+		this.#stallWait = this.#stall();
+	}
+
+	/**
+	 * Fetches all of `wants`, one call at a time.
+	 * @throws WattvoxError E_PULL (the store does not hold it), E_TIMEOUT (it does not answer),
+	 * E_BROKER (no broker for too long), E_TAMPERED; what a `take` throws; the signal's reason
+	 */
+	async fetch(wants: readonly Want[], signal?: AbortSignal): Promise<void> {
+		if (this.#settle) throw new WattvoxError("E_BUG", "one fetch at a time");
+		if (wants.length === 0) return;
+		signal?.throwIfAborted();
+		const over = new AbortController();
+		const done = new Promise<void>((resolve, reject) => {
+			this.#settle = { resolve, reject };
+		});
+		const abort = () => this.#fail(signal?.reason);
+		signal?.addEventListener("abort", abort, { once: true });
+		const { link, fleet, device } = this.#o;
+		const offs: (() => unknown)[] = [
+			link.onLost(() => this.#lost()),
+			link.onReady(() => this.#back()),
+		];
+		this.#queue = [...wants].reverse();
+		this.#heard = this.#clock.monotonic();
+		this.#offlineSince = link.ready ? undefined : this.#heard;
+		try {
+			offs.push(
+				await link.subscribe(
+					topic(fleet, device, "block"),
+					(_, payload) => this.#block(payload),
+					signal,
+				),
+			);
+			this.#watch(over.signal).catch((thrown) => this.#fail(thrown));
+			this.#ask();
+			await done;
+		} finally {
+			this.#settle = undefined;
+			over.abort();
+			done.catch(() => undefined);
+			signal?.removeEventListener("abort", abort);
+			for (const off of offs) await off();
+			await Promise.all(this.#taking);
+			this.#asked.clear();
+			this.#queue = [];
+			this.#again = [];
+		}
+	}
+
+	#fail(thrown: unknown): void {
+		this.#settle?.reject(thrown);
+		// nothing more is asked for from here on
+		this.#settle = undefined;
+	}
+
+	/** Spends what credit there is. Waits for half a window of it, so that requests stay few. */
+	#ask(): void {
+		if (!this.#settle || !this.#o.link.ready) return;
+		if (this.#clock.monotonic() < this.#pauseUntil) return;
+		const waiting = this.#queue.length + this.#again.length;
+		const room = this.#credit - this.#asked.size - this.#taking.size;
+		if (waiting === 0 || room < Math.min(waiting, Math.ceil(this.#credit / 2)))
+			return;
+		const groups = new Map<string, Want[]>();
+		for (let n = 0; n < room; n++) {
+			const want = this.#again.pop() ?? this.#queue.pop();
+			if (!want) break;
+			this.#asked.set(keyOf(want), { want, order: this.#order++ });
+			const group = `${want.kind} ${want.digest}`;
+			groups.set(group, [...(groups.get(group) ?? []), want]);
+		}
+		for (const wants of groups.values()) this.#request(wants);
+	}
+
+	#request(wants: Want[]): void {
+		const [first] = wants;
+		if (!first) return;
+		const message: Pull = {
+			v: 1,
+			store: this.#o.store,
+			id: this.#id,
+			kind: first.kind,
+			digest: first.digest,
+			blocks: wants.map((w) => w.index),
+		};
+		this.counters.requests++;
+		this.counters.asked += wants.length;
+		const { link, fleet, device } = this.#o;
+		// a request that did not go out is like one that got lost: silence brings it back
+		link
+			.publish(topic(fleet, device, "pull"), encode(message))
+			.catch(() => undefined);
+	}
+
+	#block(payload: Buffer): void {
+		const message = decodeBlock(payload);
+		if (!message || !this.#settle) return;
+		const { header, bytes } = message;
+		const key = keyOf(header);
+		const asked = this.#asked.get(key);
+		if (!asked) {
+			this.counters.stray++;
+			return;
+		}
+		this.#asked.delete(key);
+		this.#heard = this.#clock.monotonic();
+		if (header.error) {
+			this.#refused(asked.want, header.error);
+			return;
+		}
+		const taking = this.#take(asked.want, bytes, header)
+			.catch((thrown) => this.#fail(thrown))
+			.finally(() => {
+				this.#taking.delete(taking);
+				this.#overtaken(asked.order);
+				this.#ask();
+				if (this.#finished()) this.#settle?.resolve();
+			});
+		this.#taking.add(taking);
+	}
+
+	#finished(): boolean {
+		return (
+			this.#queue.length + this.#again.length === 0 &&
+			this.#asked.size + this.#taking.size === 0
+		);
+	}
+
+	async #take(want: Want, bytes: Uint8Array, header: BlockHeader) {
+		if (await want.take(bytes, header)) {
+			this.counters.blocks++;
+			this.counters.bytes += bytes.byteLength;
+			this.#silences = 0;
+			this.#stallWait = this.#stall();
+			this.#credit = Math.min(this.#window, this.#credit + 1);
+			return;
+		}
+		this.counters.tampered++;
+		const key = keyOf(want);
+		const times = (this.#damage.get(key) ?? 0) + 1;
+		this.#damage.set(key, times);
+		if (times >= (this.#o.tamperLimit ?? 3))
+			throw new WattvoxError(
+				"E_TAMPERED",
+				`block ${want.index} of ${want.kind} ${want.digest.slice(0, 16)} came ${times} times and was never what was signed`,
+			);
+		this.#again.push(want);
+	}
+
+	#refused(want: Want, error: NonNullable<BlockHeader["error"]>): void {
+		if (error === "unknown") {
+			const what = `${want.kind} ${want.digest.slice(0, 16)} (block ${want.index})`;
+			this.#fail(
+				new WattvoxError(
+					"E_PULL",
+					`store ${this.#o.store} does not hold ${what}`,
+				),
+			);
+			return;
+		}
+		this.#again.push(want);
+		// the rest of the same request is refused too: one refusal is one step back
+		if (this.#clock.monotonic() < this.#pauseUntil) return;
+		this.#stepBack(
+			`store ${this.#o.store} cannot answer now (${error})`,
+			"E_PULL",
+		);
+		const wait = backoff(this.#silences + 1, 200, 10_000, this.#random);
+		this.#pauseUntil = this.#clock.monotonic() + wait;
+	}
+
+	/** Blocks that two windows of later answers came past are lost: QoS 0 keeps order within a connection. */
+	#overtaken(order: number): void {
+		for (const [key, asked] of this.#asked) {
+			if (asked.order >= order - 2 * this.#window) break;
+			this.#asked.delete(key);
+			this.#again.push(asked.want);
+		}
+	}
+
+	#lost(): void {
+		this.counters.lost++;
+		this.#offlineSince = this.#clock.monotonic();
+		this.#takeBack();
+	}
+
+	#back(): void {
+		this.#offlineSince = undefined;
+		this.#heard = this.#clock.monotonic();
+		this.#ask();
+	}
+
+	#takeBack(): void {
+		for (const { want } of [...this.#asked.values()].reverse())
+			this.#again.push(want);
+		this.#asked.clear();
+	}
+
+	/** After a sign of trouble: one block at a time, growing again with every block that comes. */
+	#stepBack(what: string, code: "E_TIMEOUT" | "E_PULL"): void {
+		this.#credit = 1;
+		this.#silences++;
+		if (this.#silences >= (this.#o.stallLimit ?? 6))
+			this.#fail(new WattvoxError(code, what));
+	}
+
+	#stall(): number {
+		const base = this.#o.stallMs ?? 5000;
+		const doubled = base * 2 ** this.#silences;
+		return Math.min(MAX_STALL_MS, doubled) * (1 + 0.2 * this.#random());
+	}
+
+	/** Looks for silence, at a fraction of the time that makes a silence. */
+	async #watch(over: AbortSignal): Promise<void> {
+		const tick = Math.min(250, (this.#o.stallMs ?? 5000) / 4);
+		while (!over.aborted) {
+			await this.#clock.sleep(tick, over).catch(() => undefined);
+			if (over.aborted) return;
+			const now = this.#clock.monotonic();
+			if (this.#offlineSince !== undefined) {
+				const limit = this.#o.offlineMs ?? 60_000;
+				if (now - this.#offlineSince > limit)
+					throw new WattvoxError(
+						"E_BROKER",
+						`no broker for ${Math.round(limit / 1000)} s`,
+					);
+				continue;
+			}
+			if (this.#asked.size > 0 && now - this.#heard > this.#stallWait) {
+				this.counters.stalls++;
+				this.#heard = now;
+				this.#takeBack();
+				this.#stepBack(`store ${this.#o.store} does not answer`, "E_TIMEOUT");
+				this.#stallWait = this.#stall();
+			}
+			this.#ask();
+		}
+	}
+}
+
+function keyOf(of: Pick<Want, "kind" | "digest" | "index">): string {
+	return `${of.kind} ${of.digest} ${of.index}`;
+}

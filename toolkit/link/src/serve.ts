@@ -1,0 +1,188 @@
+import type { BlockSource } from "@wattvox/bundle";
+import { BLOCK_BYTES } from "@wattvox/bundle";
+import { checkId } from "@wattvox/core";
+import type { Link } from "./client.ts";
+import {
+	type BlockHeader,
+	decode,
+	encodeBlock,
+	type Pull,
+	zPull,
+} from "./messages.ts";
+import { filter, parseTopic, topic } from "./topics.ts";
+
+export interface BlockServerOptions {
+	link: Link;
+	source: BlockSource;
+	/** The store's id: requests that name another store are not ours. */
+	store: string;
+	/** Default: every fleet on this broker. */
+	fleet?: string;
+	/** Blocks being read or sent at once: memory is bounded by this times 64 KiB. Default 8. */
+	concurrency?: number;
+	/** Blocks that one device may have waiting here. Default 256. */
+	queueLimit?: number;
+}
+
+interface Found {
+	bytes: Uint8Array;
+	extra: Pick<BlockHeader, "size" | "signature">;
+}
+
+type Job = Pick<BlockHeader, "id" | "kind" | "digest" | "index">;
+
+/**
+ * Answers requests for blocks, always on the topic derived from the request's own topic: a device
+ * cannot make the store write anywhere else. Devices take turns, block by block.
+ */
+export class BlockServer {
+	readonly counters = {
+		requests: 0,
+		/** Not parsed: anybody may write to a topic. */
+		invalid: 0,
+		blocks: 0,
+		bytes: 0,
+		/** Answered with an error. */
+		refused: 0,
+		/** Asked for, and not sent because the connection went. */
+		dropped: 0,
+	};
+	readonly #o: BlockServerOptions;
+	/** Waiting jobs by device topic, in the order of the devices' turns. */
+	readonly #queues = new Map<string, Map<string, Job>>();
+	#active = 0;
+	#off: (() => void | Promise<void>)[] = [];
+	#idle: (() => void)[] = [];
+
+	constructor(options: BlockServerOptions) {
+		checkId(options.store, "store id");
+		this.#o = options;
+	}
+
+	/** Starts to listen. @throws WattvoxError E_BROKER */
+	async start(signal?: AbortSignal): Promise<void> {
+		this.#off.push(this.#o.link.onLost(() => this.#forget()));
+		this.#off.push(
+			await this.#o.link.subscribe(
+				filter("pull", this.#o.fleet),
+				(name, payload) => this.#request(name, payload),
+				signal,
+			),
+		);
+	}
+
+	/** Stops listening, forgets what waits, and ends when what was under way has ended. Idempotent. */
+	async stop(): Promise<void> {
+		for (const off of this.#off.splice(0)) await off();
+		this.#forget();
+		if (this.#active > 0)
+			await new Promise<void>((resolve) => this.#idle.push(resolve));
+	}
+
+	/** Whoever asked will ask again once it is back; answering both times would send blocks twice. */
+	#forget(): void {
+		for (const queue of this.#queues.values())
+			this.counters.dropped += queue.size;
+		this.#queues.clear();
+	}
+
+	#request(name: string, payload: Buffer): void {
+		const from = parseTopic(name);
+		const pull = decode(zPull, payload);
+		if (!from || !pull) {
+			this.counters.invalid++;
+			return;
+		}
+		if (pull.store !== this.#o.store) return;
+		this.counters.requests++;
+		const to = topic(from.fleet, from.device, "block");
+		const queue = this.#queues.get(to) ?? new Map<string, Job>();
+		this.#queues.set(to, queue);
+		for (const job of jobs(pull)) {
+			const key = `${job.kind} ${job.digest} ${job.index}`;
+			if (queue.size < (this.#o.queueLimit ?? 256)) queue.set(key, job);
+			else void this.#refuse(to, job, "busy");
+		}
+		this.#pump();
+	}
+
+	#pump(): void {
+		while (this.#active < (this.#o.concurrency ?? 8)) {
+			const next = this.#next();
+			if (!next) break;
+			this.#active++;
+			void this.#answer(...next).finally(() => {
+				this.#active--;
+				this.#pump();
+				if (this.#active === 0) for (const done of this.#idle.splice(0)) done();
+			});
+		}
+	}
+
+	/** The first job of the device whose turn it is; that device then goes to the end of the row. */
+	#next(): [string, Job] | undefined {
+		for (const [to, queue] of this.#queues) {
+			this.#queues.delete(to);
+			for (const [key, job] of queue) {
+				queue.delete(key);
+				if (queue.size > 0) this.#queues.set(to, queue);
+				return [to, job];
+			}
+		}
+		return undefined;
+	}
+
+	async #answer(to: string, job: Job): Promise<void> {
+		let found: Found | undefined;
+		try {
+			found = await this.#find(job);
+		} catch {
+			return this.#refuse(to, job, "failed");
+		}
+		if (!found) return this.#refuse(to, job, "unknown");
+		try {
+			const message = encodeBlock(
+				{ v: 1, ...job, ...found.extra },
+				found.bytes,
+			);
+			await this.#o.link.publish(to, message);
+			this.counters.blocks++;
+			this.counters.bytes += found.bytes.byteLength;
+		} catch {
+			this.counters.dropped++;
+		}
+	}
+
+	/** The bytes of one block and what its header says beside them; undefined when there is none. */
+	async #find(job: Job): Promise<Found | undefined> {
+		if (job.kind === "blob") {
+			const bytes = await this.#o.source.readBlock(job.digest, job.index);
+			return bytes && { bytes, extra: {} };
+		}
+		const manifest = await this.#o.source.readManifest(job.digest);
+		if (!manifest) return undefined;
+		const at = job.index * BLOCK_BYTES;
+		if (at >= manifest.bytes.byteLength) return undefined;
+		return {
+			bytes: manifest.bytes.subarray(at, at + BLOCK_BYTES),
+			extra: {
+				size: manifest.bytes.byteLength,
+				signature: manifest.signature.toString("utf8"),
+			},
+		};
+	}
+
+	async #refuse(
+		to: string,
+		job: Job,
+		error: NonNullable<BlockHeader["error"]>,
+	): Promise<void> {
+		this.counters.refused++;
+		const message = encodeBlock({ v: 1, ...job, error });
+		await this.#o.link.publish(to, message).catch(() => undefined);
+	}
+}
+
+function jobs({ id, kind, digest, blocks }: Pull): Job[] {
+	return blocks.map((index) => ({ id, kind, digest, index }));
+}
