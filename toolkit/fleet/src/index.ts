@@ -1,3 +1,6 @@
 export * from "./broker.ts";
 export * from "./publish.ts";
 export * from "./store-server.ts";
+export * from "./collector.ts";
+export * from "./collector-table.ts";
+export * from "./collector-totals.ts";
