@@ -7,14 +7,18 @@ import {
 	WattvoxError,
 } from "@wattvox/core";
 import { generate } from "./corpus/generate.ts";
+import { makeEval, makeTarget } from "./corpus/targets.ts";
 
 const HELP = `Makes the speech that the base is trained on, and the recordings it is judged by.
-usage: node scripts/dist/corpus.js --out DIR [--hours H] [--seed N] [--jobs J]
-  --out DIR      training corpus: wavs/, utterances.jsonl, speakers.json, heldout.txt; resumes
-  --hours H      length in hours (default 6)
-  --seed N       default 1
-  --jobs J       utterances spoken at once (default: processors)
-Needs flite, sox, gcc and libespeak-ng (Debian: apt install flite sox espeak-ng gcc).
+usage: node scripts/dist/corpus.js [--out DIR] [--target DIR] [--second-target DIR] [--eval DIR]
+  --out DIR            training corpus: wavs/, utterances.jsonl, speakers.json, heldout.txt; resumes
+    --hours H          length in hours (default 6)
+    --seed N           default 1
+    --jobs J           utterances spoken at once (default: processors)
+  --target DIR         the demonstration's clip and held-out recordings: festival's ked, never trained on
+  --second-target DIR  the same by another unseen voice: espeak-ng's en-gb-scotland+f4
+  --eval DIR           50 unseen sentences by each base voice
+Needs flite, sox, gcc and libespeak-ng; for the targets festival with festvox-kdlpc16k and espeak-ng.
 `;
 
 function number(
@@ -33,13 +37,17 @@ async function main(): Promise<void> {
 	const { values } = parseArgs({
 		options: {
 			out: { type: "string" },
+			target: { type: "string" },
+			"second-target": { type: "string" },
+			eval: { type: "string" },
 			hours: { type: "string" },
 			seed: { type: "string" },
 			jobs: { type: "string" },
 			help: { type: "boolean" },
 		},
 	});
-	if (values.help || !values.out) {
+	const { out, target, "second-target": second, eval: evaluation } = values;
+	if (values.help || !(out || target || second || evaluation)) {
 		process.stdout.write(HELP);
 		if (!values.help) process.exitCode = 2;
 		return;
@@ -49,14 +57,22 @@ async function main(): Promise<void> {
 		write("stopping; run again to resume"),
 	);
 	try {
-		const summary = await generate(values.out, {
-			hours: number(values.hours, 6, "hours"),
-			seed: Math.round(number(values.seed, 1, "seed")),
-			jobs: Math.round(number(values.jobs, availableParallelism(), "jobs")),
+		const common = {
 			progress: plainProgress(write),
 			signal: interrupts.signal,
-		});
-		process.stdout.write(`${JSON.stringify(summary)}\n`);
+		};
+		if (target) await makeTarget(target, { target: "ked", ...common });
+		if (second) await makeTarget(second, { target: "scottish", ...common });
+		if (evaluation) await makeEval(evaluation, common);
+		if (out) {
+			const summary = await generate(out, {
+				...common,
+				hours: number(values.hours, 6, "hours"),
+				seed: Math.round(number(values.seed, 1, "seed")),
+				jobs: Math.round(number(values.jobs, availableParallelism(), "jobs")),
+			});
+			process.stdout.write(`${JSON.stringify(summary)}\n`);
+		}
 	} finally {
 		interrupts.stop();
 	}
