@@ -53,12 +53,12 @@ export const AUDIO: AudioConfig = {
 /** The cloud's model. */
 export const teacherConfig = (symbols: number): AcousticConfig => ({
 	symbols,
-	width: 256,
+	width: 192,
 	heads: 4,
 	trunkLayers: 3,
 	contentLayers: 2,
 	cond: 128,
-	decoderWidth: 256,
+	decoderWidth: 208,
 	decoderLayers: 6,
 	posteriorWidth: 128,
 	expand: 2,
@@ -67,13 +67,13 @@ export const teacherConfig = (symbols: number): AcousticConfig => ({
 /** The edge's model: the same interfaces in under 30 % of the parameters. */
 export const studentConfig = (symbols: number): AcousticConfig => ({
 	symbols,
-	width: 144,
+	width: 112,
 	heads: 4,
 	trunkLayers: 2,
 	contentLayers: 1,
-	cond: 96,
-	decoderWidth: 144,
-	decoderLayers: 5,
+	cond: 64,
+	decoderWidth: 128,
+	decoderLayers: 4,
 	posteriorWidth: 64,
 	expand: 2,
 });

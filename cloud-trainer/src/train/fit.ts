@@ -1,0 +1,197 @@
+import { appendFile } from "node:fs/promises";
+import { encodeModel, type Graph, type Tensor } from "@wattvox/onnx";
+import { adamWScalars, ADAMW, type AdamWOptions, GRADIENT_NORM, trainingGraph } from "./adamw.ts";
+import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import type { ProgramSpec } from "./protocol.ts";
+import { Stepper } from "./stepper.ts";
+
+/** The learning rate as a function of the step. */
+export type Schedule = (step: number) => number;
+
+/** Linear warm-up, then a half cosine down to `floor` of the peak. */
+export const warmCosine =
+	(peak: number, warmup: number, total: number, floor = 0.02): Schedule =>
+	(step) => {
+		if (step < warmup) return (peak * (step + 1)) / warmup;
+		const t = Math.min(1, (step - warmup) / Math.max(1, total - warmup));
+		return peak * (floor + (1 - floor) * 0.5 * (1 + Math.cos(Math.PI * t)));
+	};
+
+/** Linear warm-up, then a straight line down to zero. */
+export const warmLinear =
+	(peak: number, warmup: number, total: number): Schedule =>
+	(step) =>
+		step < warmup
+			? (peak * (step + 1)) / warmup
+			: peak * Math.max(0, 1 - (step - warmup) / Math.max(1, total - warmup));
+
+/** One finished step. */
+export interface StepReport {
+	step: number;
+	steps: number;
+	lr: number;
+	/** The graph's scalar outputs by name; `adamw.norm` is the gradient's norm before clipping. */
+	values: Record<string, number>;
+	milliseconds: number;
+	/** False when the step was dropped because its gradient was not finite. */
+	applied: boolean;
+}
+
+/** What a training run needs. */
+export interface FitOptions {
+	/** Forward graph with a scalar output `loss`. */
+	graph: Graph;
+	loss: string;
+	/** Names of the initialisers to train. */
+	trainable: readonly string[];
+	steps: number;
+	schedule: Schedule;
+	batch: (step: number) => Record<string, Tensor> | Promise<Record<string, Tensor>>;
+	threads?: number;
+	adamw?: AdamWOptions;
+	rates?: (name: string) => number;
+	/** Feeds for validation, run every `validateEvery` steps on the current weights. */
+	validation?: readonly Record<string, Tensor>[];
+	validateEvery?: number;
+	/** Called after validation with the mean loss; return true to stop. */
+	onValidation?: (loss: number, step: number, values: Record<string, number>) => boolean | Promise<boolean>;
+	onStep?: (report: StepReport) => void;
+	/** Checkpoint file; resumed from when it exists. */
+	checkpoint?: string;
+	checkpointEvery?: number;
+	/** JSON lines of the losses. */
+	log?: string;
+	/** Initial parameters in place of the graph's own. */
+	initial?: ReadonlyMap<string, Tensor>;
+	/** Models without trained parameters (a teacher) that `batch` may run through `stepper`. */
+	programs?: Record<string, Uint8Array>;
+	/** Called with the stepper before the first batch. */
+	onStart?: (stepper: Stepper) => void;
+	signal?: AbortSignal;
+}
+
+/** What a training run ends with. */
+export interface FitResult {
+	/** Trained parameters by name. */
+	parameters: Map<string, Tensor>;
+	/** Steps done, over all attempts. */
+	steps: number;
+	seconds: number;
+	/** True when it was interrupted; the checkpoint then holds the state. */
+	interrupted: boolean;
+	/** Steps dropped for a gradient that was not finite. */
+	dropped: number;
+}
+
+/** Parameters of a graph: its float initialisers with a name of their own (constants have a serial number). */
+export function parametersOf(graph: Graph): string[] {
+	return [...graph.initializers]
+		.filter(([name, t]) => t.dtype === "float32" && !/(^|\.)const_\d+$/.test(name))
+		.map(([name]) => name);
+}
+
+const scalarsOf = (outputs: Record<string, Tensor>): Record<string, number> =>
+	Object.fromEntries(
+		Object.entries(outputs)
+			.filter(([, t]) => t.data.length === 1)
+			.map(([k, t]) => [k, Number(t.data[0])]),
+	);
+
+/**
+ * Trains a graph: steps, validation, checkpoints, log. An abort ends it after the running step with a
+ * checkpoint written; the same call resumes.
+ */
+export async function fit(o: FitOptions): Promise<FitResult> {
+	const adamw = o.adamw ?? ADAMW;
+	const training = trainingGraph(o.graph, o.loss, o.trainable, adamw, o.rates);
+	const programs: Record<string, ProgramSpec> = {
+		train: {
+			model: encodeModel(training.graph),
+			updates: training.slots.map((s) => [s.input, s.output]),
+		},
+	};
+	if (o.validation?.length) programs.validate = validationProgram(o.graph, o.trainable);
+	for (const [name, model] of Object.entries(o.programs ?? {}))
+		programs[name] = { model, updates: [] };
+	for (const [name, tensor] of o.initial ?? [])
+		if (training.state.has(name)) training.state.set(name, tensor);
+	const resumed = o.checkpoint ? await loadCheckpoint(o.checkpoint) : undefined;
+	for (const [name, tensor] of resumed?.state ?? [])
+		if (training.state.has(name)) training.state.set(name, tensor);
+
+	const stepper = new Stepper({ programs, state: training.state, threads: o.threads ?? 1 });
+	const began = performance.now();
+	const seconds = () => (resumed?.seconds ?? 0) + (performance.now() - began) / 1000;
+	let step = resumed?.step ?? 0;
+	let dropped = 0;
+	const save = async () => {
+		if (o.checkpoint)
+			await saveCheckpoint(o.checkpoint, {
+				step,
+				state: await stepper.state(),
+				seconds: seconds(),
+				joules: null,
+			});
+	};
+	await stepper.start();
+	try {
+		o.onStart?.(stepper);
+		let stop = false;
+		// The next batch is made while this one computes in the worker.
+		let next = step < o.steps ? o.batch(step) : undefined;
+		while (step < o.steps && !stop && !o.signal?.aborted) {
+			const lr = o.schedule(step);
+			const feeds = { ...(await next), ...adamWScalars(lr, step + 1, adamw) };
+			const running = stepper.run("train", feeds, GRADIENT_NORM);
+			// A batch that itself runs a program queues behind the step, which is as it should be.
+			if (step + 1 < o.steps) next = o.batch(step + 1);
+			const { outputs, applied, milliseconds } = await running;
+			if (!applied) dropped++;
+			const values = scalarsOf(outputs);
+			step++;
+			o.onStep?.({ step, steps: o.steps, lr, values, milliseconds, applied });
+			if (o.log && (step % 20 === 0 || step === 1))
+				await appendFile(o.log, `${JSON.stringify({ step, lr, ms: Math.round(milliseconds), ...values })}\n`);
+			if (o.validation?.length && step % (o.validateEvery ?? 200) === 0)
+				stop = await validate(o, stepper, step);
+			if (step % (o.checkpointEvery ?? 500) === 0) await save();
+		}
+		if (o.signal?.aborted) await Promise.resolve(next).catch(() => undefined);
+		await save();
+		const state = await stepper.state([...training.state.keys()].filter((n) => !/^[mv]\./.test(n)));
+		return {
+			parameters: state,
+			steps: step,
+			seconds: seconds(),
+			interrupted: o.signal?.aborted ?? false,
+			dropped,
+		};
+	} finally {
+		await stepper.stop();
+	}
+}
+
+async function validate(o: FitOptions, stepper: Stepper, step: number): Promise<boolean> {
+	const sums: Record<string, number> = {};
+	for (const feeds of o.validation ?? []) {
+		const { outputs } = await stepper.run("validate", feeds);
+		for (const [k, v] of Object.entries(scalarsOf(outputs)))
+			sums[k] = (sums[k] ?? 0) + v / (o.validation?.length ?? 1);
+	}
+	if (o.log)
+		await appendFile(o.log, `${JSON.stringify({ step, validation: sums })}\n`);
+	return (await o.onValidation?.(sums[o.loss] ?? Number.NaN, step, sums)) ?? false;
+}
+
+/** The forward graph with its trained initialisers fed from the state. */
+function validationProgram(graph: Graph, trainable: readonly string[]): ProgramSpec {
+	const lifted = new Set(trainable);
+	const initializers = new Map([...graph.initializers].filter(([n]) => !lifted.has(n)));
+	const inputs = [
+		...graph.inputs,
+		...[...graph.initializers]
+			.filter(([n]) => lifted.has(n))
+			.map(([name, t]) => ({ name, dtype: t.dtype, shape: t.dims })),
+	];
+	return { model: encodeModel({ ...graph, initializers, inputs }), updates: [] };
+}
