@@ -21,8 +21,14 @@ export interface Want {
 	take(bytes: Uint8Array, header: BlockHeader): boolean | Promise<boolean>;
 }
 
+/** The part of a {@link Link} that fetching needs. */
+export type Channel = Pick<
+	Link,
+	"ready" | "onReady" | "onLost" | "publish" | "subscribe"
+>;
+
 export interface FetchOptions {
-	link: Link;
+	link: Channel;
 	fleet: string;
 	device: string;
 	store: string;

@@ -1,0 +1,236 @@
+import { ManualClock } from "@wattvox/core";
+import test from "ava";
+import fc from "fast-check";
+import {
+	BlockFetcher,
+	type Channel,
+	type FetchOptions,
+	type Want,
+} from "./fetch.ts";
+import { decode, encodeBlock, zPull } from "./messages.ts";
+
+const digest = "ab".repeat(32);
+
+/** A link and a store in one, whose every answer a test decides about. */
+function fakeStore(
+	answer: (index: number, time: number) => "good" | "bad" | "lost" | "busy",
+) {
+	const asked: number[] = [];
+	/** Asked for, and the answer not yet given. */
+	const open = new Set<number>();
+	let most = 0;
+	const times = new Map<number, number>();
+	const lost = new Set<() => void>();
+	const ready = new Set<() => void>();
+	let handler:
+		| ((topic: string, payload: Buffer, r: boolean) => void)
+		| undefined;
+	const channel = {
+		ready: true,
+		onLost(fn: () => void) {
+			lost.add(fn);
+			return () => lost.delete(fn);
+		},
+		onReady(fn: () => void) {
+			ready.add(fn);
+			return () => ready.delete(fn);
+		},
+		async subscribe(_: string, fn: NonNullable<typeof handler>) {
+			handler = fn;
+			return async () => {
+				handler = undefined;
+			};
+		},
+		async publish(_: string, payload: Buffer) {
+			const pull = decode(zPull, payload);
+			if (!pull) throw new Error("not a request");
+			const { id, kind, digest } = pull;
+			for (const index of pull.blocks) {
+				asked.push(index);
+				const time = (times.get(index) ?? 0) + 1;
+				times.set(index, time);
+				const what = answer(index, time);
+				if (what === "lost") continue;
+				open.add(index);
+				most = Math.max(most, open.size);
+				const header = { v: 1, id, kind, digest, index } as const;
+				const message =
+					what === "busy"
+						? encodeBlock({ ...header, error: "busy" })
+						: encodeBlock(header, Buffer.from([what === "good" ? 1 : 0]));
+				setImmediate(() => {
+					open.delete(index);
+					handler?.("", message, false);
+				});
+			}
+		},
+	};
+	return {
+		channel: channel as Channel,
+		asked,
+		most: () => most,
+		cut() {
+			channel.ready = false;
+			for (const fn of [...lost]) fn();
+		},
+		mend() {
+			channel.ready = true;
+			for (const fn of [...ready]) fn();
+		},
+	};
+}
+
+function wants(n: number, taken: number[]): Want[] {
+	return Array.from({ length: n }, (_, index) => ({
+		kind: "blob" as const,
+		digest,
+		index,
+		take(bytes: Uint8Array) {
+			if (bytes[0] !== 1) return false;
+			taken.push(index);
+			return true;
+		},
+	}));
+}
+
+function fetcher(
+	store: ReturnType<typeof fakeStore>,
+	clock: ManualClock,
+	more: Partial<FetchOptions> = {},
+) {
+	return new BlockFetcher({
+		link: store.channel,
+		fleet: "f",
+		device: "d",
+		store: "s",
+		window: 4,
+		stallMs: 1000,
+		clock,
+		random: () => 0.5,
+		...more,
+	});
+}
+
+/** Lets time pass until the promise settles. */
+async function pass<T>(promise: Promise<T>, clock: ManualClock): Promise<T> {
+	let settled = false;
+	const end = () => {
+		settled = true;
+	};
+	promise.then(end, end);
+	for (let i = 0; i < 5000 && !settled; i++) await clock.advance(100);
+	return promise;
+}
+
+test("blocks are fetched once each, in few requests, in order", async (t) => {
+	const clock = new ManualClock();
+	const store = fakeStore(() => "good");
+	const taken: number[] = [];
+	const f = fetcher(store, clock);
+	await pass(f.fetch(wants(20, taken)), clock);
+	const all = Array.from({ length: 20 }, (_, i) => i);
+	t.deepEqual(taken, all);
+	t.deepEqual(store.asked, all);
+	t.true(f.counters.requests <= 10, `${f.counters.requests}`);
+	await f.fetch([]);
+});
+
+test("whatever gets lost or damaged, each block is taken once and the window is kept", async (t) => {
+	await fc.assert(
+		fc.asyncProperty(
+			fc.array(fc.constantFrom("good", "lost", "bad"), { maxLength: 30 }),
+			fc.integer({ min: 1, max: 8 }),
+			async (script, window) => {
+				const clock = new ManualClock();
+				const store = fakeStore((index, time) =>
+					time === 1 ? (script[index] ?? "good") : "good",
+				);
+				const taken: number[] = [];
+				const f = fetcher(store, clock, { window });
+				await pass(f.fetch(wants(30, taken)), clock);
+				t.true(store.most() <= window, `${store.most()} of ${window}`);
+				t.is(new Set(taken).size, 30);
+				t.is(taken.length, 30);
+				const repeats = script.filter((s) => s !== "good").length;
+				t.true(f.counters.asked <= 30 + repeats + window * f.counters.stalls);
+			},
+		),
+		{ numRuns: 60 },
+	);
+});
+
+test("one block lost among many is asked for again without waiting for silence", async (t) => {
+	const clock = new ManualClock();
+	const store = fakeStore((index, time) =>
+		index === 3 && time === 1 ? "lost" : "good",
+	);
+	const f = fetcher(store, clock);
+	await pass(f.fetch(wants(40, [])), clock);
+	t.is(f.counters.stalls, 0);
+	t.is(f.counters.asked, 41);
+});
+
+test("after a cut, at most one window is asked for twice", async (t) => {
+	const clock = new ManualClock();
+	const store = fakeStore(() => "good");
+	const taken: number[] = [];
+	const f = fetcher(store, clock);
+	const list = wants(20, taken);
+	const tenth = list[10];
+	if (tenth) {
+		const { take } = tenth;
+		tenth.take = (bytes, header) => {
+			store.cut();
+			setImmediate(() => store.mend());
+			return take(bytes, header);
+		};
+	}
+	await pass(f.fetch(list), clock);
+	t.is(f.counters.lost, 1);
+	t.is(taken.length, 20);
+	t.true(store.asked.length <= 24, `${store.asked.length}`);
+});
+
+test("silence, refusal, damage and a missing broker each end after their limit", async (t) => {
+	const cases = [
+		["lost", "E_TIMEOUT", 6],
+		["busy", "E_PULL", 6],
+		["bad", "E_TAMPERED", 3],
+	] as const;
+	for (const [what, code, times] of cases) {
+		const clock = new ManualClock();
+		const store = fakeStore(() => what);
+		const f = fetcher(store, clock, { window: 1 });
+		await t.throwsAsync(pass(f.fetch(wants(1, [])), clock), { code }, what);
+		t.is(store.asked.length, times, what);
+	}
+	const clock = new ManualClock();
+	const store = fakeStore(() => "good");
+	store.cut();
+	const f = fetcher(store, clock, { offlineMs: 5000 });
+	await t.throwsAsync(pass(f.fetch(wants(1, [])), clock), { code: "E_BROKER" });
+	t.is(store.asked.length, 0);
+});
+
+test("a store that is busy for a while is waited for, politely", async (t) => {
+	const clock = new ManualClock();
+	const store = fakeStore((_, time) => (time <= 2 ? "busy" : "good"));
+	const taken: number[] = [];
+	const f = fetcher(store, clock);
+	await pass(f.fetch(wants(8, taken)), clock);
+	t.is(taken.length, 8);
+});
+
+test("an abort ends it with the signal's reason, and it can fetch again", async (t) => {
+	const clock = new ManualClock();
+	const store = fakeStore(() => "lost");
+	const f = fetcher(store, clock);
+	const stop = new AbortController();
+	const fetching = f.fetch(wants(3, []), stop.signal);
+	stop.abort(new Error("enough"));
+	await t.throwsAsync(fetching, { message: "enough" });
+	t.is(clock.sleeping, 0);
+	await t.throwsAsync(f.fetch(wants(3, []), stop.signal), {
+		message: "enough",
+	});
+});
