@@ -15,3 +15,6 @@ export {
 } from "./mel.ts";
 export { resample } from "./resample.ts";
 export { readWav, type Wav, writeWav } from "./wav.ts";
+export * from "./text/phones.ts";
+export { Lexicon, LEXICON_FILE } from "./text/lexicon.ts";
+export { LETTER_TO_SOUND_FILE, LetterToSound, type LetterToSoundHeader } from "./text/letter-to-sound.ts";
