@@ -1,63 +1,55 @@
+import { access } from "node:fs/promises";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { corpusWer } from "@wattvox/cloud-trainer";
 import {
-	corpusWer,
-	type Estimate,
-	type WordErrors,
-} from "@wattvox/cloud-trainer";
-import { plainProgress, silentProgress, WattvoxError } from "@wattvox/core";
+	catchInterrupts,
+	plainProgress,
+	silentProgress,
+	WattvoxError,
+} from "@wattvox/core";
 import {
 	type Clip,
 	folderVoice,
 	readClips,
+	sampleClips,
 	type VoiceSource,
 	voiceFolders,
 } from "../eval/clips.ts";
-import {
-	baseGoals,
-	estimate,
-	type Goal,
-	retentionGoals,
-	tunedGoals,
-} from "../eval/goals.ts";
-import type { Rival } from "../eval/identity.ts";
-import { type Measures, measure } from "../eval/measure.ts";
+import { Ears } from "../eval/ears.ts";
+import { baseGoals, retentionGoals, tunedGoals } from "../eval/goals.ts";
+import { type Measures, measure, type RivalSet } from "../eval/measure.ts";
 import { meanPitch } from "../eval/pitch.ts";
-import {
-	loadSpeakerEncoder,
-	type SpeakerEncoder,
-} from "../eval/speaker-encoder.ts";
-import { textTable } from "../eval/text-table.ts";
-import { listen, type Utterance } from "../eval/utterance.ts";
+import { loadSpeakerEncoder } from "../eval/speaker-encoder.ts";
+import { type VoiceResult, voiceReport } from "../eval/voice-report.ts";
 
 const USAGE = `npm run bench -- voice --recordings DIR [options]
 
-DIR holds NAME.wav + NAME.txt pairs, or one such folder per voice.
+DIR holds NAME.wav + NAME.txt pairs, or one such folder per voice. Give recordings
+that the voice was not tuned on.
 
-  --synth DIR         wav files of the voice under test, by the same names or texts
-  --tuned             judge as a fine-tuned voice (else as a voice of the base)
-  --rivals DIR        recordings of the base's voices, a folder each
-  --alone DIR         the same sentences by the speaker embedding alone
-  --teacher DIR       the same sentences by the teacher
-  --encoder FILE      the base's speaker.onnx
-  --limit N           sentences per voice (default 50)
-  --jobs N            recognisers at a time (default 2)
-  --no-words          leave the recogniser out
-  --json              for programs
+  --synth DIR      wav files of the voice under test, by the same names or texts
+                   (one folder per voice where DIR has several)
+  --tuned          judge as a voice tuned on a minute (else as a voice of the base)
+  --rivals DIR     recordings of the base's voices, a folder each; may be repeated
+  --alone DIR      the same sentences by the speaker embedding alone
+  --teacher DIR    the same sentences by the teacher
+  --encoder FILE   the base's speaker.onnx
+  --limit N        sentences per voice (default 50)
+  --jobs N         recognisers at a time (default 2)
+  --no-words       leave the recogniser out
+  --json           for programs
+
+npm run bench -- voice --recordings target/heldout --synth spoken --tuned \\
+  --rivals corpus-eval --encoder base/speaker.onnx
 `;
 
-/** Recordings of one voice and what is measured of its synthesis. */
-interface VoiceResult {
-	voice: string;
-	sentences: number;
-	seconds: number;
-	wer: Estimate | undefined;
-	pitch: number;
-	measures?: Measures;
-	goals: Goal[];
-}
+/** Clips that show a rival's voice where it has not recorded the sentences under test. */
+const RIVAL_CLIPS = 10;
 
-/** `bench voice`: the tables that decide whether a voice is good. */
-export async function run(argv: string[]): Promise<void> {
+type Options = ReturnType<typeof options>;
+
+function options(argv: string[]) {
 	const { values } = parseArgs({
 		args: argv,
 		allowNegative: true,
@@ -65,7 +57,7 @@ export async function run(argv: string[]): Promise<void> {
 			recordings: { type: "string" },
 			synth: { type: "string" },
 			tuned: { type: "boolean", default: false },
-			rivals: { type: "string" },
+			rivals: { type: "string", multiple: true, default: [] },
 			alone: { type: "string" },
 			teacher: { type: "string" },
 			encoder: { type: "string" },
@@ -76,101 +68,78 @@ export async function run(argv: string[]): Promise<void> {
 			help: { type: "boolean", default: false },
 		},
 	});
-	if (values.help) return void process.stdout.write(USAGE);
-	if (!values.recordings) throw new WattvoxError("E_USAGE", USAGE);
-	const encoder = values.encoder
-		? await loadSpeakerEncoder(values.encoder)
-		: undefined;
+	return values;
+}
+
+/** `bench voice`: the tables that decide whether a voice is good. */
+export async function run(argv: string[]): Promise<void> {
+	const o = options(argv);
+	if (o.help) return void process.stdout.write(USAGE);
+	if (!o.recordings) throw new WattvoxError("E_USAGE", USAGE);
+	const interrupts = catchInterrupts();
+	const encoder = o.encoder ? await loadSpeakerEncoder(o.encoder) : undefined;
 	try {
-		const ears = new Ears(
+		const ears = new Ears({
 			encoder,
-			values.words,
-			Number(values.jobs),
-			values.json,
-		);
-		const limit = Number(values.limit);
+			words: o.words,
+			jobs: count(o.jobs, "jobs"),
+			progress: o.json
+				? silentProgress
+				: plainProgress((line) => process.stderr.write(`${line}\n`)),
+			signal: interrupts.signal,
+		});
 		const results: VoiceResult[] = [];
-		const rivals = values.rivals
-			? await readRivals(values.rivals, limit, ears)
-			: [];
-		for (const { name, dir } of await voiceFolders(values.recordings)) {
-			const clips = await readClips(dir, limit);
-			const recordings = await ears.hear(`${name}: recordings`, clips);
-			const result: VoiceResult = {
-				voice: name,
-				sentences: clips.length,
-				seconds: recordings.reduce((n, r) => n + r.seconds, 0),
-				wer: wordErrorRate(recordings),
-				pitch: meanPitch(recordings),
-				goals: [],
-			};
-			const others = rivals.filter((r) => r.name !== name);
-			const judge = async (what: string, from: string) => {
-				const source = await folderVoice(from);
-				return measure(
-					recordings,
-					await ears.hear(`${name}: ${what}`, await sayAll(source, clips)),
-					others,
-				);
-			};
-			if (values.synth) {
-				const m = await judge("synthesis", values.synth);
-				const alone = values.alone
-					? await judge("embedding alone", values.alone)
-					: undefined;
-				result.measures = m;
-				result.goals = values.tuned ? tunedGoals(m, alone) : baseGoals(m);
-				if (values.teacher)
-					result.goals.push(
-						...retentionGoals(await judge("teacher", values.teacher), m),
-					);
-			}
-			results.push(result);
+		for (const { name, dir } of await voiceFolders(o.recordings)) {
+			const clips = await readClips(dir, count(o.limit, "limit"));
+			results.push(await judge(name, clips, o, ears));
 		}
 		process.stdout.write(
-			values.json
+			o.json
 				? `${JSON.stringify(results, null, "\t")}\n`
-				: report(results),
+				: voiceReport(results),
 		);
 	} finally {
+		interrupts.stop();
 		await encoder?.dispose();
 	}
 }
 
-/** What every clip is listened to with. */
-class Ears {
-	private readonly encoder: SpeakerEncoder | undefined;
-	private readonly words: boolean;
-	private readonly jobs: number;
-	private readonly progress;
-	constructor(
-		encoder: SpeakerEncoder | undefined,
-		words: boolean,
-		jobs: number,
-		quiet: boolean,
-	) {
-		this.encoder = encoder;
-		this.words = words;
-		this.jobs = jobs;
-		this.progress = quiet
-			? silentProgress
-			: plainProgress((l) => process.stderr.write(`${l}\n`));
-	}
-	async hear(
-		label: string,
-		clips: readonly Clip[],
-		words = this.words,
-	): Promise<Utterance[]> {
-		const task = this.progress.task(label, clips.length);
-		const heard = await listen(clips, {
-			words,
-			jobs: this.jobs,
-			encoder: this.encoder,
-			onDone: (n) => task.update(n),
-		});
-		task.finish();
-		return heard;
-	}
+async function judge(
+	voice: string,
+	clips: readonly Clip[],
+	o: Options,
+	ears: Ears,
+): Promise<VoiceResult> {
+	const recordings = await ears.all(`${voice}: recordings`, clips);
+	const words = recordings.flatMap((h) => (h.words ? [h.words] : []));
+	const result: VoiceResult = {
+		voice,
+		sentences: clips.length,
+		seconds: recordings.reduce((n, r) => n + r.seconds, 0),
+		...(words.length > 0 ? { wer: corpusWer(words) } : {}),
+		pitch: meanPitch(recordings),
+		goals: [],
+	};
+	if (!o.synth) return result;
+	const sets = await rivalSets(o.rivals, voice, clips, ears);
+	const measured = async (what: string, dir: string): Promise<Measures> => {
+		const own = join(dir, voice);
+		const source = await folderVoice((await exists(own)) ? own : dir);
+		const said = await ears.all(
+			`${voice}: ${what}`,
+			await sayAll(source, clips),
+		);
+		return measure(recordings, said, sets);
+	};
+	result.measures = await measured("synthesis", o.synth);
+	if (o.alone) result.alone = await measured("embedding alone", o.alone);
+	if (o.teacher) result.teacher = await measured("teacher", o.teacher);
+	result.goals = o.tuned
+		? tunedGoals(result.measures, result.alone)
+		: baseGoals(result.measures);
+	if (result.teacher)
+		result.goals.push(...retentionGoals(result.teacher, result.measures));
+	return result;
 }
 
 /** The sentences of `clips`, spoken by another voice. */
@@ -191,69 +160,41 @@ async function sayAll(
 	return said;
 }
 
-async function readRivals(
-	dir: string,
-	limit: number,
+async function rivalSets(
+	dirs: readonly string[],
+	voice: string,
+	clips: readonly Clip[],
 	ears: Ears,
-): Promise<Rival[]> {
-	const rivals: Rival[] = [];
-	for (const v of await voiceFolders(dir))
-		rivals.push({
-			name: v.name,
-			clips: await ears.hear(
-				`${v.name}: base voice`,
-				await readClips(v.dir, limit),
-				false,
-			),
-		});
-	return rivals;
+): Promise<RivalSet[]> {
+	const sets: RivalSet[] = [];
+	for (const dir of dirs) {
+		const set = { name: dir, rivals: [] as RivalSet["rivals"][number][] };
+		for (const v of await voiceFolders(dir)) {
+			// A base voice under test is no rival to itself.
+			if (v.name === voice) continue;
+			const sample = await sampleClips(v.dir, RIVAL_CLIPS, clips);
+			set.rivals.push({
+				name: v.name,
+				clips: await ears.voice(`${v.name}: base voice`, sample),
+			});
+		}
+		sets.push(set);
+	}
+	return sets;
 }
 
-function wordErrorRate(heard: readonly Utterance[]): Estimate | undefined {
-	const scores: WordErrors[] = heard.flatMap((h) => (h.words ? [h.words] : []));
-	return scores.length > 0 ? corpusWer(scores) : undefined;
+function count(text: string, name: string): number {
+	const n = Number(text);
+	if (!Number.isSafeInteger(n) || n < 1)
+		throw new WattvoxError("E_USAGE", `--${name} ${text} is not a count`);
+	return n;
 }
 
-function report(results: readonly VoiceResult[]): string {
-	const table = textTable([
-		[
-			"voice",
-			"sentences",
-			"seconds",
-			"pitch Hz",
-			"WER recordings",
-			"WER synthesis",
-			"ratio",
-			"MCD dB",
-			"cosine",
-		],
-		...results.map((r) => {
-			const m = r.measures;
-			return [
-				r.voice,
-				`${r.sentences}`,
-				r.seconds.toFixed(0),
-				r.pitch.toFixed(0),
-				r.wer ? estimate(r.wer) : "-",
-				m?.wer ? estimate(m.wer.synth) : "-",
-				m?.wer ? estimate(m.wer.ratio, 2) : "-",
-				m ? estimate(m.mcd, 2) : "-",
-				m?.cosine ? estimate(m.cosine.synth) : "-",
-			];
-		}),
-	]);
-	const verdicts = results
-		.filter((r) => r.goals.length > 0)
-		.map(
-			(r) =>
-				`\n${r.voice}\n${textTable([
-					["goal", "measured", "met"],
-					...r.goals.map((g) => [
-						g.goal,
-						g.measured,
-						g.met === undefined ? "?" : g.met ? "yes" : "NO",
-					]),
-				])}`,
-		);
-	return `${table}${verdicts.join("")}`;
+async function exists(path: string): Promise<boolean> {
+	try {
+		await access(path);
+		return true;
+	} catch {
+		return false;
+	}
 }

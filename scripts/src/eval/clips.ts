@@ -1,5 +1,5 @@
 import { readdir, readFile } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { basename, join } from "node:path";
 import { plainWords } from "@wattvox/cloud-trainer";
 import { WattvoxError } from "@wattvox/core";
 import { readWav, resample } from "@wattvox/speech";
@@ -38,9 +38,9 @@ export function textKey(text: string): string {
  * @throws WattvoxError E_FILE_MISSING when the folder has no pair, and readWav's errors
  */
 export async function readClips(dir: string, limit?: number): Promise<Clip[]> {
-	const names = (await wavNames(dir)).slice(0, limit);
 	const clips: Clip[] = [];
-	for (const name of names) {
+	for (const name of await wavNames(dir)) {
+		if (clips.length === limit) break;
 		const text = await transcript(dir, name);
 		if (text !== undefined)
 			clips.push({ name, text, samples: await readWave(dir, name) });
@@ -54,20 +54,53 @@ export async function readClips(dir: string, limit?: number): Promise<Clip[]> {
 }
 
 /**
+ * Recordings that show what a voice sounds like: those of `wanted` sentences
+ * when the folder has all of them, else `count` spread evenly over the folder,
+ * with "" for a missing transcript.
+ */
+export async function sampleClips(
+	dir: string,
+	count: number,
+	wanted: readonly Sentence[] = [],
+): Promise<Clip[]> {
+	const names = await wavNames(dir);
+	const source = await folderVoice(dir);
+	const same: Clip[] = [];
+	for (const { text } of wanted) {
+		// By text alone: equal file names in another folder mean nothing.
+		const samples = await source.say({ name: "", text });
+		if (!samples) break;
+		same.push({ name: `${same.length}`, text, samples });
+	}
+	if (same.length > 0 && same.length === wanted.length) return same;
+	const step = Math.max(1, names.length / count);
+	const clips: Clip[] = [];
+	for (let i = 0; i < names.length && clips.length < count; i += step) {
+		const name = names[Math.floor(i)] ?? "";
+		clips.push({
+			name,
+			text: (await transcript(dir, name)) ?? "",
+			samples: await readWave(dir, name),
+		});
+	}
+	return clips;
+}
+
+/**
  * The voices in a folder: itself when it holds wav files, else each of its
- * subfolders that does.
- * @returns folder paths with names relative to `dir`
+ * subfolders that does; `wavs/` is looked into, as our own corpora have it.
  */
 export async function voiceFolders(
 	dir: string,
 ): Promise<{ name: string; dir: string }[]> {
-	if ((await wavNames(dir)).length > 0) return [{ name: basenameOf(dir), dir }];
+	if ((await wavNames(dir)).length > 0) return [{ name: basename(dir), dir }];
 	const found: { name: string; dir: string }[] = [];
 	for (const entry of await readdir(dir, { withFileTypes: true })) {
 		if (!entry.isDirectory()) continue;
 		const sub = join(dir, entry.name);
 		if ((await wavNames(sub)).length > 0)
-			found.push({ name: relative(dir, sub), dir: sub });
+			found.push({ name: entry.name, dir: sub });
+		else if (entry.name === "wavs") found.push(...(await voiceFolders(sub)));
 	}
 	return found.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
@@ -75,7 +108,7 @@ export async function voiceFolders(
 /** A folder of wav files as a voice: by file name, else by the words of the transcript. */
 export async function folderVoice(
 	dir: string,
-	name: string = basenameOf(dir),
+	name: string = basename(dir),
 ): Promise<VoiceSource> {
 	const names = new Set(await wavNames(dir));
 	const byText = new Map<string, string>();
@@ -96,10 +129,6 @@ export async function folderVoice(
 			return file === undefined ? undefined : readWave(dir, file);
 		},
 	};
-}
-
-function basenameOf(dir: string): string {
-	return dir.replace(/\/+$/, "").split("/").at(-1) ?? dir;
 }
 
 async function wavNames(dir: string): Promise<string[]> {

@@ -53,14 +53,17 @@ export function tunedGoals(m: Measures, alone?: Measures): Goal[] {
 				: "",
 			(excess) => excess <= 1e-9,
 		),
-		share("speaker cosine", m.closer?.rivals, m.closer?.cosine),
-		share(
-			m.closer?.mcd.sameWords
-				? "mel-cepstral distance, same words"
-				: "mel-cepstral distance, nearest frames",
-			m.closer?.rivals,
-			m.closer?.mcd,
-		),
+		...(m.closer.length > 0
+			? []
+			: [share("no base voices given", 0, undefined)]),
+		...m.closer.flatMap((c) => [
+			share(`${c.name}, speaker cosine`, c.rivals, c.cosine),
+			share(
+				`${c.name}, mel-cepstral, ${c.mcd.sameWords ? "same words" : "nearest frames"}`,
+				c.rivals,
+				c.mcd,
+			),
+		]),
 		selfRatio("speaker cosine, sentence by sentence", m.cosinePairs),
 		selfRatio("speaker cosine, half averages", m.cosineHalves),
 		selfRatio("mel-cepstral, halves by nearest frames", m.mcdHalves),
@@ -76,7 +79,7 @@ export function tunedGoals(m: Measures, alone?: Measures): Goal[] {
 
 function share(
 	by: string,
-	rivals: number | undefined,
+	rivals: number,
 	s: (Estimate & { confusedWith: Record<string, number> }) | undefined,
 ): Goal {
 	const worst = Object.entries(s?.confusedWith ?? {})
@@ -156,16 +159,21 @@ export function retentionGoals(teacher: Measures, student: Measures): Goal[] {
 	return [
 		metric("words heard right", (m) => m.wer && 1 - m.wer.synth.value, "high"),
 		metric("cosine to the target", (m) => m.cosine?.synth.value, "high"),
-		metric(
-			"sentences closer to the target, cosine",
-			(m) => m.closer?.cosine?.value,
-			"high",
-		),
-		metric(
-			"sentences closer to the target, mel-cepstral",
-			(m) => m.closer?.mcd.value,
-			"high",
-		),
+		...teacher.closer.flatMap(({ name }) => {
+			const of = (m: Measures) => m.closer.find((c) => c.name === name);
+			return [
+				metric(
+					`sentences closer to the target than to ${name}, cosine`,
+					(m) => of(m)?.cosine?.value,
+					"high",
+				),
+				metric(
+					`sentences closer to the target than to ${name}, mel-cepstral`,
+					(m) => of(m)?.mcd.value,
+					"high",
+				),
+			];
+		}),
 		metric("cosine distance, pairs", (m) => m.cosinePairs?.synth, "low"),
 		metric("mel-cepstral distance, dB", (m) => m.mcd.value, "low"),
 		metric(

@@ -19,6 +19,20 @@ import {
 import { meanPitch } from "./pitch.ts";
 import type { Utterance } from "./utterance.ts";
 
+/** Some voices of the base that the synthesis might be mistaken for. */
+export interface RivalSet {
+	name: string;
+	rivals: readonly Rival[];
+}
+
+/** Shares of sentences closer to the target than to every voice of a set. */
+export interface Closer {
+	name: string;
+	rivals: number;
+	cosine?: ReturnType<typeof closerByCosine>;
+	mcd: ReturnType<typeof closerByMcd>;
+}
+
 /** What the tables hold of one synthesised voice. Absent: not measured. */
 export interface Measures {
 	sentences: number;
@@ -29,11 +43,8 @@ export interface Measures {
 	cosine?: { recording: Estimate; synth: Estimate };
 	/** dB, to the recording of the same sentence, by time warping. */
 	mcd: Estimate;
-	closer?: {
-		rivals: number;
-		cosine?: ReturnType<typeof closerByCosine>;
-		mcd: ReturnType<typeof closerByMcd>;
-	};
+	/** One for each set of rivals. */
+	closer: Closer[];
 	cosinePairs?: SelfRatio;
 	cosineHalves?: SelfRatio;
 	mcdHalves: SelfRatio;
@@ -52,7 +63,7 @@ export interface Measures {
 export function measure(
 	recordings: readonly Utterance[],
 	synth: readonly Utterance[],
-	rivals: readonly Rival[] = [],
+	sets: readonly RivalSet[] = [],
 ): Measures {
 	const pairs = synth.flatMap((s) => {
 		const recording = recordings.find((r) => r.name === s.name);
@@ -89,15 +100,12 @@ export function measure(
 					cosineHalves: cosineHalves(said, target),
 				}
 			: {}),
-		...(rivals.length > 0
-			? {
-					closer: {
-						rivals: rivals.length,
-						mcd: closerByMcd(said, target, rivals),
-						...(voiced ? { cosine: closerByCosine(said, target, rivals) } : {}),
-					},
-				}
-			: {}),
+		closer: sets.map(({ name, rivals }) => ({
+			name,
+			rivals: rivals.length,
+			mcd: closerByMcd(said, target, rivals),
+			...(voiced ? { cosine: closerByCosine(said, target, rivals) } : {}),
+		})),
 		pitch: { ...pitch, ratio: pitch.synth / pitch.recording },
 		perSentence: said.map((s, i) => ({
 			name: s.name,

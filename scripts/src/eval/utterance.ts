@@ -20,7 +20,7 @@ export interface Utterance {
 	/** Seconds. */
 	seconds: number;
 	cepstra: Cepstra;
-	/** Hz of each voiced frame. */
+	/** Hz of each voiced frame; empty where pitch was not asked. */
 	f0: Float32Array;
 	/** Unless no recogniser was asked. */
 	heard?: string;
@@ -32,6 +32,8 @@ export interface Utterance {
 export interface ListenOptions {
 	/** Ask the recogniser (about a second per sentence and job). */
 	words: boolean;
+	/** Find the pitch. */
+	pitch: boolean;
 	jobs?: number | undefined;
 	encoder?: SpeakerEncoder | undefined;
 	signal?: AbortSignal | undefined;
@@ -64,7 +66,9 @@ export async function listen(
 			key: textKey(clip.text),
 			seconds: clip.samples.length / BASE_MEL.sampleRate,
 			cepstra: melCepstra(mel, BASE_MEL.nMels),
-			f0: voicedPitch(clip.samples, BASE_MEL.sampleRate),
+			f0: opts.pitch
+				? voicedPitch(clip.samples, BASE_MEL.sampleRate)
+				: new Float32Array(0),
 			...(h === undefined
 				? {}
 				: {
