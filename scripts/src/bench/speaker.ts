@@ -12,7 +12,7 @@ import {
 import { sampleClips, voiceFolders } from "../eval/clips.ts";
 import { Ears } from "../eval/ears.ts";
 import { estimate } from "../eval/goals.ts";
-import { loadSpeakerEncoder } from "../eval/speaker-encoder.ts";
+import { openEncoder } from "../eval/speaker-encoder.ts";
 import { speakerSplit } from "../eval/speaker-split.ts";
 
 const USAGE = `npm run bench -- speaker --corpus DIR --encoder FILE [options]
@@ -20,7 +20,7 @@ const USAGE = `npm run bench -- speaker --corpus DIR --encoder FILE [options]
 Equal error rate of a speaker encoder over all pairs of recordings, by cosine.
 DIR holds one folder of wav files per speaker (also under wavs/).
 
-  --encoder FILE   the base's speaker.onnx
+  --encoder FILE   the base's speaker.onnx, or "spectrum": mean cepstra, a yardstick
   --split NAME     speakers of this split only, where DIR has a speakers.json
                    (default heldout-speaker; "all" for everyone)
   --limit N        recordings per speaker (default 20)
@@ -45,7 +45,7 @@ export async function run(argv: string[]): Promise<void> {
 	if (!o.corpus || !o.encoder || !Number.isSafeInteger(limit) || limit < 2)
 		throw new WattvoxError("E_USAGE", USAGE);
 	const interrupts = catchInterrupts();
-	const encoder = await loadSpeakerEncoder(o.encoder);
+	const encoder = await openEncoder(o.encoder);
 	try {
 		const ears = new Ears({
 			encoder,

@@ -20,7 +20,7 @@ import { Ears } from "../eval/ears.ts";
 import { baseGoals, retentionGoals, tunedGoals } from "../eval/goals.ts";
 import { type Measures, measure, type RivalSet } from "../eval/measure.ts";
 import { meanPitch } from "../eval/pitch.ts";
-import { loadSpeakerEncoder } from "../eval/speaker-encoder.ts";
+import { openEncoder } from "../eval/speaker-encoder.ts";
 import { type VoiceResult, voiceReport } from "../eval/voice-report.ts";
 
 const USAGE = `npm run bench -- voice --recordings DIR [options]
@@ -34,7 +34,7 @@ that the voice was not tuned on.
   --rivals DIR     recordings of the base's voices, a folder each; may be repeated
   --alone DIR      the same sentences by the speaker embedding alone
   --teacher DIR    the same sentences by the teacher
-  --encoder FILE   the base's speaker.onnx
+  --encoder FILE   the base's speaker.onnx, or "spectrum": mean cepstra, a yardstick
   --limit N        sentences per voice (default 50)
   --jobs N         recognisers at a time (default 2)
   --no-words       leave the recogniser out
@@ -77,7 +77,7 @@ export async function run(argv: string[]): Promise<void> {
 	if (o.help) return void process.stdout.write(USAGE);
 	if (!o.recordings) throw new WattvoxError("E_USAGE", USAGE);
 	const interrupts = catchInterrupts();
-	const encoder = o.encoder ? await loadSpeakerEncoder(o.encoder) : undefined;
+	const encoder = o.encoder ? await openEncoder(o.encoder) : undefined;
 	try {
 		const ears = new Ears({
 			encoder,
