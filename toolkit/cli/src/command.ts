@@ -10,7 +10,10 @@ export interface Io {
 	/** On standard error; silent under `--json`. */
 	progress: Progress;
 	env: NodeJS.ProcessEnv;
-	/** The command's result, once: `value` under `--json`, otherwise `text`. */
+	/**
+	 * The command's result, once: `value` under `--json`, otherwise `text`. An error thrown after it
+	 * decides the exit code and is told on standard error.
+	 */
 	result(value: unknown, text: string): void;
 }
 

@@ -1,4 +1,3 @@
 export { type Command, command, type Io } from "./command.ts";
 export { commands, groups } from "./commands/index.ts";
 export { type Host, run } from "./run.ts";
-export { facts, table } from "./table.ts";

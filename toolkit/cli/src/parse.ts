@@ -78,7 +78,8 @@ export async function parse(
 			if (error instanceof WattvoxError) reject(error);
 			else if (error) reject(usageError(error, output));
 			else {
-				if (output) asked = { kind: "text", text: output };
+				if (output)
+					asked = { kind: "text", text: output + examples(argv, commands) };
 				resolve();
 			}
 		};
@@ -91,6 +92,25 @@ export async function parse(
 	});
 	if (!asked) throw new WattvoxError("E_USAGE", "which command?");
 	return asked;
+}
+
+/** The examples of the command whose help is asked for, each on a line of its own to be copied. */
+function examples(
+	argv: readonly string[],
+	commands: readonly Command[],
+): string {
+	const words = argv.filter((word) => !word.startsWith("-")).join(" ");
+	const command = argv.includes("--help")
+		? commands.find(({ usage }) => {
+				const path = usage.replace(/ [<[].*/, "");
+				return words === path || words.startsWith(`${path} `);
+			})
+		: undefined;
+	if (!command) return "";
+	const lines = command.examples.map(
+		([line, what]) => `  wattvox ${line}\n      ${what}`,
+	);
+	return `\n\nExamples:\n${lines.join("\n")}`;
 }
 
 /** The command's own first word, or "" when that word names a group. */
@@ -118,8 +138,6 @@ function describe(
 			...option,
 			...(option.type !== "boolean" && { requiresArg: true }),
 		});
-	for (const [line, what] of command.examples)
-		y.example(`wattvox ${line}`, what);
 	return y.config(
 		configured(command.options, known, env, flag(argv, "--config")),
 	);

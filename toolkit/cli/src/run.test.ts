@@ -5,6 +5,7 @@ import { ERRORS, type ErrorCode, WattvoxError } from "@wattvox/core";
 import test from "ava";
 import { command } from "./command.ts";
 import { commands, groups } from "./commands/index.ts";
+import { parse } from "./parse.ts";
 import { run } from "./run.ts";
 import { cli, FakeHost } from "./testing.ts";
 
@@ -203,11 +204,14 @@ test("every command has help with its examples, which parse as written", async (
 		t.is(code, 0, c.usage);
 		t.true(c.examples.length > 0, c.usage);
 		for (const [line] of c.examples) {
-			t.true(
-				out.replaceAll(/\s+/g, " ").includes(`wattvox ${line}`),
-				`${c.usage}: ${out}`,
+			t.true(out.includes(`  wattvox ${line}\n`), `${c.usage}: ${out}`);
+			const argv = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(
+				([, quoted, bare]) => quoted ?? bare ?? "",
 			);
-			t.true(line.startsWith(words.join(" ")), line);
+			const asked = await parse(argv, commands, groups, {
+				XDG_CONFIG_HOME: "/nonexistent",
+			});
+			t.like(asked, { kind: "run", command: { usage: c.usage } }, line);
 		}
 	}
 	for (const word of Object.keys(groups))

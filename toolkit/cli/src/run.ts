@@ -32,6 +32,7 @@ export async function run(
 	const end = argv.indexOf("--");
 	const json = argv.slice(0, end < 0 ? argv.length : end).includes("--json");
 	let stopped: "SIGINT" | "SIGTERM" | undefined;
+	let printed = false;
 	const note = (line: string) => void host.stderr.write(`${line}\n`);
 	const interrupts = catchInterrupts((which) => {
 		stopped = which;
@@ -54,15 +55,19 @@ export async function run(
 			signal: interrupts.signal,
 			progress: json ? silentProgress : await progressOn(host),
 			env: host.env,
-			result: (value, text) =>
-				void host.stdout.write(`${json ? JSON.stringify(value) : text}\n`),
+			result(value, text) {
+				printed = true;
+				host.stdout.write(`${json ? JSON.stringify(value) : text}\n`);
+			},
 		});
 		const ended = !stopped || (asked.command.service && stopped === "SIGTERM");
 		return ended ? EXIT.done : EXIT.interrupted;
 	} catch (thrown) {
 		const error = asWattvoxError(thrown);
-		if (json) host.stdout.write(`${JSON.stringify(errorJson(error))}\n`);
-		else note(errorText(error));
+		// a program reads one value: what follows a result goes the other way
+		if (json && !printed)
+			host.stdout.write(`${JSON.stringify(errorJson(error))}\n`);
+		else note(json ? JSON.stringify(errorJson(error)) : errorText(error));
 		return error.exit;
 	} finally {
 		interrupts.stop();

@@ -17,6 +17,7 @@ export class FakeHost extends EventEmitter implements Host {
 	stderr = {
 		write: (text: string) => {
 			this.err += text;
+			this.emit("said");
 		},
 	};
 	constructor(env: NodeJS.ProcessEnv = {}) {
@@ -31,6 +32,19 @@ export class FakeHost extends EventEmitter implements Host {
 	get json(): unknown {
 		return JSON.parse(this.out);
 	}
+	/** Resolves with the match as soon as standard error has it. */
+	says(pattern: RegExp): Promise<RegExpMatchArray> {
+		return new Promise((resolve) => {
+			const look = () => {
+				const match = this.err.match(pattern);
+				if (!match) return;
+				this.off("said", look);
+				resolve(match);
+			};
+			this.on("said", look);
+			look();
+		});
+	}
 }
 
 /** Runs a command line in this process. */
@@ -43,4 +57,13 @@ export async function cli(
 	const host = new FakeHost(env);
 	const code = await run(argv, commands, groups, host);
 	return Object.assign(host, { code });
+}
+
+/** Starts a command line that runs until it is told to stop. */
+export function service(argv: readonly string[]): {
+	host: FakeHost;
+	ended: Promise<number>;
+} {
+	const host = new FakeHost();
+	return { host, ended: run(argv, all, allGroups, host) };
 }

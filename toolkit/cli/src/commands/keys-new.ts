@@ -1,5 +1,5 @@
+import { facts } from "@wattvox/core";
 import { command } from "../command.ts";
-import { facts } from "../table.ts";
 
 export const keysNew = command({
 	usage: "keys new <name>",

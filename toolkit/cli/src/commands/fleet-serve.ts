@@ -1,0 +1,95 @@
+import { once } from "node:events";
+import { join } from "node:path";
+import { BROKER_OPTIONS, brokerAccess } from "../broker-options.ts";
+import { command } from "../command.ts";
+
+/** Where the collector keeps its totals below the data folder. */
+export const TOTALS = "power.json";
+
+export const fleetServe = command({
+	usage: "fleet serve",
+	about: "Serve bundles to devices and collect their power reports",
+	examples: [
+		["fleet serve --store store/", "with a broker of its own, on this machine"],
+		[
+			"fleet serve --store store/ --broker mqtts://broker.example",
+			"on a broker that is there already",
+		],
+	],
+	positionals: {},
+	options: {
+		store: {
+			type: "string",
+			demandOption: true,
+			describe: "Folder of the store",
+		},
+		data: {
+			type: "string",
+			default: "fleet-data",
+			describe: "Folder for the power totals",
+		},
+		fleet: {
+			type: "string",
+			describe: "Only this fleet; by default every one",
+		},
+		...BROKER_OPTIONS,
+		broker: {
+			type: "string",
+			describe: "A broker; without it one is started on 127.0.0.1",
+		},
+		port: {
+			type: "number",
+			default: 1883,
+			describe: "Of the broker that is started here",
+		},
+	},
+	service: true,
+	async run(args, io) {
+		const [{ FolderStore }, { Link }, fleet] = await Promise.all([
+			import("@wattvox/bundle"),
+			import("@wattvox/link"),
+			import("@wattvox/fleet"),
+		]);
+		const stops: (() => Promise<void>)[] = [];
+		try {
+			let url = args.broker;
+			if (url === undefined) {
+				const own = new fleet.Broker({ port: args.port });
+				await own.start();
+				stops.push(() => own.stop());
+				url = own.url;
+			}
+			const broker = await brokerAccess({ ...args, broker: url });
+			const only = args.fleet === undefined ? {} : { fleet: args.fleet };
+			const server = new fleet.StoreServer({
+				source: new FolderStore(args.store),
+				broker,
+				...only,
+			});
+			await server.start(io.signal);
+			stops.push(() => server.stop());
+			const link = new Link({
+				...broker,
+				clientId: `collector-${process.pid}`,
+			});
+			await link.start(io.signal);
+			stops.push(() => link.stop());
+			const collector = new fleet.Collector({
+				link,
+				path: join(args.data, TOTALS),
+				onError: (error) => io.progress.note(error.message),
+				...only,
+			});
+			await collector.start(io.signal);
+			stops.push(() => collector.stop());
+			io.progress.note(`serving ${args.store} on ${url}`);
+			if (!io.signal.aborted) await once(io.signal, "abort");
+			io.result(
+				{ served: server.counters ?? null, power: collector.table() },
+				fleet.formatPowerTable(collector.table()),
+			);
+		} finally {
+			for (const stop of stops.reverse()) await stop();
+		}
+	},
+});

@@ -1,0 +1,122 @@
+import { once } from "node:events";
+import { watch } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { join } from "node:path";
+import { writeBundle, writeKeys } from "@wattvox/bundle";
+import { sampleFiles, sampleMeta, temporaryDir } from "@wattvox/bundle/testing";
+import { encode, Link, topic } from "@wattvox/link";
+import test, { type ExecutionContext } from "ava";
+import { cli, service } from "../testing.ts";
+
+async function house(t: ExecutionContext) {
+	const dir = await temporaryDir(t);
+	const { key, privatePath } = await writeKeys(dir, "fleet");
+	const bundle = join(dir, "voice");
+	const { digest } = await writeBundle(
+		bundle,
+		sampleFiles({ decoderBytes: 70_000 }),
+		sampleMeta("ada"),
+		key,
+	);
+	return { dir, bundle, digest, key: privatePath, store: join(dir, "store") };
+}
+
+test("serve, publish, report power, stop, and read the bill", async (t) => {
+	const h = await house(t);
+	const data = join(h.dir, "data");
+	const { host, ended } = service([
+		...["fleet", "serve", "--store", h.store, "--data", data, "--port", "0"],
+	]);
+	const [, url = ""] = await host.says(/serving .* on (mqtt:\S+)/);
+	const published = await cli([
+		...["publish", h.bundle, "--store", h.store, "--key", h.key],
+		...["--fleet", "home", "--device", "kitchen", "--device", "hall"],
+		...["--broker", url, "--json"],
+	]);
+	t.is(published.code, 0, published.out);
+	t.like(published.json, { digest: h.digest, devices: ["kitchen", "hall"] });
+
+	const link = new Link({ url, clientId: "kitchen" });
+	await link.start();
+	const desired = new Promise<string>((resolve, reject) => {
+		link
+			.subscribe(topic("home", "kitchen", "desired"), (_, payload) =>
+				resolve(payload.toString()),
+			)
+			.catch(reject);
+	});
+	t.true((await desired).includes(h.digest));
+	await mkdir(data);
+	const watcher = watch(data);
+	t.teardown(() => watcher.close());
+	const saved = new Promise<void>((resolve) => {
+		watcher.on("change", (_, name) => {
+			if (name === "power.json") resolve();
+		});
+	});
+	const report = {
+		...{ v: 1, device: "kitchen", boot: "b1", sequence: 0 },
+		...{ millijoules: 9000, measured: false, sensor: "estimate" },
+		...{ utterances: 3, audioSeconds: 12, computeSeconds: 0.6 },
+		...{ voice: h.digest, at: "2026-01-01T00:00:00Z" },
+	};
+	await link.publish(topic("home", "kitchen", "power"), encode(report), {
+		qos: 1,
+	});
+	await saved;
+	await link.stop();
+
+	host.emit("SIGTERM");
+	t.is(await ended, 0);
+	const bill = await cli(["fleet", "power", "--data", data]);
+	t.is(bill.code, 0);
+	t.regex(bill.out, /kitchen/);
+	t.regex(bill.out, /est\. J/);
+	const json = await cli(["fleet", "power", "--data", data, "--json"]);
+	t.like(json.json, {
+		total: { utterances: 3, joules: null, estimatedJoules: 9 },
+	});
+});
+
+test("publish without a broker exits 5, with a wrong key 4, with a bad id 2", async (t) => {
+	const h = await house(t);
+	// a port that was free a moment ago and that nobody listens on
+	const server = createServer().listen(0, "127.0.0.1");
+	await once(server, "listening");
+	const { port } = server.address() as AddressInfo;
+	server.close();
+	await once(server, "close");
+	const publish = (...more: string[]) =>
+		cli([
+			...["publish", h.bundle, "--store", h.store, "--fleet", "home"],
+			...["--broker", `mqtt://u:hunter2@127.0.0.1:${port}`, ...more],
+		]);
+	const ours = ["--key", h.key, "--device", "kitchen"];
+	const stopped = service([
+		...["publish", h.bundle, "--store", h.store, "--fleet", "home"],
+		...["--broker", `mqtt://127.0.0.1:${port}`, ...ours],
+	]);
+	await stopped.host.says(/publish/);
+	stopped.host.emit("SIGINT");
+	t.is(await stopped.ended, 130);
+	t.is((await publish("--key", h.key, "--device", "a/b")).code, 2);
+	t.is((await publish("--key", h.bundle, "--device", "a")).code, 4);
+	const other = await writeKeys(h.dir, "other");
+	t.is((await publish("--key", other.privatePath, "--device", "a")).code, 4);
+});
+
+test("serve on a port that is taken exits 5; power totals that are none exit 3", async (t) => {
+	const h = await house(t);
+	const server = createServer().listen(0, "127.0.0.1");
+	await once(server, "listening");
+	t.teardown(() => void server.close());
+	const { port } = server.address() as AddressInfo;
+	const taken = await cli([
+		...["fleet", "serve", "--store", h.store, "--port", String(port)],
+	]);
+	t.is(taken.code, 5);
+	t.regex(taken.err, /E_BROKER/);
+	await writeFile(join(h.dir, "power.json"), "[]");
+	t.is((await cli(["fleet", "power", "--data", h.dir])).code, 3);
+});

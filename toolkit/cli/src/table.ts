@@ -1,1 +1,0 @@
-export { type Align, facts, table } from "@wattvox/core";
