@@ -19,6 +19,7 @@ export {
 	type StageStatus,
 	summarise,
 } from "./ledger-summary.ts";
+export { formatEnergy, formatLedger } from "./ledger-table.ts";
 export { Meter, type MeterOptions } from "./meter.ts";
 export {
 	type OpenedPower,
