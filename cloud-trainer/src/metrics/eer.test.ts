@@ -1,7 +1,7 @@
+import { seededRandom } from "@wattvox/models";
 import test from "ava";
 import fc from "fast-check";
 import { equalErrorRate, speakerEer } from "./eer.ts";
-import { seededRandom } from "./random.ts";
 
 test("separable scores have no error, reversed ones err always", (t) => {
 	t.is(equalErrorRate([0.9, 0.8], [0.1, 0.2, 0.3]).eer, 0);

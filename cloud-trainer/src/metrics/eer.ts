@@ -1,4 +1,4 @@
-import { seededRandom } from "./random.ts";
+import { seededRandom } from "@wattvox/models";
 import { cosine, type Estimate, quantile } from "./stats.ts";
 
 /** Equal error rate and the score at which both errors are equal. */

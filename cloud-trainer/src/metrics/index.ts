@@ -1,5 +1,4 @@
 export * from "./eer.ts";
 export * from "./mcd.ts";
-export * from "./random.ts";
 export * from "./stats.ts";
 export * from "./wer.ts";

@@ -1,3 +1,4 @@
+import { seededRandom } from "@wattvox/models";
 import test from "ava";
 import fc from "fast-check";
 import {
@@ -7,7 +8,6 @@ import {
 	mcdNearest,
 	melCepstra,
 } from "./mcd.ts";
-import { seededRandom } from "./random.ts";
 
 const MELS = 80;
 

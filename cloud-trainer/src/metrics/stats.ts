@@ -1,4 +1,4 @@
-import { seededRandom } from "./random.ts";
+import { seededRandom } from "@wattvox/models";
 
 /** A point estimate and its 95 % interval. */
 export interface Estimate {

@@ -58,11 +58,15 @@ export function tunedGoals(m: Measures, alone?: Measures): Goal[] {
 			: [share("no base voices given", 0, undefined)]),
 		...m.closer.flatMap((c) => [
 			share(`${c.name}, speaker cosine`, c.rivals, c.cosine),
-			share(
-				`${c.name}, mel-cepstral, ${c.mcd.sameWords ? "same words" : "nearest frames"}`,
-				c.rivals,
-				c.mcd,
-			),
+			...(c.mcd
+				? [
+						share(
+							`${c.name}, mel-cepstral, ${c.mcd.sameWords ? "same words" : "nearest frames"}`,
+							c.rivals,
+							c.mcd,
+						),
+					]
+				: []),
 		]),
 		selfRatio("speaker cosine, sentence by sentence", m.cosinePairs),
 		selfRatio("speaker cosine, half averages", m.cosineHalves),
@@ -159,19 +163,14 @@ export function retentionGoals(teacher: Measures, student: Measures): Goal[] {
 	return [
 		metric("words heard right", (m) => m.wer && 1 - m.wer.synth.value, "high"),
 		metric("cosine to the target", (m) => m.cosine?.synth.value, "high"),
-		...teacher.closer.flatMap(({ name }) => {
+		...teacher.closer.flatMap(({ name, mcd }) => {
 			const of = (m: Measures) => m.closer.find((c) => c.name === name);
+			const what = `sentences closer to the target than to ${name}`;
 			return [
-				metric(
-					`sentences closer to the target than to ${name}, cosine`,
-					(m) => of(m)?.cosine?.value,
-					"high",
-				),
-				metric(
-					`sentences closer to the target than to ${name}, mel-cepstral`,
-					(m) => of(m)?.mcd.value,
-					"high",
-				),
+				metric(`${what}, cosine`, (m) => of(m)?.cosine?.value, "high"),
+				...(mcd
+					? [metric(`${what}, mel-cepstral`, (m) => of(m)?.mcd?.value, "high")]
+					: []),
 			];
 		}),
 		metric("cosine distance, pairs", (m) => m.cosinePairs?.synth, "low"),

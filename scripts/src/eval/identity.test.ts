@@ -1,4 +1,4 @@
-import { seededRandom } from "@wattvox/cloud-trainer";
+import { seededRandom } from "@wattvox/models";
 import test from "ava";
 import {
 	closerByCosine,
@@ -58,6 +58,13 @@ test("a faithful voice is closer to its target, another's voice is not", (t) => 
 	t.is(cosine.value, 0);
 	t.deepEqual(cosine.confusedWith, { near: 8 });
 	t.deepEqual(closerByMcd(wrong, target, rivals).confusedWith, { near: 8 });
+});
+
+test("a rival known by its mean embedding alone counts", (t) => {
+	const centre = Float32Array.of(Math.cos(0.6), Math.sin(0.6));
+	const only = [{ name: "near", clips: [], centre }];
+	t.is(closerByCosine(voice(0.1), target, only).value, 1);
+	t.is(closerByCosine(voice(0.5), target, only).value, 0);
 });
 
 test("rivals with other words are compared by nearest frames", (t) => {

@@ -8,15 +8,18 @@ import {
 	mcdNearest,
 	mcdToPool,
 	mean,
-	seededRandom,
 	shareEstimate,
 } from "@wattvox/cloud-trainer";
+import { seededRandom } from "@wattvox/models";
 import type { Utterance } from "./utterance.ts";
 
 /** A voice that the synthesis must not be mistaken for. */
 export interface Rival {
 	name: string;
+	/** May be empty where `centre` is all that is known. */
 	clips: readonly Utterance[];
+	/** Its mean embedding, as a base ships it; else that of the clips. */
+	centre?: Float32Array;
 }
 
 /** A distance between what is judged and the target, beside that of the target to itself. */
@@ -63,7 +66,8 @@ export function closerByCosine(
 ): Estimate & { confusedWith: Record<string, number> } {
 	const centres = rivals.flatMap((r) => {
 		const e = embeddings(r.clips);
-		return e.length > 0 ? [{ name: r.name, centre: centroid(e) }] : [];
+		const centre = r.centre ?? (e.length > 0 ? centroid(e) : undefined);
+		return centre ? [{ name: r.name, centre }] : [];
 	});
 	const own = cosineToTarget(synth, target);
 	return closer(

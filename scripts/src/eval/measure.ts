@@ -30,7 +30,7 @@ export interface Closer {
 	name: string;
 	rivals: number;
 	cosine?: ReturnType<typeof closerByCosine>;
-	mcd: ReturnType<typeof closerByMcd>;
+	mcd?: ReturnType<typeof closerByMcd>;
 }
 
 /** What the tables hold of one synthesised voice. Absent: not measured. */
@@ -103,7 +103,10 @@ export function measure(
 		closer: sets.map(({ name, rivals }) => ({
 			name,
 			rivals: rivals.length,
-			mcd: closerByMcd(said, target, rivals),
+			// Mean embeddings alone say nothing of spectra.
+			...(rivals.every((r) => r.clips.length > 0)
+				? { mcd: closerByMcd(said, target, rivals) }
+				: {}),
 			...(voiced ? { cosine: closerByCosine(said, target, rivals) } : {}),
 		})),
 		pitch: { ...pitch, ratio: pitch.synth / pitch.recording },

@@ -1,4 +1,4 @@
-import { seededRandom } from "@wattvox/cloud-trainer";
+import { seededRandom } from "@wattvox/models";
 import test from "ava";
 import fc from "fast-check";
 import { meanPitch, voicedPitch } from "./pitch.ts";
