@@ -1,3 +1,4 @@
+export * from "./align/index.ts";
 export * from "./autodiff/index.ts";
 export * from "./data/acoustic-batch.ts";
 export * from "./data/corpus.ts";
@@ -7,6 +8,7 @@ export * from "./data/random.ts";
 export * from "./graphs/acoustic.ts";
 export * from "./graphs/encoders.ts";
 export * from "./graphs/vocoder.ts";
+export * from "./lora/index.ts";
 export * from "./metrics/index.ts";
 export * from "./pretrain/base.ts";
 export * from "./pretrain/stages.ts";

@@ -41,7 +41,7 @@ interface Batch {
 	frameMask: Value;
 	lossMask: Value;
 	noise: Value;
-	useposterior: Value;
+	usePosterior: Value;
 	klWeight: Value;
 }
 
@@ -61,7 +61,7 @@ function batchInputs(b: GraphBuilder): Batch {
 		frameMask: b.input("frame_mask", "float32", ["B", "F", 1]),
 		lossMask: b.input("loss_mask", "float32", ["B", "F", 1]),
 		noise: b.input("noise", "float32", ["B", "F", LATENT]),
-		useposterior: b.input("use_posterior", "float32", ["B", 1, 1]),
+		usePosterior: b.input("use_posterior", "float32", ["B", 1, 1]),
 		klWeight: b.input("kl_weight", "float32", []),
 	};
 }
@@ -92,7 +92,10 @@ interface Forward {
 	kl: Value;
 }
 
-function forward(c: AcousticConfig, seed: number): Forward {
+/**
+ * @param variational false leaves the posterior out: the prior's mean is decoded, as at synthesis
+ */
+function forward(c: AcousticConfig, seed: number, variational = true): Forward {
 	const n = start("acoustic", seed);
 	const { b } = n;
 	const batch = batchInputs(b);
@@ -100,14 +103,15 @@ function forward(c: AcousticConfig, seed: number): Forward {
 	// Length regulation as a product, so that gradients reach the phones.
 	const content = b.matmul(batch.align, text.content);
 	const first = frameStart(n, c, content, batch.position, batch.speaker);
-	const q = posterior(n, c, first, batch.mel);
-	const kl = divergence(n, q, first.prior);
-	// Rows with use_posterior 0 decode the prior's mean: what inference does at noise 0.
-	const drawn = sample(n, q, batch.noise);
-	const z = b.add(
-		first.prior.mean,
-		b.mul(b.sub(drawn, first.prior.mean), batch.useposterior),
-	);
+	let z = first.prior.mean;
+	let kl: Value | undefined;
+	if (variational) {
+		const q = posterior(n, c, first, batch.mel);
+		kl = divergence(n, q, first.prior);
+		// Rows with use_posterior 0 decode the prior's mean: what synthesis does at noise 0.
+		const drawn = sample(n, q, batch.noise);
+		z = b.add(z, b.mul(b.sub(drawn, z), batch.usePosterior));
+	}
 	const mel = frameEnd(n, c, first, z, AUDIO.nMels);
 	const unsqueeze = (v: Value) => b.op("Unsqueeze", [v, b.ints([2])]);
 	return {
@@ -126,7 +130,9 @@ function forward(c: AcousticConfig, seed: number): Forward {
 			batch.phoneMask,
 		),
 		// Summed over the latent, per mel band: on the scale of the mel loss.
-		kl: b.affine(maskedMean(n, kl, batch.lossMask), LATENT / AUDIO.nMels),
+		kl: kl
+			? b.affine(maskedMean(n, kl, batch.lossMask), LATENT / AUDIO.nMels)
+			: b.scalar(0),
 	};
 }
 
@@ -134,8 +140,12 @@ function forward(c: AcousticConfig, seed: number): Forward {
  * Trains on recordings: mel L1 + squared error of log durations + weighted KL. Outputs `loss`,
  * `loss.mel`, `loss.duration`, `loss.kl`.
  */
-export function acousticLoss(c: AcousticConfig, seed: number): Graph {
-	const f = forward(c, seed);
+export function acousticLoss(
+	c: AcousticConfig,
+	seed: number,
+	variational = true,
+): Graph {
+	const f = forward(c, seed, variational);
 	const { b } = f.n;
 	b.output(f.melLoss, "loss.mel");
 	b.output(f.durationLoss, "loss.duration");
@@ -152,8 +162,12 @@ export function acousticLoss(c: AcousticConfig, seed: number): Graph {
  * What a student learns from: run it on the same batch. Outputs `t.content` [B, T, 256], `t.attention`,
  * `t.mel` [B, F, 80], `t.log_duration` [B, T], `t.prior` [B, F, 16].
  */
-export function teacherOutputs(c: AcousticConfig, seed: number): Graph {
-	const f = forward(c, seed);
+export function teacherOutputs(
+	c: AcousticConfig,
+	seed: number,
+	variational = true,
+): Graph {
+	const f = forward(c, seed, variational);
 	const { b } = f.n;
 	b.output(f.content, "t.content");
 	b.output(f.attention, "t.attention");
@@ -172,8 +186,9 @@ export function distillationLoss(
 	c: AcousticConfig,
 	seed: number,
 	truth: number,
+	variational = true,
 ): Graph {
-	const f = forward(c, seed);
+	const f = forward(c, seed, variational);
 	const { b } = f.n;
 	const { batch } = f;
 	const of = (name: string, shape: (string | number)[]) =>

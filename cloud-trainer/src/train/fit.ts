@@ -53,6 +53,8 @@ export interface FitOptions {
 	/** Feeds for validation, run every `validateEvery` steps on the current weights. */
 	validation?: readonly Record<string, Tensor>[];
 	validateEvery?: number;
+	/** Give back the parameters of the best validation rather than the last. */
+	keepBest?: boolean;
 	/** Called after validation with the mean loss; return true to stop. */
 	onValidation?: (loss: number, step: number, values: Record<string, number>) => boolean | Promise<boolean>;
 	onStep?: (report: StepReport) => void;
@@ -81,6 +83,8 @@ export interface FitResult {
 	interrupted: boolean;
 	/** Steps dropped for a gradient that was not finite. */
 	dropped: number;
+	/** The step of the best validation and its loss; undefined without validation. */
+	best?: { step: number; loss: number };
 }
 
 /** Parameters of a graph: its float initialisers with a name of their own (constants have a serial number). */
@@ -124,6 +128,8 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 	const seconds = () => (resumed?.seconds ?? 0) + (performance.now() - began) / 1000;
 	let step = resumed?.step ?? 0;
 	let dropped = 0;
+	const names = [...training.state.keys()].filter((n) => !/^[mv]\./.test(n));
+	let best: { step: number; loss: number; state?: Map<string, Tensor> } | undefined;
 	const save = async () => {
 		if (o.checkpoint)
 			await saveCheckpoint(o.checkpoint, {
@@ -153,14 +159,22 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 			if (o.log && (step % 20 === 0 || step === 1))
 				await appendFile(o.log, `${JSON.stringify({ step, lr, ms: Math.round(milliseconds), ...values })}\n`);
 			if (o.validation?.length && step % (o.validateEvery ?? 200) === 0)
-				stop = await validate(o, stepper, step);
+			{
+				const sums = await validate(o, stepper, step);
+				const loss = sums[o.loss] ?? Number.NaN;
+				if (!best || loss < best.loss) {
+					best = { step, loss };
+					if (o.keepBest) best.state = await stepper.state(names);
+				}
+				stop = (await o.onValidation?.(loss, step, sums)) ?? false;
+			}
 			if (step % (o.checkpointEvery ?? 500) === 0) await save();
 		}
 		if (o.signal?.aborted) await Promise.resolve(next).catch(() => undefined);
 		await save();
-		const state = await stepper.state([...training.state.keys()].filter((n) => !/^[mv]\./.test(n)));
 		return {
-			parameters: state,
+			parameters: best?.state ?? (await stepper.state(names)),
+			...(best ? { best: { step: best.step, loss: best.loss } } : {}),
 			steps: step,
 			seconds: seconds(),
 			interrupted: o.signal?.aborted ?? false,
@@ -171,7 +185,11 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 	}
 }
 
-async function validate(o: FitOptions, stepper: Stepper, step: number): Promise<boolean> {
+async function validate(
+	o: FitOptions,
+	stepper: Stepper,
+	step: number,
+): Promise<Record<string, number>> {
 	const sums: Record<string, number> = {};
 	for (const feeds of o.validation ?? []) {
 		const { outputs } = await stepper.run("validate", feeds);
@@ -180,7 +198,7 @@ async function validate(o: FitOptions, stepper: Stepper, step: number): Promise<
 	}
 	if (o.log)
 		await appendFile(o.log, `${JSON.stringify({ step, validation: sums })}\n`);
-	return (await o.onValidation?.(sums[o.loss] ?? Number.NaN, step, sums)) ?? false;
+	return sums;
 }
 
 /** The forward graph with its trained initialisers fed from the state. */

@@ -104,6 +104,16 @@ export class GraphBuilder {
 		return this.#initializer(`${this.#scope}${name}`, tensor);
 	}
 
+	/** Takes notice of an initialiser that was put into the graph directly. */
+	weightKnown(name: string): Value {
+		const tensor = this.graph.initializers.get(name);
+		if (!tensor)
+			throw new WattvoxError("E_MODEL", `no initialiser named ${name}`);
+		const value: Value = { name, dtype: tensor.dtype, shape: tensor.dims };
+		this.#types.set(name, value);
+		return value;
+	}
+
 	/** An unnamed constant; equal small ones are shared. */
 	constant(tensor: Tensor): Value {
 		const key =

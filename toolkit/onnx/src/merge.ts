@@ -1,4 +1,5 @@
 import { WattvoxError } from "@wattvox/core";
+import { emptyGraph } from "./builder.ts";
 import { castFloat } from "./tensor.ts";
 import type { Graph, Tensor } from "./types.ts";
 
@@ -75,3 +76,15 @@ export function mergeLora(
 	}
 	return { graph: { ...graph, initializers }, merged };
 }
+
+/** {@link mergeLora} on weights that stand alone. */
+export const mergeIntoWeights = (
+	weights: ReadonlyMap<string, Tensor>,
+	adapter: ReadonlyMap<string, Tensor>,
+	scale: number,
+): Map<string, Tensor> =>
+	mergeLora(
+		{ ...emptyGraph("weights"), initializers: new Map(weights) },
+		adapter,
+		scale,
+	).graph.initializers;

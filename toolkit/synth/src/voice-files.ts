@@ -8,6 +8,7 @@ import {
 	encodeModel,
 	loraPairs,
 	mergeLora,
+	widenWeights,
 } from "@wattvox/onnx";
 import { parseVoiceConfig, type VoiceConfig } from "./voice-config.ts";
 
@@ -101,7 +102,11 @@ export function mergedGraphs(files: VoiceFiles): {
 	const { scale } = config.adapter;
 	const found = new Set<string>();
 	const merge = (model: Uint8Array) => {
-		const result = mergeLora(decodeModel(model), tensors, scale);
+		const result = mergeLora(
+			widenWeights(decodeModel(model)),
+			tensors,
+			scale,
+		);
 		for (const name of result.merged) found.add(name);
 		return result.merged.length > 0 ? encodeModel(result.graph) : model;
 	};

@@ -1,0 +1,3 @@
+export * from "./aligner.ts";
+export * from "./transcript.ts";
+export * from "./viterbi.ts";

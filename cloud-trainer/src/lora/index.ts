@@ -1,0 +1,2 @@
+export * from "./inject.ts";
+export * from "./peft.ts";

@@ -1,0 +1,240 @@
+import { join } from "node:path";
+import { AUDIO, decoderReach } from "@wattvox/models";
+import { encodeModel, type Graph, type Tensor } from "@wattvox/onnx";
+import { acousticBatch, drawSimilar } from "../data/acoustic-batch.ts";
+import type { Example } from "../data/features.ts";
+import { StepRandom } from "../data/random.ts";
+import { acousticLoss, distillationLoss, teacherOutputs } from "../graphs/acoustic.ts";
+import { fromPeft, injectLora, type LoraOptions, toPeft } from "../lora/inject.ts";
+import { type Base, withWeights } from "../pretrain/base.ts";
+import { teacherSays } from "../pretrain/stages.ts";
+import { type FitResult, fit, type StepReport, warmLinear } from "../train/fit.ts";
+import type { Stepper } from "../train/stepper.ts";
+
+/** Which weights a voice adapts: every product of the text side and of the decoder. */
+export const VOICE_TARGETS = /^(text|decoder)\..*\.w$/;
+
+/** Settings of one adaptation. */
+export interface AdaptOptions {
+	/** Folder for checkpoint and log. */
+	work: string;
+	steps: number;
+	rank: number;
+	alpha: number;
+	learningRate: number;
+	/** Sentences per step. */
+	batch: number;
+	/** Frames per segment. */
+	frames: number;
+	/** Validate every so many steps; training stops once `patience` validations in a row were no better. */
+	validateEvery: number;
+	patience: number;
+	threads: number;
+	seed: number;
+	onStep?: (report: StepReport) => void;
+	onValidation?: (loss: number, step: number) => void;
+	signal?: AbortSignal;
+}
+
+export const ADAPT: Omit<AdaptOptions, "work" | "threads"> = {
+	steps: 160,
+	rank: 8,
+	alpha: 16,
+	learningRate: 2e-3,
+	batch: 8,
+	frames: 200,
+	validateEvery: 20,
+	patience: 3,
+	seed: 1,
+};
+
+/** An adaptation's end. */
+export interface Adapted {
+	/** PEFT tensors. */
+	adapter: Map<string, Tensor>;
+	/** Names of the adapted weights. */
+	adapted: string[];
+	lora: LoraOptions;
+	/** Trained numbers. */
+	parameters: number;
+	fit: FitResult;
+}
+
+const loraOf = (o: AdaptOptions): LoraOptions => ({
+	rank: o.rank,
+	alpha: o.alpha,
+	targets: VOICE_TARGETS,
+	seed: o.seed,
+});
+
+/** What training one voice needs of its clip. */
+export interface VoiceData {
+	examples: readonly Example[];
+	/** The speaker's embedding, [192]. */
+	speaker: Float32Array;
+}
+
+async function adapt(
+	name: string,
+	graph: Graph,
+	o: AdaptOptions,
+	rest: {
+		batch: (step: number) => Promise<Record<string, Tensor>>;
+		validation: readonly Record<string, Tensor>[];
+		programs?: Record<string, Uint8Array>;
+		onStart?: (stepper: Stepper) => void;
+		initial?: ReadonlyMap<string, Tensor>;
+	},
+): Promise<Adapted> {
+	const lora = loraOf(o);
+	const injected = injectLora(graph, lora);
+	let best = Number.POSITIVE_INFINITY;
+	let worse = 0;
+	const result = await fit({
+		graph: injected.graph,
+		loss: "loss",
+		trainable: injected.trainable,
+		steps: o.steps,
+		schedule: warmLinear(o.learningRate, 20, o.steps),
+		threads: o.threads,
+		adamw: { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0, clip: 1 },
+		validateEvery: o.validateEvery,
+		keepBest: true,
+		onValidation: (loss, step) => {
+			o.onValidation?.(loss, step);
+			if (loss < best * 0.998) {
+				best = loss;
+				worse = 0;
+			} else worse++;
+			return worse >= o.patience;
+		},
+		checkpoint: join(o.work, `${name}.ckpt`),
+		checkpointEvery: 50,
+		log: join(o.work, `${name}.log.jsonl`),
+		...(o.onStep ? { onStep: o.onStep } : {}),
+		...(o.signal ? { signal: o.signal } : {}),
+		batch: rest.batch,
+		validation: rest.validation,
+		...(rest.programs ? { programs: rest.programs } : {}),
+		...(rest.onStart ? { onStart: rest.onStart } : {}),
+		...(rest.initial ? { initial: fromPeft(rest.initial, injected.adapted) } : {}),
+	});
+	const adapter = toPeft(result.parameters, injected.adapted);
+	let parameters = 0;
+	for (const t of adapter.values()) parameters += t.data.length;
+	return { adapter, adapted: injected.adapted, lora, parameters, fit: result };
+}
+
+function split(examples: readonly Example[]): [Example[], Example[]] {
+	return [examples.filter((e) => e.split === "train"), examples.filter((e) => e.split === "val")];
+}
+
+/** Fixed feeds over the held-out segments, a few crops of each. */
+function heldOutFeeds(
+	held: readonly Example[],
+	o: AdaptOptions,
+	edge: number,
+	speaker: Float32Array,
+): Record<string, Tensor>[] {
+	if (held.length === 0) return [];
+	const random = new StepRandom(777, 0);
+	const shape = { size: held.length, frames: o.frames, edge, posteriorShare: 0 };
+	return [0, 1].map(() => acousticBatch(held, shape, () => speaker, 0, random));
+}
+
+/** Fine-tunes the teacher on a voice with LoRA; the prior's mean is what learns, the posterior is left out. */
+export function adaptTeacher(
+	base: Base,
+	weights: ReadonlyMap<string, Tensor>,
+	voice: VoiceData,
+	o: AdaptOptions,
+): Promise<Adapted> {
+	return adaptOnRecordings("teacher-lora", withWeights(acousticLoss(base.teacher, 0, false), weights), decoderReach(base.teacher), voice, o);
+}
+
+/** The same on the student: the direct adapter that a distilled one must beat. */
+export function adaptStudentDirectly(
+	base: Base,
+	weights: ReadonlyMap<string, Tensor>,
+	voice: VoiceData,
+	o: AdaptOptions,
+): Promise<Adapted> {
+	return adaptOnRecordings("student-direct", withWeights(acousticLoss(base.student, 0, false), weights), decoderReach(base.student), voice, o);
+}
+
+function adaptOnRecordings(
+	name: string,
+	graph: Graph,
+	edge: number,
+	voice: VoiceData,
+	o: AdaptOptions,
+): Promise<Adapted> {
+	const [train, held] = split(voice.examples);
+	const shape = { size: o.batch, frames: o.frames, edge, posteriorShare: 0 };
+	return adapt(name, graph, o, {
+		batch: async (step) => {
+			const random = new StepRandom(o.seed, step);
+			return acousticBatch(drawSimilar(train, o.batch, random), shape, () => voice.speaker, 0, random);
+		},
+		validation: heldOutFeeds(held, o, edge, voice.speaker),
+	});
+}
+
+/**
+ * Distils an adapted teacher into a LoRA on the frozen student base. Besides the clip's own segments it
+ * learns from sentences that only the teacher has "spoken": a minute of speech does not hold every
+ * sound in every place, the teacher's idea of the voice does.
+ * @param teacher the teacher's weights with its adapter merged
+ * @param extra sentences with the teacher's own durations (their mel is made by the teacher as it goes)
+ */
+export async function distilVoice(
+	base: Base,
+	studentWeights: ReadonlyMap<string, Tensor>,
+	teacher: ReadonlyMap<string, Tensor>,
+	voice: VoiceData,
+	extra: readonly Example[],
+	o: AdaptOptions,
+): Promise<Adapted> {
+	const [train, held] = split(voice.examples);
+	const edge = decoderReach(base.student);
+	const shape = { size: o.batch, frames: o.frames, edge, posteriorShare: 0 };
+	const source = withWeights(teacherOutputs(base.teacher, 0, false), teacher);
+	const graph = withWeights(distillationLoss(base.student, 0, 0, false), studentWeights);
+	let stepper: Stepper | undefined;
+	const says = async (feeds: Record<string, Tensor>) => ({
+		...feeds,
+		...(await teacherSays(stepper as Stepper, feeds)),
+	});
+	// Held-out segments are judged against the recording itself, so the teacher's part is fed as well.
+	const validation: Record<string, Tensor>[] = heldOutFeeds(held, o, edge, voice.speaker);
+	return adapt("student-lora", graph, o, {
+		programs: { teacher: encodeModel(source) },
+		onStart: (s) => {
+			stepper = s;
+		},
+		batch: async (step) => {
+			const random = new StepRandom(o.seed, step);
+			if (step === 0)
+				for (const [i, feeds] of validation.entries()) validation[i] = await says(feeds);
+			const pool = extra.length && step % 2 ? extra : train;
+			return says(acousticBatch(drawSimilar(pool, o.batch, random), shape, () => voice.speaker, 0, random));
+		},
+		validation,
+	});
+}
+
+/** Sentences as examples whose durations a model gave and whose mel nobody knows yet. */
+export function plannedExample(id: string, phones: Int32Array, logDuration: Float32Array): Example {
+	const durations = Int32Array.from(logDuration, (l) => Math.max(1, Math.round(Math.exp(l) - 1)));
+	const frames = durations.reduce((a, d) => a + d, 0);
+	return {
+		id,
+		speaker: "target",
+		split: "train",
+		phones,
+		durations,
+		frames,
+		mel: new Float32Array(frames * AUDIO.nMels),
+		wave: new Int16Array(0),
+	};
+}

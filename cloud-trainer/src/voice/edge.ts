@@ -1,0 +1,66 @@
+import {
+	type AcousticConfig,
+	CONTENT,
+	frameEnd,
+	frameStart,
+	LATENT,
+	type Net,
+	POSITION,
+	SPEAKER,
+	sample,
+	seededRandom,
+	textEncoder,
+	type VocoderConfig,
+	vocoder,
+} from "@wattvox/models";
+import { emptyGraph, type Graph, GraphBuilder } from "@wattvox/onnx";
+import { type Base, withWeights } from "../pretrain/base.ts";
+import type { Tensor } from "@wattvox/onnx";
+
+const start = (name: string): Net => ({
+	b: new GraphBuilder(emptyGraph(name)),
+	random: seededRandom(0),
+});
+
+/** The edge's first graph: phones [1, T], speaker [1, 192] -> content [1, T, 256], log_duration [1, T]. */
+export function textGraph(c: AcousticConfig): Graph {
+	const n = start("text");
+	const phones = n.b.input("phones", "int64", [1, "T"]);
+	const speaker = n.b.input("speaker", "float32", [1, SPEAKER]);
+	const out = textEncoder(n, c, phones, speaker);
+	n.b.output(out.content, "content");
+	n.b.output(out.logDuration, "log_duration");
+	return n.b.graph;
+}
+
+/**
+ * The edge's second graph: content [1, F, 256], position [1, F, 3], speaker [1, 192], noise [1, F, 16]
+ * -> wave [1, F hop]. Nothing in it reaches further than the base's halo.
+ */
+export function decoderGraph(c: AcousticConfig, v: VocoderConfig): Graph {
+	const n = start("decoder");
+	const { b } = n;
+	const content = b.input("content", "float32", [1, "F", CONTENT]);
+	const position = b.input("position", "float32", [1, "F", POSITION]);
+	const speaker = b.input("speaker", "float32", [1, SPEAKER]);
+	const noise = b.input("noise", "float32", [1, "F", LATENT]);
+	const first = frameStart(n, c, content, position, speaker);
+	const z = sample(n, first.prior, noise);
+	const mel = frameEnd(n, c, first, z, v.audio.nMels);
+	b.output(vocoder(n, v, mel), "wave");
+	return b.graph;
+}
+
+/** Both edge graphs with their weights. */
+export function edgeGraphs(
+	base: Base,
+	size: "student" | "teacher",
+	acoustic: ReadonlyMap<string, Tensor>,
+	vocoderWeights: ReadonlyMap<string, Tensor>,
+): { text: Graph; decoder: Graph } {
+	const weights = new Map([...acoustic, ...vocoderWeights]);
+	return {
+		text: withWeights(textGraph(base[size]), weights),
+		decoder: withWeights(decoderGraph(base[size], base.vocoder), weights),
+	};
+}
