@@ -1,3 +1,4 @@
+import { WattvoxError } from "@wattvox/core";
 import type { Dim } from "./types.ts";
 
 /**
@@ -30,11 +31,20 @@ let counter = 0;
 /** A symbol that equals no other. */
 export const freshDim = (): string => `?${++counter}`;
 
-/** The size of one axis of a broadcast of a and b (numpy's rule). Two different symbols give a fresh one. */
+/** True for a symbol that freshDim made: it means "not known", and is never written to a file. */
+export const isFresh = (d: Dim): boolean =>
+	typeof d === "string" && d.startsWith("?");
+
+/**
+ * The size of one axis of a broadcast of a and b (numpy's rule). Two different symbols give a fresh one.
+ * @throws WattvoxError E_MODEL when both are known, differ, and neither is 1
+ */
 export function broadcastDim(a: Dim, b: Dim): Dim {
 	if (a === b) return a;
 	if (a === 1) return b;
 	if (b === 1) return a;
+	if (typeof a === "number" && typeof b === "number")
+		throw new WattvoxError("E_MODEL", `sizes ${a} and ${b} do not broadcast`);
 	// A known size that is not 1 wins over a symbol: the symbol must equal it or be 1.
 	if (typeof a === "number") return a;
 	if (typeof b === "number") return b;

@@ -4,6 +4,7 @@ export * from "./dims.ts";
 export { fromHalf, toHalf } from "./half.ts";
 export { constantOf, inferNode, inferTypes, opKey } from "./infer.ts";
 export * from "./merge.ts";
+export * from "./precision.ts";
 export * from "./safetensors.ts";
 export * from "./tensor.ts";
 export * from "./types.ts";

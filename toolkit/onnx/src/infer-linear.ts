@@ -1,0 +1,147 @@
+import { WattvoxError } from "@wattvox/core";
+import { addDim, broadcastShapes, freshDim } from "./dims.ts";
+import {
+	axisOf,
+	constInts,
+	type Rule,
+	shape0,
+	type0,
+} from "./infer-context.ts";
+import { type Dim, intAttr, intsAttr, type ValueType } from "./types.ts";
+
+const reduce: Rule = (c) => {
+	const { dtype } = type0(c);
+	const shape = shape0(c);
+	if (!shape) return [{ dtype, shape: undefined }];
+	const given = constInts(c, 1, "axes");
+	const keep = intAttr(c.node, "keepdims", 1) === 1;
+	const dynamic = !given && c.node.inputs[1];
+	if (dynamic)
+		return [{ dtype, shape: keep ? shape.map(() => freshDim()) : undefined }];
+	const noop = intAttr(c.node, "noop_with_empty_axes", 0) === 1;
+	const axes = new Set(
+		given?.length
+			? given.map((a) => axisOf(a, shape.length))
+			: noop
+				? []
+				: shape.keys(),
+	);
+	return [
+		{
+			dtype,
+			shape: keep
+				? shape.map((d, i) => (axes.has(i) ? 1 : d))
+				: shape.filter((_, i) => !axes.has(i)),
+		},
+	];
+};
+
+/** @throws WattvoxError E_MODEL when two sizes that meet in a product are known and differ */
+function fit(a: Dim | undefined, b: Dim | undefined): void {
+	if (typeof a === "number" && typeof b === "number" && a !== b)
+		throw new WattvoxError("E_MODEL", `sizes ${a} and ${b} meet in a product`);
+}
+
+function matmulShape(
+	a: readonly Dim[] | undefined,
+	b: readonly Dim[] | undefined,
+): Dim[] | undefined {
+	if (!a || !b || a.length === 0 || b.length === 0) return undefined;
+	const left = a.length === 1 ? [1, ...a] : [...a];
+	const right = b.length === 1 ? [...b, 1] : [...b];
+	fit(left.at(-1), right.at(-2));
+	const batch = broadcastShapes(left.slice(0, -2), right.slice(0, -2)) ?? [];
+	const out = [...batch];
+	if (a.length > 1) out.push(left[left.length - 2] as Dim);
+	if (b.length > 1) out.push(right[right.length - 1] as Dim);
+	return out;
+}
+
+const swapLast = (shape: readonly Dim[] | undefined): Dim[] | undefined =>
+	shape && ([...shape.slice(0, -2), shape.at(-1), shape.at(-2)] as Dim[]);
+
+const conv: Rule = (c) => {
+	const { dtype } = type0(c);
+	const [x, w] = [shape0(c), c.types[1]?.shape];
+	if (!x || !w) return [{ dtype, shape: undefined }];
+	const n = x.length - 2;
+	const group = intAttr(c.node, "group", 1);
+	if (typeof w[1] === "number") fit(x[1], w[1] * group);
+	const at = (name: string, i: number, fallback: number): number =>
+		intsAttr(c.node, name)?.[i] ?? fallback;
+	const auto = c.node.attrs.auto_pad;
+	const spatial = Array.from({ length: n }, (_, i): Dim => {
+		const k = w[i + 2];
+		const d = x[i + 2] as Dim;
+		if (
+			typeof k !== "number" ||
+			(auto?.kind === "string" && auto.value !== "NOTSET")
+		)
+			return freshDim();
+		const stride = at("strides", i, 1);
+		const reach = at("dilations", i, 1) * (k - 1) + 1;
+		const pad = at("pads", i, 0) + at("pads", i + n, 0);
+		if (stride === 1) return addDim(d, pad - reach + 1);
+		return typeof d === "number"
+			? Math.floor((d + pad - reach) / stride) + 1
+			: freshDim();
+	});
+	return [{ dtype, shape: [x[0] as Dim, w[0] as Dim, ...spatial] }];
+};
+
+const layerNorm: Rule = (c) => {
+	const { dtype } = type0(c);
+	const input = shape0(c);
+	const axis = input && axisOf(intAttr(c.node, "axis", -1), input.length);
+	const stat: ValueType = {
+		dtype: "float32",
+		shape: input?.map((d, i) => (i >= (axis ?? 0) ? 1 : d)),
+	};
+	return [{ dtype, shape: input }, stat, stat];
+};
+
+const matmul: Rule = (c) => [
+	{ dtype: type0(c).dtype, shape: matmulShape(shape0(c), c.types[1]?.shape) },
+];
+
+const fusedMatmul: Rule = (c) => {
+	const flip = (name: string, s: readonly Dim[] | undefined) =>
+		intAttr(c.node, name, 0) ? swapLast(s) : s;
+	return [
+		{
+			dtype: type0(c).dtype,
+			shape: matmulShape(
+				flip("transA", shape0(c)),
+				flip("transB", c.types[1]?.shape),
+			),
+		},
+	];
+};
+
+const gemm: Rule = (c) => {
+	const [a, b] = [shape0(c), c.types[1]?.shape];
+	const ta = intAttr(c.node, "transA", 0) ? 1 : 0;
+	const tb = intAttr(c.node, "transB", 0) ? 1 : 0;
+	fit(a?.[1 - ta], b?.[tb]);
+	const m = a?.[ta];
+	const n = b?.[1 - tb];
+	return [
+		{
+			dtype: type0(c).dtype,
+			shape: m !== undefined && n !== undefined ? [m, n] : undefined,
+		},
+	];
+};
+
+/** Reductions, products of matrices, convolution and layer normalisation. */
+export const linearRules: Record<string, Rule> = {
+	MatMul: matmul,
+	"com.microsoft.FusedMatMul": fusedMatmul,
+	Gemm: gemm,
+	Conv: conv,
+	LayerNormalization: layerNorm,
+};
+for (const op of "ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp".split(
+	" ",
+))
+	linearRules[op] = reduce;

@@ -1,0 +1,741 @@
+import test from "ava";
+import fc from "fast-check";
+import * as ort from "onnxruntime-node";
+import {
+	addDim,
+	constantOf,
+	type DType,
+	emptyGraph,
+	encodeModel,
+	float,
+	floats,
+	GraphBuilder,
+	inferTypes,
+	int64s,
+	isFresh,
+	type Tensor,
+	type Value,
+} from "./index.ts";
+import { RULES } from "./infer.ts";
+import type { Dim } from "./types.ts";
+
+/** Draws a graph's inputs and settings; in symbolic mode sizes above 1 get the symbol `N<size>`. */
+class Draw {
+	readonly feeds: Record<string, ort.Tensor> = {};
+	readonly b: GraphBuilder;
+	readonly symbolic: boolean;
+	/** True once a setting was fed at run time, or is one that inference leaves open: then a shape may be unknown. */
+	computed = false;
+	readonly #g: fc.GeneratorValue;
+	constructor(g: fc.GeneratorValue, opset: number) {
+		this.#g = g;
+		this.symbolic = this.flag();
+		this.b = new GraphBuilder(emptyGraph("case", opset));
+	}
+	int = (min: number, max: number): number => this.#g(fc.integer, { min, max });
+	flag = (): boolean => this.#g(fc.boolean);
+	pick = <T>(list: readonly T[]): T => list[this.int(0, list.length - 1)] as T;
+	shape(min = 0, max = 4): number[] {
+		return Array.from({ length: this.int(min, max) }, () => this.int(1, 4));
+	}
+	/** A shape that broadcasts with `shape`. */
+	partner(shape: readonly number[]): number[] {
+		const own = shape.map((d) => (this.int(0, 2) ? d : 1));
+		return own.slice(this.int(0, own.length));
+	}
+	/** An axis of a rank, counted from the front or the back. */
+	axis(rank: number): number {
+		return this.int(-rank, rank - 1);
+	}
+	/** Distinct axes from the front. */
+	axes(rank: number, min = 0): number[] {
+		const all = Array.from({ length: rank }, (_, i) => i);
+		const some = all.filter(() => this.flag());
+		return some.length >= min ? some : all;
+	}
+	input(dtype: DType, dims: readonly number[], fill = () => 1): Value {
+		const name = `in${this.b.graph.inputs.length}`;
+		const size = dims.reduce((a, b) => a * b, 1);
+		const values = Array.from({ length: size }, fill);
+		const data =
+			dtype === "float32"
+				? Float32Array.from(values)
+				: dtype === "bool"
+					? Uint8Array.from(values)
+					: BigInt64Array.from(values.map(BigInt));
+		this.feeds[name] = new ort.Tensor(
+			dtype as "float32",
+			data as Float32Array,
+			dims,
+		);
+		const shape = dims.map((d): Dim => (this.symbolic && d > 1 ? `N${d}` : d));
+		return this.b.input(name, dtype, shape);
+	}
+	float(dims: readonly number[]): Value {
+		return this.input("float32", dims, () => this.int(1, 9) / 4);
+	}
+	indices(dims: readonly number[], below: number): Value {
+		return this.input("int64", dims, () => this.int(-below, below - 1));
+	}
+	bool(dims: readonly number[]): Value {
+		return this.input("bool", dims, () => this.int(0, 1));
+	}
+	/** Integers that set an operator: mostly constant, now and then fed at run time. */
+	setting(values: readonly number[]): Value {
+		if (this.int(0, 4)) return this.b.ints(values);
+		this.computed = true;
+		const name = `in${this.b.graph.inputs.length}`;
+		const { data } = int64s(values);
+		this.feeds[name] = new ort.Tensor("int64", data, [values.length]);
+		return this.b.input(name, "int64", [values.length]);
+	}
+}
+
+interface Case {
+	build(d: Draw): Value[];
+	opset?: number;
+	runs?: number;
+}
+
+const unary =
+	(op: string, attrs: Parameters<GraphBuilder["op"]>[2] = {}): Case["build"] =>
+	(d) => [d.b.op(op, [d.float(d.shape())], attrs)];
+const binary =
+	(op: string, of: "float" | "bool" = "float"): Case["build"] =>
+	(d) => {
+		const shape = d.shape();
+		const pair = [d[of](shape), d[of](d.partner(shape))];
+		return [d.b.op(op, d.flag() ? pair : pair.reverse())];
+	};
+const variadic =
+	(op: string): Case["build"] =>
+	(d) => {
+		const shape = d.shape();
+		return [
+			d.b.op(
+				op,
+				Array.from({ length: d.int(1, 3) }, () => d.float(d.partner(shape))),
+			),
+		];
+	};
+const along =
+	(op: string): Case["build"] =>
+	(d) => {
+		const shape = d.shape(1);
+		return [d.b.op(op, [d.float(shape)], { axis: d.axis(shape.length) })];
+	};
+const reduceAxes =
+	(op: string): Case["build"] =>
+	(d) => {
+		const shape = d.shape(1);
+		const keepdims = d.int(0, 1);
+		const noop = d.int(0, 1);
+		const axes = d
+			.axes(shape.length)
+			.map((a) => a - shape.length * d.int(0, 1));
+		const given = d.flag() ? d.setting(axes) : undefined;
+		return [
+			d.b.op(op, given ? [d.float(shape), given] : [d.float(shape)], {
+				keepdims,
+				noop_with_empty_axes: noop,
+			}),
+		];
+	};
+const reduceAttr =
+	(op: string): Case["build"] =>
+	(d) => {
+		const shape = d.shape(1);
+		const attrs = d.flag() ? { axes: d.axes(shape.length, 1) } : {};
+		return [d.b.op(op, [d.float(shape)], { keepdims: d.int(0, 1), ...attrs })];
+	};
+const argOf =
+	(op: string): Case["build"] =>
+	(d) => {
+		const shape = d.shape(1);
+		return [
+			d.b.op(op, [d.float(shape)], {
+				axis: d.axis(shape.length),
+				keepdims: d.int(0, 1),
+			}),
+		];
+	};
+const product = (d: Draw): { a: number[]; b: number[] } => {
+	const batch = d.shape(0, 2);
+	const [m, k, n] = [d.int(1, 3), d.int(1, 3), d.int(1, 3)];
+	return { a: [...d.partner(batch), m, k], b: [...batch, k, n] };
+};
+const swap = (shape: number[]): number[] => [
+	...shape.slice(0, -2),
+	shape.at(-1) as number,
+	shape.at(-2) as number,
+];
+
+const CASES: Record<string, Case> = {
+	Where: {
+		build: (d) => {
+			const s = d.shape();
+			return [
+				d.b.op("Where", [
+					d.bool(d.partner(s)),
+					d.float(s),
+					d.float(d.partner(s)),
+				]),
+			];
+		},
+	},
+	Cast: {
+		build: (d) => [
+			d.b.cast(
+				d.float(d.shape()),
+				d.pick(["float32", "int64", "bool", "int32"] as const),
+			),
+		],
+	},
+	Dropout: {
+		build: (d) => d.b.ops("Dropout", [d.float(d.shape())], d.int(1, 2)),
+	},
+	IsNaN: { build: unary("IsNaN") },
+	Shape: {
+		build: (d) => [
+			d.b.op(
+				"Shape",
+				[d.float(d.shape())],
+				d.flag() ? { start: d.int(-3, 3), end: d.int(-3, 4) } : {},
+			),
+		],
+	},
+	Size: { build: unary("Size") },
+	Range: {
+		build: (d) => {
+			const down = d.flag();
+			const [start, limit] = [d.int(0, 3), d.int(0, 9)];
+			const delta = d.int(1, 3) * (down ? -1 : 1);
+			return [
+				d.b.op(
+					"Range",
+					[start, down ? -limit : limit, delta].map((v) => d.b.scalar(v)),
+				),
+			];
+		},
+	},
+	Constant: {
+		build: (d) => [
+			d.b.op(
+				"Constant",
+				[],
+				d.pick([
+					{ value: { kind: "tensor", value: floats([1, 2], [1, 2]) } },
+					{ value_int: 3 },
+					{ value_ints: [1, 2, 3] },
+					{ value_float: float(2) },
+					{ value_floats: { kind: "floats", value: [1, 2] } },
+				] as const),
+			),
+		],
+	},
+	ConstantOfShape: {
+		build: (d) => [
+			d.b.op(
+				"ConstantOfShape",
+				[d.setting(d.shape())],
+				d.flag()
+					? { value: { kind: "tensor", value: int64s([4]) } as const }
+					: {},
+			),
+		],
+	},
+	ArgMax: { build: argOf("ArgMax") },
+	ArgMin: { build: argOf("ArgMin") },
+	Clip: {
+		build: (d) => [
+			d.b.op("Clip", [d.float(d.shape()), d.b.scalar(0), d.b.scalar(1)]),
+		],
+	},
+	Not: { build: (d) => [d.b.op("Not", [d.bool(d.shape())])] },
+	Gelu: { build: unary("Gelu"), opset: 20 },
+	CumSum: {
+		build: (d) => {
+			const s = d.shape(1);
+			const axis = d.b.constant({
+				...int64s([d.axis(s.length)]),
+				dims: [],
+			});
+			return [d.b.op("CumSum", [d.float(s), axis])];
+		},
+	},
+	Trilu: { build: (d) => [d.b.op("Trilu", [d.float(d.shape(2))])] },
+	Softmax: { build: along("Softmax") },
+	LogSoftmax: { build: along("LogSoftmax") },
+	Mod: {
+		build: (d) => {
+			const s = d.shape();
+			return [d.b.op("Mod", [d.float(s), d.float(d.partner(s))], { fmod: 1 })];
+		},
+	},
+	And: { build: binary("And", "bool") },
+	Or: { build: binary("Or", "bool") },
+	Xor: { build: binary("Xor", "bool") },
+	Max: { build: variadic("Max") },
+	Min: { build: variadic("Min") },
+	Mean: { build: variadic("Mean") },
+	Sum: { build: variadic("Sum") },
+	ReduceSum: { build: reduceAxes("ReduceSum") },
+	MatMul: {
+		build: (d) => {
+			const { a, b } = product(d);
+			const kind = d.int(0, 3);
+			const left = kind === 1 ? a.slice(-1) : a;
+			const right = kind === 2 ? b.slice(-2, -1) : b;
+			return [d.b.matmul(d.float(left), d.float(right))];
+		},
+	},
+	"com.microsoft.FusedMatMul": {
+		build: (d) => {
+			const { a, b } = product(d);
+			const [transA, transB] = [d.int(0, 1), d.int(0, 1)];
+			return [
+				d.b.op(
+					"FusedMatMul",
+					[d.float(transA ? swap(a) : a), d.float(transB ? swap(b) : b)],
+					{ transA, transB },
+					"com.microsoft",
+				),
+			];
+		},
+	},
+	Gemm: {
+		build: (d) => {
+			const [m, k, n] = [d.int(1, 3), d.int(1, 3), d.int(1, 3)];
+			const [transA, transB] = [d.int(0, 1), d.int(0, 1)];
+			const c = d.flag() ? [d.float(d.partner([m, n]))] : [];
+			return [
+				d.b.op(
+					"Gemm",
+					[
+						d.float(transA ? [k, m] : [m, k]),
+						d.float(transB ? [n, k] : [k, n]),
+						...c,
+					],
+					{ transA, transB },
+				),
+			];
+		},
+	},
+	Conv: {
+		build: (d) => {
+			const rank = d.int(1, 2);
+			const list = (lo: number, hi: number) =>
+				Array.from({ length: rank }, () => d.int(lo, hi));
+			const kernel = list(1, 3);
+			const group = d.int(1, 2);
+			const [inner, outer] = [d.int(1, 2), d.int(1, 2)];
+			const auto = d.int(0, 3) === 0;
+			d.computed ||= auto;
+			return [
+				d.b.op(
+					"Conv",
+					[
+						d.float([d.int(1, 2), inner * group, ...list(5, 9)]),
+						d.b.constant(
+							floats(
+								new Float32Array(
+									outer * group * inner * kernel.reduce((a, b) => a * b, 1),
+								),
+								[outer * group, inner, ...kernel],
+							),
+						),
+					],
+					{
+						group,
+						...(d.flag() ? { strides: list(1, 3) } : {}),
+						...(auto
+							? { auto_pad: d.pick(["SAME_UPPER", "SAME_LOWER", "VALID"]) }
+							: {
+									...(d.flag() ? { dilations: list(1, 2) } : {}),
+									pads: [...list(0, 2), ...list(0, 2)],
+								}),
+					},
+				),
+			];
+		},
+	},
+	Reshape: {
+		build: (d) => {
+			const s = d.shape(1);
+			const total = s.reduce((a, b) => a * b, 1);
+			const cut = d.int(0, s.length);
+			const flat = s.slice(cut).reduce((a, b) => a * b, 1);
+			const target = d.pick([
+				[-1],
+				[total],
+				[1, total, 1],
+				[...s.slice(0, cut).map(() => 0), -1],
+				[...s.slice(0, cut).map((v) => d.pick([0, v])), flat],
+				[...s.slice(0, cut), 1, -1],
+			]);
+			return [d.b.op("Reshape", [d.float(s), d.setting(target)])];
+		},
+	},
+	Flatten: {
+		build: (d) => {
+			const s = d.shape();
+			return [
+				d.b.op("Flatten", [d.float(s)], { axis: d.int(-s.length, s.length) }),
+			];
+		},
+	},
+	Slice: {
+		build: (d) => {
+			const s = d.shape(1);
+			const far = 2 ** 31 - 1;
+			const axes = d.axes(s.length, 1);
+			const defaults = axes.length === s.length && d.flag();
+			const steps =
+				!defaults && d.flag() ? axes.map(() => d.pick([1, 1, 2, -1, -2])) : [];
+			// Backwards to 2^31 - 1 is left out: ONNX Runtime's kernel reads that as "to the start",
+			// against the standard and its own shape inference.
+			const bound = (_: unknown, i: number) =>
+				d.pick([
+					d.int(-6, 6),
+					d.int(-2, 2),
+					-far,
+					(steps[i] ?? 1) < 0 ? 0 : far,
+				]);
+			return [
+				d.b.op("Slice", [
+					d.float(s),
+					d.setting(axes.map(bound)),
+					d.setting(axes.map(bound)),
+					...(defaults
+						? []
+						: [d.setting(axes.map((a) => a - s.length * d.int(0, 1)))]),
+					...(steps.length ? [d.setting(steps)] : []),
+				]),
+			];
+		},
+	},
+	Pad: {
+		build: (d) => {
+			const s = d.shape(1);
+			const pads = [...s, ...s].map(() => d.int(0, 2));
+			return [d.b.op("Pad", [d.float(s), d.setting(pads)])];
+		},
+	},
+	Concat: {
+		build: (d) => {
+			const s = d.shape(1);
+			const axis = d.axis(s.length);
+			const at = axis < 0 ? axis + s.length : axis;
+			const parts = Array.from({ length: d.int(1, 3) }, () =>
+				d.float(s.map((v, i) => (i === at ? d.int(1, 3) : v))),
+			);
+			return [d.b.concat(parts, axis)];
+		},
+	},
+	Split: {
+		build: (d) => {
+			const s = d.shape(1);
+			const axis = d.axis(s.length);
+			const at = axis < 0 ? axis + s.length : axis;
+			const sizes = Array.from({ length: d.int(1, 3) }, () => d.int(1, 3));
+			const total = sizes.reduce((a, b) => a + b, 0);
+			const even = d.flag();
+			const x = d.float(
+				s.map((v, i) => (i === at ? (even ? sizes.length * 2 : total) : v)),
+			);
+			return d.b.ops(
+				"Split",
+				even ? [x] : [x, d.setting(sizes)],
+				sizes.length,
+				{ axis },
+			);
+		},
+	},
+	Squeeze: {
+		build: (d) => {
+			const s = d.shape(1).map((v) => (d.flag() ? 1 : v));
+			const ones = [...s.keys()].filter((i) => s[i] === 1);
+			const axes = ones
+				.filter(() => d.flag())
+				.map((a) => a - s.length * d.int(0, 1));
+			return [
+				d.b.op(
+					"Squeeze",
+					axes.length ? [d.float(s), d.setting(axes)] : [d.float(s)],
+				),
+			];
+		},
+	},
+	Unsqueeze: {
+		build: (d) => {
+			const s = d.shape(0, 3);
+			const rank = s.length + d.int(1, 2);
+			const axes = Array.from({ length: rank }, (_, i) => i);
+			while (axes.length > rank - s.length)
+				axes.splice(d.int(0, axes.length - 1), 1);
+			return [
+				d.b.op("Unsqueeze", [
+					d.float(s),
+					d.setting(axes.map((a) => a - rank * d.int(0, 1))),
+				]),
+			];
+		},
+	},
+	Transpose: {
+		build: (d) => {
+			const s = d.shape();
+			const from = [...s.keys()];
+			const perm = s.map(
+				() => from.splice(d.int(0, from.length - 1), 1)[0] as number,
+			);
+			return [d.b.op("Transpose", [d.float(s)], d.flag() ? { perm } : {})];
+		},
+	},
+	Gather: {
+		build: (d) => {
+			const s = d.shape(1);
+			const axis = d.axis(s.length);
+			const size = s.at(axis) as number;
+			return [
+				d.b.op("Gather", [d.float(s), d.indices(d.shape(0, 2), size)], {
+					axis,
+				}),
+			];
+		},
+	},
+	Expand: {
+		build: (d) => {
+			const s = d.shape();
+			return [d.b.op("Expand", [d.float(d.partner(s)), d.setting(s)])];
+		},
+	},
+	OneHot: {
+		build: (d) => {
+			const s = d.shape(1, 3);
+			const depth = d.int(1, 4);
+			return [
+				d.b.op(
+					"OneHot",
+					[
+						d.indices(s, depth),
+						d.b.constant({ ...int64s([depth]), dims: [] }),
+						d.b.constant(floats([0, 1])),
+					],
+					{ axis: d.int(-s.length - 1, s.length) },
+				),
+			];
+		},
+	},
+	LayerNormalization: {
+		build: (d) => {
+			const s = d.shape(1);
+			const axis = d.axis(s.length);
+			const over = s.slice(axis);
+			return d.b.ops(
+				"LayerNormalization",
+				[d.float(s), d.float(over), d.float(over)],
+				d.pick([1, 3]),
+				{ axis },
+			);
+		},
+	},
+	ScatterElements: {
+		build: (d) => {
+			const s = d.shape(1);
+			return [
+				d.b.op("ScatterElements", [d.float(s), d.indices(s, 1), d.float(s)]),
+			];
+		},
+	},
+	ScatterND: {
+		build: (d) => {
+			const s = d.shape(1);
+			return [
+				d.b.op("ScatterND", [
+					d.float(s),
+					d.indices([1, 1], s[0] as number),
+					d.float([1, ...s.slice(1)]),
+				]),
+			];
+		},
+	},
+};
+for (const op of "Identity Neg Abs Sign Exp Log Sqrt Reciprocal Erf Tanh Sigmoid Softplus Relu LeakyRelu Elu Sin Cos Floor Ceil Round".split(
+	" ",
+))
+	CASES[op] = { build: unary(op), runs: 4 };
+for (const op of "Add Sub Mul Div Pow Equal Greater GreaterOrEqual Less LessOrEqual".split(
+	" ",
+))
+	CASES[op] = { build: binary(op) };
+for (const op of "ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp".split(
+	" ",
+))
+	CASES[op] = { build: reduceAttr(op) };
+
+/** The number behind a size in symbolic mode; undefined for one that inference does not know. */
+function known(dim: Dim): number | undefined {
+	if (typeof dim === "number") return dim;
+	if (isFresh(dim)) return undefined;
+	const match = /^N(\d+)([+-]\d+)?$/.exec(dim);
+	return Number(match?.[1]) + Number(match?.[2] ?? 0);
+}
+
+test("every rule has a case", (t) => {
+	t.deepEqual(Object.keys(CASES).sort(), Object.keys(RULES).sort());
+});
+
+for (const [op, { build, opset, runs }] of Object.entries(CASES))
+	test(`${op}: inferred types are what ONNX Runtime computes`, async (t) => {
+		await fc.assert(
+			fc.asyncProperty(fc.gen(), async (g) => {
+				const d = new Draw(g, opset ?? 17);
+				const outputs = build(d);
+				for (const v of outputs) d.b.output(v);
+				const session = await ort.InferenceSession.create(
+					encodeModel(d.b.graph),
+					{ intraOpNumThreads: 1, logSeverityLevel: 3 },
+				);
+				const results = await session.run(d.feeds);
+				await session.release();
+				for (const v of outputs) {
+					const got = results[v.name] as ort.Tensor;
+					t.is(v.dtype, got.type as DType);
+					if (!d.symbolic && !d.computed) {
+						t.deepEqual(v.shape, [...got.dims]);
+						continue;
+					}
+					if (!v.shape) continue;
+					t.is(v.shape.length, got.dims.length, `rank [${v.shape}]`);
+					v.shape.forEach((dim, i) => {
+						const size = known(dim);
+						// A slice or a pad of a symbol supposes that the size is large enough for it.
+						const short = op === "Slice" && got.dims[i] === 0;
+						if (size !== undefined && !short) t.is(got.dims[i], size);
+					});
+				}
+			}),
+			{ numRuns: runs ?? 20 },
+		);
+	});
+
+const types = (build: (b: GraphBuilder) => Value): Value => {
+	const b = new GraphBuilder();
+	return build(b);
+};
+
+test("symbols survive what keeps their size", (t) => {
+	const x = (b: GraphBuilder) => b.input("x", "float32", ["B", "T", 8]);
+	const shapes: [Dim[], (b: GraphBuilder) => Value][] = [
+		[["B", "T", 2, 4], (b) => b.reshape(x(b), [0, 0, 2, 4])],
+		[["B", "T", 8], (b) => b.reshape(b.reshape(x(b), [0, 0, 2, 4]), [0, 0, 8])],
+		[["B", "T+4", 8], (b) => b.pad(x(b), 1, 1, 3)],
+		[["B", "T", 8], (b) => b.slice(b.pad(x(b), 1, 2, 2), 1, 3, -1)],
+		[["B", "T-3", 8], (b) => b.slice(x(b), 1, 3)],
+		[["T", "B", 8], (b) => b.transpose(x(b), [1, 0, 2])],
+		[
+			["B", "T+2", 8],
+			(b) => {
+				const v = x(b);
+				return b.concat([v, b.input("y", "float32", ["B", 2, 8])], 1);
+			},
+		],
+		[
+			["B", "T", 8],
+			(b) => {
+				const v = x(b);
+				return b.add(v, b.input("m", "float32", ["B", "T", 1]));
+			},
+		],
+		[["B", 8], (b) => b.sum(x(b), [1])],
+	];
+	for (const [shape, build] of shapes) t.deepEqual(types(build).shape, shape);
+});
+
+test("sizes that contradict each other fail at the line that makes them", (t) => {
+	const two = (b: GraphBuilder, s: number[], u: number[]) =>
+		[b.input("x", "float32", s), b.input("y", "float32", u)] as const;
+	const wrong: ((b: GraphBuilder) => Value)[] = [
+		(b) => b.add(...two(b, [3, 4], [2, 4])),
+		(b) => b.matmul(...two(b, [3, 4], [3, 4])),
+		(b) => b.op("Gemm", two(b, [3, 4], [5, 3]), { transB: 1 }),
+		(b) => b.concat(two(b, [3, 4], [3, 5]), 0),
+		(b) => b.reshape(b.input("x", "float32", [3, 4]), [5, -1]),
+		(b) => b.reshape(b.input("x", "float32", [3, 4]), [3, 3]),
+		(b) => b.op("Conv", two(b, [1, 4, 9], [2, 3, 3])),
+	];
+	for (const build of wrong)
+		t.throws(() => types(build), { code: "E_MODEL", message: /node \S+/ });
+});
+
+test("what is behind an operator without a rule comes from the file's declarations", (t) => {
+	const b = new GraphBuilder();
+	const x = b.input("x", "float32", ["T", 4]);
+	b.graph.nodes.push({
+		op: "Teleport",
+		domain: "far.away",
+		name: "t",
+		inputs: [x.name],
+		outputs: ["y"],
+		attrs: {},
+	});
+	b.graph.nodes.push({
+		op: "Add",
+		domain: "",
+		name: "a",
+		inputs: ["y", "x"],
+		outputs: ["z"],
+		attrs: {},
+	});
+	t.false(inferTypes(b.graph).has("y"));
+	t.false(inferTypes(b.graph).has("z"));
+	b.graph.valueInfo.set("y", { dtype: "float32", shape: ["T", 1] });
+	t.deepEqual(inferTypes(b.graph).get("z"), {
+		dtype: "float32",
+		shape: ["T", 4],
+	});
+});
+
+test("a value that nothing makes is E_MODEL and named", (t) => {
+	const graph = emptyGraph("g");
+	graph.nodes.push({
+		op: "Neg",
+		domain: "",
+		name: "n",
+		inputs: ["ghost"],
+		outputs: ["y"],
+		attrs: {},
+	});
+	t.throws(() => inferTypes(graph), { code: "E_MODEL", message: /n.*ghost/ });
+});
+
+test("a Constant node's tensor, in each form", (t) => {
+	const of = (attrs: Parameters<GraphBuilder["op"]>[2]): Tensor | undefined => {
+		const b = new GraphBuilder();
+		b.op("Constant", [], attrs);
+		const node = b.graph.nodes[0];
+		return node && constantOf(node);
+	};
+	t.deepEqual(of({ value_int: 3 }), { ...int64s([3]), dims: [] });
+	t.deepEqual(of({ value_ints: [1, 2] }), int64s([1, 2]));
+	t.deepEqual(of({ value_float: float(2) }), floats([2], []));
+	t.deepEqual(
+		of({ value_floats: { kind: "floats", value: [1, 2] } }),
+		floats([1, 2]),
+	);
+});
+
+test("adding to a size and taking it off again gives the size back", (t) => {
+	fc.assert(
+		fc.property(
+			fc.oneof(
+				fc.integer({ min: 0, max: 99 }),
+				fc.constantFrom("T", "T+2", "n-1"),
+			),
+			fc.integer({ min: -9, max: 9 }),
+			(d, k) => {
+				t.is(addDim(addDim(d, k), -k), d);
+			},
+		),
+	);
+});
