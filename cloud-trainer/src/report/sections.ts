@@ -8,6 +8,7 @@ import type {
 	ReportAudio,
 	ReportFigure,
 	ReportSpectrogram,
+	ReportStage,
 } from "./types.ts";
 
 const NONE = html``;
@@ -73,7 +74,7 @@ function joulesText(joules: number): string {
  * The sum of the stages. It counts as measured only when every joule in it was; joules are null when
  * no stage knows any.
  */
-export function totals(of: DemoReport["stages"]) {
+export function totals(of: readonly ReportStage[]) {
 	const known = of.filter((s) => s.joules !== null);
 	return {
 		seconds: of.reduce((sum, s) => sum + s.seconds, 0),
