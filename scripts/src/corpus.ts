@@ -6,6 +6,7 @@ import {
 	plainProgress,
 	WattvoxError,
 } from "@wattvox/core";
+import { check, checkTable } from "./corpus/check.ts";
 import { generate } from "./corpus/generate.ts";
 import { makeEval, makeTarget } from "./corpus/targets.ts";
 
@@ -14,9 +15,11 @@ usage: node scripts/dist/corpus.js [--out DIR] [--target DIR] [--second-target D
   --out DIR            training corpus: wavs/, utterances.jsonl, speakers.json, heldout.txt; resumes
     --hours H          length in hours (default 6)
     --seed N           default 1
+    --only ID,ID       these speakers only
     --jobs J           utterances spoken at once (default: processors)
   --target DIR         the demonstration's clip and held-out recordings: festival's ked, never trained on
   --second-target DIR  the same by another unseen voice: espeak-ng's en-gb-scotland+f4
+  --check DIR          figures of a corpus: are pitch, pauses and boundaries where they should be
   --eval DIR           50 unseen sentences by each base voice
 Needs flite, sox, gcc and libespeak-ng; for the targets festival with festvox-kdlpc16k and espeak-ng.
 `;
@@ -40,6 +43,8 @@ async function main(): Promise<void> {
 			target: { type: "string" },
 			"second-target": { type: "string" },
 			eval: { type: "string" },
+			check: { type: "string" },
+			only: { type: "string" },
 			hours: { type: "string" },
 			seed: { type: "string" },
 			jobs: { type: "string" },
@@ -47,7 +52,7 @@ async function main(): Promise<void> {
 		},
 	});
 	const { out, target, "second-target": second, eval: evaluation } = values;
-	if (values.help || !(out || target || second || evaluation)) {
+	if (values.help || !(out || target || second || evaluation || values.check)) {
 		process.stdout.write(HELP);
 		if (!values.help) process.exitCode = 2;
 		return;
@@ -69,9 +74,13 @@ async function main(): Promise<void> {
 				...common,
 				hours: number(values.hours, 6, "hours"),
 				seed: Math.round(number(values.seed, 1, "seed")),
+				...(values.only ? { only: values.only.split(",") } : {}),
 				jobs: Math.round(number(values.jobs, availableParallelism(), "jobs")),
 			});
 			process.stdout.write(`${JSON.stringify(summary)}\n`);
+		}
+		if (values.check) {
+			process.stdout.write(`${checkTable(await check(values.check))}\n`);
 		}
 	} finally {
 		interrupts.stop();

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { createWriteStream } from "node:fs";
 import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -65,6 +66,8 @@ export function plan(
 export interface CorpusOptions {
 	hours: number;
 	seed: number;
+	/** These speakers only, for a try; all when left out. */
+	only?: readonly string[];
 	/** Utterances spoken at once. */
 	jobs: number;
 	progress: Progress;
@@ -81,7 +84,7 @@ export interface CorpusSummary {
 
 /**
  * Makes the corpus in `dir`, or what is missing of it: the same seed and hours give the same corpus.
- * @throws WattvoxError E_USAGE when `dir` holds a corpus of another seed or length, E_OUTPUT,
+ * @throws WattvoxError E_USAGE when `dir` holds another corpus (seed, length, text or recipes differ), E_OUTPUT,
  * E_DISK_FULL, E_FILE_MISSING (flite, sox, gcc or libespeak-ng not installed), E_INTERRUPTED
  */
 export async function generate(
@@ -90,10 +93,16 @@ export async function generate(
 ): Promise<CorpusSummary> {
 	const { hours, seed, jobs, progress, signal } = options;
 	await ensureWritableDir(dir);
-	await claim(dir, JSON.stringify({ version: VERSION, hours, seed }));
-	const speakers = recipes(hours, seed);
+	const speakers = recipes(hours, seed).filter(
+		(r) => options.only?.includes(r.id) ?? true,
+	);
 	const total = speakers.reduce((n, r) => n + r.utterances, 0);
 	const { train, heldout } = texts(total, seed);
+	const planned = plan(
+		speakers,
+		train.map((s) => s.text),
+	);
+	await claim(dir, fingerprint(planned));
 	await writeAtomic(
 		join(dir, "heldout.txt"),
 		heldout.map((s) => `${s.text}\n`).join(""),
@@ -101,10 +110,6 @@ export async function generate(
 	await writeAtomic(
 		join(dir, "speakers.json"),
 		`${JSON.stringify(speakers, null, "\t")}\n`,
-	);
-	const planned = plan(
-		speakers,
-		train.map((s) => s.text),
 	);
 	const scratch = join(dir, ".scratch");
 	await mkdir(scratch, { recursive: true });
@@ -197,6 +202,12 @@ async function one(
 	};
 }
 
+/** What identifies a corpus: every recipe and every sentence. */
+function fingerprint(planned: readonly Planned[]): string {
+	const all = createHash("sha256").update(JSON.stringify(planned));
+	return `${JSON.stringify({ version: VERSION, plan: all.digest("hex") })}\n`;
+}
+
 /** Marks `dir` as the corpus described by `what`, or checks that it is. */
 async function claim(dir: string, what: string): Promise<void> {
 	const path = join(dir, "corpus.json");
@@ -205,7 +216,7 @@ async function claim(dir: string, what: string): Promise<void> {
 	if (before !== what) {
 		throw new WattvoxError(
 			"E_USAGE",
-			`${dir} holds another corpus (${before}); choose an empty folder`,
+			`${dir} holds another corpus; choose an empty folder`,
 		);
 	}
 }
