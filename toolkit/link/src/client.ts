@@ -120,20 +120,29 @@ export class Link {
 		this.#stopped = true;
 		const client = this.#client;
 		if (!client) return;
-		if (this.#ready && this.#o.presence) {
-			const goodbye = this.#announce(client, false);
-			await abandonable(goodbye, AbortSignal.timeout(1000)).catch(
-				() => undefined,
-			);
-		}
+		// connected is enough: the birth may be out before it is acknowledged
+		const told = client.connected && (await this.#goodbye(client));
 		this.#lost();
 		const error = new WattvoxError("E_BROKER", "the link was stopped");
 		for (const fail of this.#failOnStop) fail(error);
-		// forced: a graceful end waits for acknowledgements that may never come
 		await new Promise<void>((resolve) => {
-			client.end(!client.connected, {}, () => resolve());
+			// forced where nobody was told: the broker then sends the will, which a graceful end takes back.
+			// A graceful end would also wait for acknowledgements that may never come.
+			const waits = Object.keys(client.outgoing).length > 0;
+			client.end(!told || waits, {}, () => resolve());
 			setTimeout(() => client.stream?.destroy(), 1000).unref();
 		});
+	}
+
+	/** @returns whether it is settled that this device went, so that no will is needed */
+	async #goodbye(client: MqttClient): Promise<boolean> {
+		try {
+			const timeout = AbortSignal.timeout(1000);
+			await abandonable(this.#announce(client, false), timeout);
+			return true;
+		} catch {
+			return false;
+		}
 	}
 
 	/**
@@ -264,10 +273,10 @@ export class Link {
 			...(o.username !== undefined && { username: o.username }),
 			...(o.password !== undefined && { password: o.password }),
 			...o.tls,
+			...this.#newWill(),
 		};
 		const client = mqtt.connect(o.url, options);
 		this.#client = client;
-		this.#renewWill(client);
 		client.on("connect", () => void this.#connected(client));
 		client.on("message", (name, payload, packet) => {
 			this.counters.received++;
@@ -281,7 +290,7 @@ export class Link {
 			this.#lost();
 			this.#attempt++;
 			client.options.reconnectPeriod = this.#nextWait();
-			this.#renewWill(client);
+			Object.assign(client.options, this.#newWill());
 		});
 		return client;
 	}
@@ -354,16 +363,18 @@ export class Link {
 	}
 
 	/** A will of its own for every connection: its session tells a late will from a new birth. */
-	#renewWill(client: MqttClient): void {
+	#newWill(): Pick<IClientOptions, "will"> {
 		this.#session = Math.max(this.#session + 1, this.#clock.wall());
-		if (!this.#o.presence) return;
+		if (!this.#o.presence) return {};
 		const { fleet, device } = this.#o.presence;
 		const message: Presence = { v: 1, online: false, session: this.#session };
-		client.options.will = {
-			topic: topic(fleet, device, "presence"),
-			payload: encode(message),
-			qos: 1,
-			retain: true,
+		return {
+			will: {
+				topic: topic(fleet, device, "presence"),
+				payload: encode(message),
+				qos: 1,
+				retain: true,
+			},
 		};
 	}
 
