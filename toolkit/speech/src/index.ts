@@ -14,7 +14,26 @@ export {
 	stft,
 } from "./mel.ts";
 export { resample } from "./resample.ts";
-export { readWav, type Wav, writeWav } from "./wav.ts";
+export {
+	BACKOFF_ZERO,
+	LETTER_TO_SOUND_FILE,
+	LetterToSound,
+	type LetterToSoundHeader,
+} from "./text/letter-to-sound.ts";
+export { LEXICON_FILE, Lexicon } from "./text/lexicon.ts";
+export { normalise } from "./text/normalise.ts";
 export * from "./text/phones.ts";
-export { Lexicon, LEXICON_FILE } from "./text/lexicon.ts";
-export { LETTER_TO_SOUND_FILE, LetterToSound, type LetterToSoundHeader } from "./text/letter-to-sound.ts";
+export {
+	Pronouncer,
+	type Pronunciation,
+	type Source,
+} from "./text/pronounce.ts";
+export type { Skipped } from "./text/script.ts";
+export { splitSentences } from "./text/sentences.ts";
+export {
+	type Spoken,
+	type SpokenSentence,
+	type SpokenWord,
+	toPhones,
+} from "./text/to-phones.ts";
+export { readWav, type Wav, writeWav } from "./wav.ts";

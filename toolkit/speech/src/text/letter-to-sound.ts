@@ -11,6 +11,9 @@ export const LETTER_TO_SOUND_FILE: URL = new URL(
 export const BOS = 0;
 export const EOS = 1;
 
+/** The stored byte of a back-off weight of one; weights above one are stored below it. */
+export const BACKOFF_ZERO = 50;
+
 /** Head of the model file: a little-endian uint32 of its length, then this as JSON, then the levels. */
 export interface LetterToSoundHeader {
 	format: "wattvox-letter-to-sound-1";
@@ -26,7 +29,7 @@ export interface LetterToSoundHeader {
 
 /** n-grams of one length, sorted so that those sharing their first n - 1 symbols are together. */
 interface Level {
-	symbol: Uint16Array;
+	symbol: Uint8Array;
 	cost: Uint8Array;
 	backoff: Uint8Array;
 	/** Children of node i are first[i] to first[i + 1] in the next level. */
@@ -60,12 +63,19 @@ export class LetterToSound {
 		const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 		try {
 			const length = view.getUint32(0, true);
-			const json = Buffer.from(bytes.buffer, bytes.byteOffset + 4, length).toString("utf8");
+			const json = Buffer.from(
+				bytes.buffer,
+				bytes.byteOffset + 4,
+				length,
+			).toString("utf8");
 			this.#header = JSON.parse(json);
-			if (this.#header.format !== "wattvox-letter-to-sound-1") throw new Error("other format");
-			this.#readLevels(view, bytes, 4 + length);
+			if (this.#header.format !== "wattvox-letter-to-sound-1")
+				throw new Error("other format");
+			this.#readLevels(bytes, 4 + length);
 		} catch (cause) {
-			throw new WattvoxError("E_FILE_FORMAT", "not a letter-to-sound model", { cause });
+			throw new WattvoxError("E_FILE_FORMAT", "not a letter-to-sound model", {
+				cause,
+			});
 		}
 		for (const [i, graphone] of this.#header.graphones.entries()) {
 			const [letter = "", ...phones] = graphone.split(" ");
@@ -82,18 +92,22 @@ export class LetterToSound {
 		try {
 			bytes = readFileSync(file);
 		} catch (cause) {
-			throw new WattvoxError("E_FILE_MISSING", `no letter-to-sound model at ${String(file)}`, {
-				cause,
-			});
+			throw new WattvoxError(
+				"E_FILE_MISSING",
+				`no letter-to-sound model at ${String(file)}`,
+				{
+					cause,
+				},
+			);
 		}
 		return new LetterToSound(bytes);
 	}
 
 	/**
-	 * Each level holds its symbols (uint16), costs (uint8) and, but for the last, backoffs (uint8) and numbers
-	 * of children (uint16).
+	 * Each level holds, a byte per n-gram: last symbols, costs and, but for the longest, backoffs and numbers of
+	 * children.
 	 */
-	#readLevels(view: DataView, bytes: Uint8Array, at: number): void {
+	#readLevels(bytes: Uint8Array, at: number): void {
 		const { counts } = this.#header;
 		let offset = at;
 		const take = (n: number) => {
@@ -103,18 +117,13 @@ export class LetterToSound {
 			return part;
 		};
 		for (const [i, n] of counts.entries()) {
-			const symbol = new Uint16Array(n);
-			for (let k = 0; k < n; k++) symbol[k] = view.getUint16(offset + 2 * k, true);
-			take(2 * n);
+			const symbol = take(n);
 			const cost = take(n);
 			const last = i === counts.length - 1;
-			const first = new Uint32Array(n + 1);
 			const backoff = last ? new Uint8Array(0) : take(n);
-			if (!last) {
-				for (let k = 0; k < n; k++)
-					first[k + 1] = (first[k] as number) + view.getUint16(offset + 2 * k, true);
-				take(2 * n);
-			}
+			const children = last ? new Uint8Array(n) : take(n);
+			const first = new Uint32Array(n + 1);
+			for (let k = 0; k < n; k++) first[k + 1] = (first[k] as number) + (children[k] as number);
 			this.#levels.push({ symbol, cost, backoff, first });
 		}
 	}
@@ -149,10 +158,14 @@ export class LetterToSound {
 			nodes[k] = node;
 			if (node >= 0) longest = k;
 		}
-		let cost = (this.#levels[longest] as Level).cost[nodes[longest] as number] as number;
+		let cost = (this.#levels[longest] as Level).cost[
+			nodes[longest] as number
+		] as number;
 		for (let k = longest; k < order - 1; k++) {
 			const context = from.nodes[k] as number;
-			if (context >= 0) cost += (this.#levels[k] as Level).backoff[context] as number;
+			if (context < 0) continue;
+			cost +=
+				((this.#levels[k] as Level).backoff[context] as number) - BACKOFF_ZERO;
 		}
 		return { cost: from.cost + cost, nodes, graphone: symbol, previous: from };
 	}
@@ -165,17 +178,22 @@ export class LetterToSound {
 		const { order } = this.#header;
 		const start = new Int32Array(order).fill(-1);
 		start[0] = BOS;
-		let beam: Hypothesis[] = [{ cost: 0, nodes: start, graphone: BOS, previous: undefined }];
+		let beam: Hypothesis[] = [
+			{ cost: 0, nodes: start, graphone: BOS, previous: undefined },
+		];
 		for (const letter of word.toLowerCase()) {
 			const graphones = this.#byLetter.get(letter);
 			if (!graphones) continue;
 			const next: Hypothesis[] = [];
 			for (const hypothesis of beam)
-				for (const graphone of graphones) next.push(this.#extend(hypothesis, graphone));
+				for (const graphone of graphones)
+					next.push(this.#extend(hypothesis, graphone));
 			next.sort((a, b) => a.cost - b.cost);
 			beam = next.slice(0, BEAM);
 		}
-		const ends = beam.map((h) => this.#extend(h, EOS)).sort((a, b) => a.cost - b.cost);
+		const ends = beam
+			.map((h) => this.#extend(h, EOS))
+			.sort((a, b) => a.cost - b.cost);
 		for (const end of ends) {
 			const phones: string[] = [];
 			for (let h = end.previous; h; h = h.previous)

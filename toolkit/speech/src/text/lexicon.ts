@@ -5,7 +5,10 @@ const NEWLINE = 0x0a;
 const SPACE = 0x20;
 
 /** The pronouncing dictionary that ships with this package: CMUdict 0.7b, one pronunciation a word. */
-export const LEXICON_FILE: URL = new URL("../../data/lexicon-en.txt", import.meta.url);
+export const LEXICON_FILE: URL = new URL(
+	"../../data/lexicon-en.txt",
+	import.meta.url,
+);
 
 /**
  * A pronouncing dictionary: lines of `word phone phone ...\n`, sorted by the word's bytes. It stays one
@@ -25,7 +28,11 @@ export class Lexicon {
 		try {
 			return new Lexicon(readFileSync(file));
 		} catch (cause) {
-			throw new WattvoxError("E_FILE_MISSING", `no lexicon at ${String(file)}`, { cause });
+			throw new WattvoxError(
+				"E_FILE_MISSING",
+				`no lexicon at ${String(file)}`,
+				{ cause },
+			);
 		}
 	}
 
@@ -38,7 +45,8 @@ export class Lexicon {
 		while (low < high) {
 			const middle = (low + high) >> 1;
 			// lastIndexOf would take an offset of -1 as "from the end".
-			const start = middle === 0 ? 0 : bytes.lastIndexOf(NEWLINE, middle - 1) + 1;
+			const start =
+				middle === 0 ? 0 : bytes.lastIndexOf(NEWLINE, middle - 1) + 1;
 			const space = bytes.indexOf(SPACE, start);
 			const order = bytes.compare(key, 0, key.length, start, space);
 			if (order === 0) {

@@ -3,14 +3,18 @@
  * a pause. A base lists its symbols in its own order; this list is only the set.
  */
 export const PHONES = [
-	..."pau aa ae ah ao aw ax ay b ch d dh eh er ey f g hh ih iy jh k l m".split(" "),
+	..."pau aa ae ah ao aw ax ay b ch d dh eh er ey f g hh ih iy jh k l m".split(
+		" ",
+	),
 	..."n ng ow oy p r s sh t th uh uw v w y z zh".split(" "),
 ] as readonly string[];
 
 /** A pause: at both ends of every sentence and at its commas, semicolons, colons and dashes. */
 export const PAUSE = "pau";
 
-const VOWELS = new Set("aa ae ah ao aw ax ay eh er ey ih iy ow oy uh uw".split(" "));
+const VOWELS = new Set(
+	"aa ae ah ao aw ax ay eh er ey ih iy ow oy uh uw".split(" "),
+);
 const VOICELESS = new Set("p t k f th s sh ch hh".split(" "));
 const SIBILANT = new Set("s z sh zh ch jh".split(" "));
 

@@ -1,0 +1,141 @@
+import {
+	spellCardinal,
+	spellDecade,
+	spellOrdinal,
+	spellYear,
+} from "./numbers.ts";
+
+const MONTHS =
+	"January February March April May June July August September October November December".split(
+		" ",
+	);
+const MONTH =
+	"(Jan(?:uary|\\.)?|Feb(?:ruary|\\.)?|Mar(?:ch|\\.)?|Apr(?:il|\\.)?|May|June?\\.?|July?\\.?|" +
+	"Aug(?:ust|\\.)?|Sept?(?:ember|\\.)?|Oct(?:ober|\\.)?|Nov(?:ember|\\.)?|Dec(?:ember|\\.)?)";
+const DAY = "(3[01]|[12]\\d|0?[1-9])";
+const TH = "(?:st|nd|rd|th)?";
+const YEAR = "(1\\d{3}|20\\d{2})";
+
+const dayFirst = new RegExp(
+	`(\\bthe )?(?<![\\d.,:/-])\\b${DAY}${TH}(?: of)? ${MONTH}(?:,? ${YEAR})?(?![\\w:])`,
+	"g",
+);
+const monthFirst = new RegExp(
+	`\\b${MONTH} ${DAY}${TH}(?:\\s?[-–]\\s?${DAY}${TH})?(?![\\d:%]|[.,]\\d)(?:,? ${YEAR}(?!\\d))?`,
+	"g",
+);
+const monthYear = new RegExp(`\\b${MONTH},? ${YEAR}(?!\\d)`, "g");
+const iso = /(?<![\d-])(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(?![\d-])/g;
+const numeric =
+	/(?<![\d/.-])(\d{1,2})([/.])(\d{1,2})\2(\d{4}|\d{2})(?![\d/]|\.\d)/g;
+
+function monthName(text: string): string {
+	const start = text.slice(0, 3);
+	return MONTHS.find((m) => m.startsWith(start)) as string;
+}
+
+function monthDay(month: string, day: string, year?: string): string {
+	const date = `${month} ${spellOrdinal(day)}`;
+	return year ? `${date}, ${spellYear(year)}` : date;
+}
+
+/**
+ * Dates in words: "March 5, 2024", "5 March 2024", "Mar. 5th", "March 5-7", "2024-03-05", "3/5/2024"
+ * (month first unless that cannot be), "25.12.2024" (day first), "March 2024".
+ */
+export function expandDates(text: string): string {
+	return text
+		.replace(iso, (_, year: string, month: string, day: string) =>
+			monthDay(MONTHS[Number(month) - 1] as string, day, year),
+		)
+		.replace(
+			numeric,
+			(whole, a: string, mark: string, b: string, year: string) => {
+				// Two-digit years with dots are version numbers more often than dates.
+				if (year.length === 2 && mark === ".") return whole;
+				const monthIsFirst = mark === "/" && Number(a) <= 12;
+				const [month, day] = monthIsFirst ? [Number(a), b] : [Number(b), a];
+				const name = MONTHS[month - 1];
+				if (!name || Number(day) < 1 || Number(day) > 31) return whole;
+				const full =
+					year.length === 4 ? year : (Number(year) < 70 ? "20" : "19") + year;
+				return monthDay(name, day, full);
+			},
+		)
+		.replace(
+			dayFirst,
+			(whole, _the, day: string, month: string, year?: string) => {
+				// "in 5 May" does not occur, but "5 Mar" without a year could be a name: it takes a full month.
+				if (!year && monthName(month) !== month) return whole;
+				const date = `the ${spellOrdinal(day)} of ${monthName(month)}`;
+				return year ? `${date}, ${spellYear(year)}` : date;
+			},
+		)
+		.replace(
+			monthFirst,
+			(_, month: string, day: string, to?: string, year?: string) => {
+				const until = to ? ` to ${spellOrdinal(to)}` : "";
+				const date = `${monthName(month)} ${spellOrdinal(day)}${until}`;
+				return year ? `${date}, ${spellYear(year)}` : date;
+			},
+		)
+		.replace(
+			monthYear,
+			(_, month: string, year: string) =>
+				`${monthName(month)} ${spellYear(year)}`,
+		);
+}
+
+/** "the 1990s" -> "the nineteen nineties", "the '80s" and "the 80s" -> "the eighties". */
+export function expandDecades(text: string): string {
+	return text.replace(
+		/(?<![\w.,])['’]?((?:1\d|20)?\d0)['’]?s\b/g,
+		(_, digits: string) => spellDecade(digits),
+	);
+}
+
+/**
+ * Four plain digits are a year (1100 to 2099) unless something is counted: "in 1984", but "1500 cases" is a
+ * number. In pairs either way, "fifteen hundred", so a wrong guess still says the right number.
+ */
+export function expandYears(text: string): string {
+	return text.replace(
+		/(?<![\w$£€.,/:-])(1[1-9]\d{2}|20\d{2})(?![\w%°]|[.,:/]\d)(?= ([a-z]+))?/g,
+		(_, digits: string, next?: string) => {
+			const counted =
+				next !== undefined && /(?:[^s]s|people|men|women|children)$/.test(next);
+			const clause = /^(?:was|is|has|as|this|its|his|does|us|yes)$/.test(
+				next ?? "",
+			);
+			return counted && !clause ? spellCardinal(digits) : spellYear(digits);
+		},
+	);
+}
+
+function minutes(text: string): string {
+	const n = Number(text);
+	return n < 10 ? `oh ${spellCardinal(text)}` : spellCardinal(text);
+}
+
+/** "3:45 pm" -> "three forty five P M", "15:30", "7:05", "3:00" -> "three o'clock", "9 a.m.", "1:23:45". */
+export function expandTimes(text: string): string {
+	const meridiem = (m?: string) => (m ? ` ${m[0]?.toUpperCase()} M` : "");
+	return text
+		.replace(
+			/(?<![\d:.,])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?!\d|:\d)(?:\s?([ap])(?:m\b|\.\s?m\.(?! ?$)|\.\s?m(?=\.)))?/gi,
+			(_, h: string, m: string, s?: string, half?: string) => {
+				const hour = spellCardinal(h);
+				if (s)
+					return `${hour} ${minutes(m)} and ${spellCardinal(s)} seconds${meridiem(half)}`;
+				if (Number(m) > 0) return `${hour} ${minutes(m)}${meridiem(half)}`;
+				if (half) return hour + meridiem(half);
+				return Number(h) >= 1 && Number(h) <= 12
+					? `${hour} o'clock`
+					: `${hour} hundred`;
+			},
+		)
+		.replace(
+			/(?<![\d:.,])(1[0-2]|0?[1-9])\s?([ap])(?:m\b|\.\s?m\.(?! ?$)|\.\s?m(?=\.))/gi,
+			(_, h: string, half: string) => spellCardinal(h) + meridiem(half),
+		);
+}
