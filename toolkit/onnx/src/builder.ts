@@ -1,4 +1,5 @@
 import { WattvoxError } from "@wattvox/core";
+import { bytesOf } from "./codec.ts";
 import { inferNode } from "./infer.ts";
 import { int64s, scalar } from "./tensor.ts";
 import {
@@ -88,7 +89,7 @@ export class GraphBuilder {
 	value(name: string): Value {
 		const type = this.#types.get(name);
 		if (!type) throw new WattvoxError("E_MODEL", `no value named ${name}`);
-		return { name, ...type };
+		return { ...type, name };
 	}
 
 	/** Declares a graph input. */
@@ -118,7 +119,7 @@ export class GraphBuilder {
 	constant(tensor: Tensor): Value {
 		const key =
 			tensor.data.length <= 16
-				? `${tensor.dtype}[${tensor.dims}]${tensor.data}`
+				? `${tensor.dtype}[${tensor.dims}]${bytesOf(tensor.data)}`
 				: undefined;
 		const known = key && this.#consts.get(key);
 		if (known) return known;
@@ -198,14 +199,14 @@ export class GraphBuilder {
 					`the type of ${name} (${node.op}) is unknown`,
 				);
 			this.#types.set(name, type);
-			return { name, ...type };
+			return { ...type, name };
 		});
 	}
 
 	/** Asks a node for more of its optional outputs, up to `count`, and returns them all typed. */
 	extend(node: Node, count: number): Value[] {
-		while (node.outputs.length < count)
-			node.outputs.push(this.fresh(`${node.op.toLowerCase()}_extra`));
+		for (let i = 0; i < count; i++)
+			node.outputs[i] ||= this.fresh(`${node.op.toLowerCase()}_extra`);
 		const types = inferNode({
 			node,
 			types: node.inputs.map((name) => this.#types.get(name)),
@@ -220,7 +221,7 @@ export class GraphBuilder {
 					`${node.op} has no output ${i} that we know`,
 				);
 			this.#types.set(name, type);
-			return { name, ...type };
+			return { ...type, name };
 		});
 	}
 
@@ -291,6 +292,10 @@ export class GraphBuilder {
 	}
 	/** Mean over axes (all when empty). ReduceMean takes axes as an attribute before opset 18. */
 	mean(x: Value, axes: readonly number[] = [], keepdims = 0): Value {
+		if ((this.graph.opsets[""] ?? OPSET) >= 18)
+			return this.op("ReduceMean", axes.length ? [x, this.ints(axes)] : [x], {
+				keepdims,
+			});
 		return this.op("ReduceMean", [x], {
 			...(axes.length ? { axes } : {}),
 			keepdims,
