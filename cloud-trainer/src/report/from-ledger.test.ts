@@ -70,10 +70,10 @@ test("the terminal's table labels estimates and unknowns", (t) => {
 		[
 			"stage     time      energy  result",
 			"--------  ----  ----------  --------------------------------------",
-			"train     10 s  100 J est.  loss 0.3",
+			"train     10 s  est. 100 J  loss 0.3",
 			"export    10 s     unknown",
-			"speak     10 s  100 J est.  interrupted; energy of 50% of the time",
-			"together  30 s  200 J est.  energy known for 2 of 3 stages",
+			"speak     10 s  est. 100 J  interrupted; energy of 50% of the time",
+			"together  30 s  est. 200 J  energy known for 2 of 3 stages",
 		].join("\n"),
 	);
 });

@@ -1,5 +1,5 @@
-import { formatJoules, formatSeconds, table } from "@wattvox/core";
-import type { LedgerSummary } from "@wattvox/energy";
+import { formatSeconds, table } from "@wattvox/core";
+import { formatEnergy, type LedgerSummary } from "@wattvox/energy";
 import { totals } from "./sections.ts";
 import type { ReportPower, ReportStage } from "./types.ts";
 
@@ -49,9 +49,7 @@ export function reportPower({
 export function stageTable(stages: readonly ReportStage[]): string {
 	const total = totals(stages);
 	const energy = (joules: number | null, measured: boolean) =>
-		joules === null || measured
-			? formatJoules(joules)
-			: `${formatJoules(joules)} est.`;
+		formatEnergy({ joules, measured, coverage: 1, seconds: 0 });
 	return table(
 		["stage", "time", "energy", "result"],
 		[
