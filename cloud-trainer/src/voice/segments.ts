@@ -20,6 +20,7 @@ export const CUT: CutOptions = { shortest: 2, longest: 7, pause: 0.1, heldOut: 0
 
 /** A segment with the words it holds. */
 export interface Segment extends Example {
+	split: "train" | "val";
 	text: string;
 	/** Seconds from the start of the clip. */
 	from: number;
