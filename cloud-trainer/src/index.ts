@@ -17,3 +17,4 @@ export * from "./train/adamw.ts";
 export * from "./train/checkpoint.ts";
 export * from "./train/fit.ts";
 export * from "./train/stepper.ts";
+export * from "./voice/edge.ts";

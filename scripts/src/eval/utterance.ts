@@ -5,7 +5,7 @@ import {
 	type WordErrors,
 	wordErrors,
 } from "@wattvox/cloud-trainer";
-import { BASE_MEL, logMel } from "@wattvox/speech";
+import { BASE_MEL, logMel, normalise } from "@wattvox/speech";
 import { type Clip, textKey } from "./clips.ts";
 import { voicedPitch } from "./pitch.ts";
 import { recognise } from "./recognise.ts";
@@ -73,10 +73,15 @@ export async function listen(
 				? {}
 				: {
 						heard: h,
-						words: wordErrors(plainWords(clip.text), plainWords(h)),
+						words: wordErrors(spokenWords(clip.text), plainWords(h)),
 					}),
 			...(opts.encoder ? { embedding: await opts.encoder.embed(mel) } : {}),
 		});
 	}
 	return out;
+}
+
+/** The words of a transcript as a recogniser would write them: numbers and abbreviations spelled out. */
+export function spokenWords(text: string): string[] {
+	return plainWords(normalise(text));
 }

@@ -1,0 +1,137 @@
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import { type Base, edgeGraphs, readWeights } from "@wattvox/cloud-trainer";
+import { WattvoxError } from "@wattvox/core";
+import {
+	CONTENT,
+	decoderReach,
+	LATENT,
+	SPEAKER,
+	vocoderReach,
+} from "@wattvox/models";
+import { encodeModel } from "@wattvox/onnx";
+import { resample } from "@wattvox/speech";
+import {
+	readVoiceFiles,
+	Voice,
+	type VoiceConfig,
+	type VoiceFiles,
+} from "@wattvox/synth";
+import {
+	type Clip,
+	folderVoice,
+	type Sentence,
+	type VoiceSource,
+} from "./clips.ts";
+import { RECOGNISER_RATE } from "./recognise.ts";
+
+/**
+ * A voice to be evaluated: a bundle or voice folder (it has a voice.json or a
+ * manifest), else a folder of wav files.
+ *
+ * @param alone leave the bundle's adapter out: what its speaker embedding does alone
+ * @throws WattvoxError as {@link Voice.load}
+ */
+export async function openVoice(
+	path: string,
+	alone = false,
+): Promise<VoiceSource> {
+	if (!(await isBundle(path))) return folderVoice(path);
+	const files = await readVoiceFiles(path);
+	if (!alone) return synthesiser(files);
+	const { adapter: _, ...config } = files.config;
+	return synthesiser({ ...files, config });
+}
+
+/** True for a folder that speaks by itself. */
+export async function isBundle(path: string): Promise<boolean> {
+	for (const file of ["voice.json", "manifest.json"])
+		if (await exists(join(path, file))) return true;
+	return false;
+}
+
+export async function exists(path: string): Promise<boolean> {
+	try {
+		await access(path);
+		return true;
+	} catch {
+		return false;
+	}
+}
+
+/**
+ * A base as it is, speaking by an embedding alone.
+ *
+ * @param speaker [192]
+ * @throws WattvoxError E_FILE_MISSING, E_MODEL
+ */
+export async function baseVoice(
+	dir: string,
+	base: Base,
+	size: "student" | "teacher",
+	name: string,
+	speaker: ArrayLike<number>,
+): Promise<VoiceSource> {
+	const [acoustic, vocoder] = await Promise.all([
+		readWeights(dir, size),
+		readWeights(dir, "vocoder"),
+	]);
+	const graphs = edgeGraphs(base, size, acoustic, vocoder);
+	const config: VoiceConfig = {
+		name,
+		sampleRate: base.audio.sampleRate,
+		hop: base.audio.hop,
+		symbols: base.symbols,
+		language: base.language,
+		contentDim: CONTENT,
+		speakerDim: SPEAKER,
+		noiseDim: LATENT,
+		noiseScale: base.noiseScale,
+		// The base's own halo is the student's.
+		halo: decoderReach(base[size]) + vocoderReach(base.vocoder),
+		chunk: base.chunk,
+		speaker: Array.from(speaker),
+	};
+	return synthesiser({
+		config,
+		text: encodeModel(graphs.text),
+		decoder: encodeModel(graphs.decoder),
+	});
+}
+
+async function synthesiser(files: VoiceFiles): Promise<VoiceSource> {
+	const voice = await Voice.load(files, { threads: 1 });
+	const { name, sampleRate } = voice.config;
+	return {
+		name,
+		async say({ text }: Sentence) {
+			const samples = await voice.speak(text).samples();
+			return sampleRate === RECOGNISER_RATE
+				? samples
+				: resample(samples, sampleRate, RECOGNISER_RATE);
+		},
+		dispose: () => voice.dispose(),
+	};
+}
+
+/**
+ * The sentences of `clips`, spoken by another voice.
+ *
+ * @throws WattvoxError E_FILE_MISSING when it lacks some, and what speaking throws
+ */
+export async function sayAll(
+	source: VoiceSource,
+	clips: readonly Clip[],
+): Promise<Clip[]> {
+	const said: Clip[] = [];
+	for (const { name, text } of clips) {
+		const samples = await source.say({ name, text });
+		if (samples) said.push({ name, text, samples });
+	}
+	if (said.length < clips.length)
+		throw new WattvoxError(
+			"E_FILE_MISSING",
+			`${source.name} has ${said.length} of ${clips.length} sentences`,
+		);
+	return said;
+}
