@@ -5,9 +5,11 @@ import { fleetServe } from "./fleet-serve.ts";
 import { inspect } from "./inspect.ts";
 import { keysNew } from "./keys-new.ts";
 import { publish } from "./publish.ts";
+import { say } from "./say.ts";
 
 /** Every command, in the order in which `--help` lists them. */
 export const commands: readonly Command[] = [
+	say,
 	inspect,
 	publish,
 	fleetServe,
