@@ -169,7 +169,8 @@ function prune(nodes: Node[], order: number, threshold: number): void {
 		);
 		if (gain <= threshold && !hasChildren) node.kept = false;
 	}
-	// What the kept n-grams leave over goes to the shorter history: sum over all symbols is one again.
+	// What the kept n-grams leave over goes to the shorter history. Where both are all but used up the quotient
+	// means nothing and may be huge; weights above one are cut, which costs no accuracy.
 	for (const node of nodes) {
 		if (!node.kept || node.depth === 0 || node.depth === order) continue;
 		let here = 0;
@@ -180,7 +181,10 @@ function prune(nodes: Node[], order: number, threshold: number): void {
 			here += c.p;
 			lower += (nodes[c.suffix] as Node).p;
 		}
-		node.backoff = Math.max(1e-6, 1 - here) / Math.max(1e-6, 1 - lower);
+		node.backoff = Math.min(
+			1,
+			Math.max(1e-6, 1 - here) / Math.max(1e-6, 1 - lower),
+		);
 	}
 }
 

@@ -1,7 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { writeAtomic } from "@wattvox/core";
 import {
-	BACKOFF_ZERO,
 	LETTER_TO_SOUND_FILE,
 	LetterToSound,
 	type LetterToSoundHeader,
@@ -16,7 +15,7 @@ import { type NgramModel, trainNgram } from "./ngram.ts";
  */
 const ORDER = 8;
 /** Keeps the file within 1.5 MB; keeping every n-gram would make it 5 MB and one word in a hundred better. */
-const THRESHOLD = 1.2;
+const THRESHOLD = 1.25;
 const STEP = 0.07;
 
 type Entry = [word: string, phones: string[]];
@@ -57,9 +56,6 @@ function encode(model: NgramModel, graphones: string[]): Uint8Array {
 	};
 	const quantise = (x: number) =>
 		Math.max(0, Math.min(255, Math.round(-Math.log(x) / STEP)));
-	// A back-off weight may be above one, its cost below zero.
-	const quantiseBackoff = (x: number) =>
-		quantise(x * Math.exp(-STEP * BACKOFF_ZERO));
 	const json = Buffer.from(JSON.stringify(header));
 	const length = Buffer.alloc(4);
 	length.writeUInt32LE(json.length);
@@ -71,7 +67,7 @@ function encode(model: NgramModel, graphones: string[]): Uint8Array {
 		);
 		if (i < model.levels.length - 1)
 			parts.push(
-				Uint8Array.from(level.backoff, quantiseBackoff),
+				Uint8Array.from(level.backoff, quantise),
 				Uint8Array.from(level.children),
 			);
 	}

@@ -1,4 +1,6 @@
+export * from "./clip.ts";
 export { type Dft, dft } from "./fft.ts";
+export * from "./loudness.ts";
 export {
 	BASE_MEL,
 	frameCount,
@@ -13,9 +15,15 @@ export {
 	melToHz,
 	stft,
 } from "./mel.ts";
+export * from "./pitch.ts";
 export { resample } from "./resample.ts";
 export {
-	BACKOFF_ZERO,
+	detectSpeech,
+	type Segment,
+	type SliceOptions,
+	slice,
+} from "./slice.ts";
+export {
 	LETTER_TO_SOUND_FILE,
 	LetterToSound,
 	type LetterToSoundHeader,

@@ -231,7 +231,7 @@ const CUE =
 
 /** Roman numerals where a word before them says so: "Henry VIII", "Chapter IV", "World War II", "XIX century". */
 export function expandRoman(text: string): string {
-	const ordinal = new RegExp(`\\b(${REGNAL}) ([IVX]+)\\b(?!['’.]?[a-z])`, "g");
+	const ordinal = new RegExp(`\\b(${REGNAL}) ([IVX]+)\\b(?!['’](?!s\\b))`, "g");
 	const cardinal = new RegExp(`\\b(${CUE}) ([IVXL]+)\\b`, "g");
 	const century = /\b([IVX]{2,}|[VX])(?:th)? (?=[Cc]entur)/g;
 	return text

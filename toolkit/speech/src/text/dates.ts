@@ -100,7 +100,7 @@ export function expandDecades(text: string): string {
  */
 export function expandYears(text: string): string {
 	return text.replace(
-		/(?<![\w$£€.,/:-])(1[1-9]\d{2}|20\d{2})(?![\w%°]|[.,:/]\d)(?= ([a-z]+))?/g,
+		/(?<![\w$£€.,/:-])(1[1-9]\d{2}|20\d{2})(?![\w%°]|[.,:/]\d)(?=(?: ([a-z]+))?)/g,
 		(_, digits: string, next?: string) => {
 			const counted =
 				next !== undefined && /(?:[^s]s|people|men|women|children)$/.test(next);
@@ -117,10 +117,31 @@ function minutes(text: string): string {
 	return n < 10 ? `oh ${spellCardinal(text)}` : spellCardinal(text);
 }
 
+const DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(
+	" ",
+);
+const SHORT_DAY = "(Mon|Tues?|Wed|Thu|Thurs|Fri|Sat|Sun)";
+
+/** "Mon-Fri" -> "Monday to Friday", "Sat, 5" -> "Saturday, 5". */
+export function expandDays(text: string): string {
+	const full = (short: string) =>
+		DAYS.find((d) => d.startsWith(short.slice(0, 3))) as string;
+	return text
+		.replace(
+			new RegExp(`\\b${SHORT_DAY}\\.?\\s?[-–]\\s?${SHORT_DAY}\\b`, "g"),
+			(_, from: string, to: string) => `${full(from)} to ${full(to)}`,
+		)
+		.replace(
+			new RegExp(`\\b${SHORT_DAY}\\.?(?=,? (?:\\d|at \\d))`, "g"),
+			(_, day: string) => full(day),
+		);
+}
+
 /** "3:45 pm" -> "three forty five P M", "15:30", "7:05", "3:00" -> "three o'clock", "9 a.m.", "1:23:45". */
 export function expandTimes(text: string): string {
 	const meridiem = (m?: string) => (m ? ` ${m[0]?.toUpperCase()} M` : "");
 	return text
+		.replace(/(\d:\d\d|\d\s?[ap]\.?m\.?)\s?[-–]\s?(?=\d)/gi, "$1 to ")
 		.replace(
 			/(?<![\d:.,])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?!\d|:\d)(?:\s?([ap])(?:m\b|\.\s?m\.(?! ?$)|\.\s?m(?=\.)))?/gi,
 			(_, h: string, m: string, s?: string, half?: string) => {

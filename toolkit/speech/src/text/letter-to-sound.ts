@@ -11,9 +11,6 @@ export const LETTER_TO_SOUND_FILE: URL = new URL(
 export const BOS = 0;
 export const EOS = 1;
 
-/** The stored byte of a back-off weight of one; weights above one are stored below it. */
-export const BACKOFF_ZERO = 50;
-
 /** Head of the model file: a little-endian uint32 of its length, then this as JSON, then the levels. */
 export interface LetterToSoundHeader {
 	format: "wattvox-letter-to-sound-1";
@@ -123,7 +120,8 @@ export class LetterToSound {
 			const backoff = last ? new Uint8Array(0) : take(n);
 			const children = last ? new Uint8Array(n) : take(n);
 			const first = new Uint32Array(n + 1);
-			for (let k = 0; k < n; k++) first[k + 1] = (first[k] as number) + (children[k] as number);
+			for (let k = 0; k < n; k++)
+				first[k + 1] = (first[k] as number) + (children[k] as number);
 			this.#levels.push({ symbol, cost, backoff, first });
 		}
 	}
@@ -164,8 +162,7 @@ export class LetterToSound {
 		for (let k = longest; k < order - 1; k++) {
 			const context = from.nodes[k] as number;
 			if (context < 0) continue;
-			cost +=
-				((this.#levels[k] as Level).backoff[context] as number) - BACKOFF_ZERO;
+			cost += (this.#levels[k] as Level).backoff[context] as number;
 		}
 		return { cost: from.cost + cost, nodes, graphone: symbol, previous: from };
 	}

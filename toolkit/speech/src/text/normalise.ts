@@ -1,6 +1,7 @@
 import { expandAbbreviations, expandRoman } from "./abbreviations.ts";
 import {
 	expandDates,
+	expandDays,
 	expandDecades,
 	expandTimes,
 	expandYears,
@@ -85,7 +86,12 @@ function expandRelations(text: string): string {
 	const sums = /=/.test(text);
 	return text
 		.replace(/(?<=\d) (\d{3})(?= \d{3}\b|(?=\D|$))/g, ",$1")
-		.replace(/(\d)\s?[x×]\s?(?=\d)/g, "$1 by ")
+		.replace(/(\d)\s?[x×]\s?(?=\d)/g, sums ? "$1 times " : "$1 by ")
+		.replace(
+			/(?<=\d) ?(?:ft|feet|foot) (\d+) ?in\b(?:\.(?= ))?/g,
+			" feet $1 inches",
+		)
+		.replace(/(?<=\d)\s?°\s(?=[CF]\b)/g, "°")
 		.replace(/(\d)[x×](?!\w)/g, "$1 times")
 		.replace(
 			/(\d+)'\s?(\d{1,2})(?:"|'')/g,
@@ -165,6 +171,7 @@ export function normaliseSentence(sentence: string): string {
 		expandPhones,
 		expandMoney,
 		expandDates,
+		expandDays,
 		expandTimes,
 		expandDecades,
 		expandFractions,

@@ -125,8 +125,8 @@ const NUMBER = "\\d(?:[\\d,]*\\d)?(?:\\.\\d+)?";
 const SCALE = "(?: (?:hundred|thousand|million|billion|trillion))?";
 
 const counted = new RegExp(
-	`(?<![\\w.])(${NUMBER})(${SCALE})([ \\u00a0\\u202f-]?)(${ONE})((?:\\/(?:100 ?)?${ONE})?)(?![\\w°²³])`,
-	"g",
+	`(?<![\\w.])(${NUMBER})(${SCALE})([ \\u00a0\\u202f-]?)(${ONE})((?:\\/(?:100 ?)?${ONE})?)(?![\\w°²³])(?:\\.(?= \\p{Ll}))?`,
+	"gu",
 );
 const alone = new RegExp(
 	`(?<![\\w/.])(${ONE})((?:\\/${ONE})?)(?![\\w/²³])`,
@@ -145,7 +145,9 @@ function name(unit: string, one: boolean): string {
 function rate(unit: string): string {
 	if (unit === "") return "";
 	const hundred = unit.startsWith("/100");
-	return ` per ${hundred ? "hundred " : ""}${name(unit.replace(/^\/(?:100 ?)?/, ""), !hundred)}`;
+	const below = unit.replace(/^\/(?:100 ?)?/, "");
+	if (/^s[2²]$/.test(below)) return " per second squared";
+	return ` per ${hundred ? "hundred " : ""}${name(below, !hundred)}`;
 }
 
 /** "5 km/h" -> "five kilometers per hour", "a 10-kg bag" -> "a ten kilogram bag"; "in kWh" -> "in kilowatt hours". */

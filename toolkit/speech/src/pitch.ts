@@ -1,0 +1,201 @@
+/** A pitch track, a value every 10 ms; frame i is centred on i * 10 ms. */
+export interface PitchTrack {
+	/** Fundamental frequency in hertz, 0 where unvoiced. */
+	hz: Float32Array;
+	/** Natural log of it, NaN where unvoiced. */
+	logHz: Float32Array;
+	/** Frames per second. */
+	rate: number;
+}
+
+/** Limits of the search. */
+export interface PitchOptions {
+	/** Hertz. */
+	lowest?: number;
+	highest?: number;
+}
+
+const RATE = 100;
+/** Correlation window, seconds. */
+const WINDOW = 0.0075;
+
+// Talkin's constants (RAPT, 1995).
+const CANDIDATES = 20;
+const CANDIDATE_SHARE = 0.3;
+const LAG_WEIGHT = 0.3;
+const FREQUENCY_WEIGHT = 0.02;
+const VOICING_CHANGE = 0.005;
+const VOICING_JUMP = 0.5;
+const OCTAVE = 0.35;
+
+interface Candidate {
+	/** Hertz; 0 is unvoiced. */
+	hz: number;
+	cost: number;
+	total: number;
+	previous: number;
+}
+
+/**
+ * Track the pitch of speech after Talkin's RAPT: peaks of the normalised cross-correlation
+ * phi(lag) = sum x[i] x[i + lag] / sqrt(e(0) e(lag)) are candidates, and the path through them with the least
+ * cost (weak peaks, jumps in frequency, changes of voicing) wins. Octave errors lose to continuity.
+ * @param samples mono, at `sampleRate`.
+ */
+export function trackPitch(
+	samples: Float32Array,
+	sampleRate: number,
+	{ lowest = 60, highest = 500 }: PitchOptions = {},
+): PitchTrack {
+	const frames = Math.floor((samples.length / sampleRate) * RATE);
+	const track = correlate(samples, sampleRate, frames, lowest, highest);
+	const hz = shortest(track);
+	const logHz = hz.map((f) => (f > 0 ? Math.log(f) : Number.NaN));
+	return { hz, logHz, rate: RATE };
+}
+
+/** Mean of log F0 over voiced frames, and its exponential; NaN where nothing is voiced. */
+export function meanPitch(track: PitchTrack): {
+	hz: number;
+	logHz: number;
+	voiced: number;
+} {
+	let sum = 0;
+	let voiced = 0;
+	for (const v of track.logHz)
+		if (!Number.isNaN(v)) {
+			sum += v;
+			voiced++;
+		}
+	const logHz = sum / voiced;
+	return {
+		hz: Math.exp(logHz),
+		logHz,
+		voiced: voiced / Math.max(1, track.hz.length),
+	};
+}
+
+function correlate(
+	samples: Float32Array,
+	sampleRate: number,
+	frames: number,
+	lowest: number,
+	highest: number,
+): Candidate[][] {
+	const minLag = Math.max(2, Math.floor(sampleRate / highest));
+	const maxLag = Math.ceil(sampleRate / lowest);
+	// Two periods of the lowest voice would blur fast pitch; one short window per lag does (RAPT).
+	const width = Math.max(Math.round(WINDOW * sampleRate), minLag);
+	const reach = width + maxLag + 2;
+	const phi = new Float64Array(maxLag + 2);
+	const part = new Float64Array(reach + maxLag);
+	// Keeps digital silence and the faintest noise unvoiced.
+	let power = 0;
+	for (const v of samples) power += v * v;
+	const floor = width * (1e-7 + 1e-4 * (power / Math.max(1, samples.length)));
+	const track: Candidate[][] = [];
+	for (let f = 0; f < frames; f++) {
+		const centre = Math.round((f * sampleRate) / RATE);
+		const start = centre - Math.floor((width + maxLag) / 2);
+		let mean = 0;
+		for (let i = 0; i < reach; i++) {
+			part[i] = samples[start + i] ?? 0;
+			mean += part[i] as number;
+		}
+		mean /= reach;
+		for (let i = 0; i < reach; i++) part[i] = (part[i] as number) - mean;
+		let e0 = 0;
+		for (let i = 0; i < width; i++) e0 += (part[i] as number) ** 2;
+		let eLag = 0;
+		for (let i = minLag - 1; i < minLag - 1 + width; i++)
+			eLag += (part[i] as number) ** 2;
+		let best = 0;
+		for (let lag = minLag - 1; lag <= maxLag + 1; lag++) {
+			let sum = 0;
+			for (let i = 0; i < width; i++)
+				sum += (part[i] as number) * (part[i + lag] as number);
+			const v = sum / Math.sqrt((e0 + floor) * (eLag + floor));
+			phi[lag] = v;
+			if (v > best) best = v;
+			eLag += (part[lag + width] as number) ** 2 - (part[lag] as number) ** 2;
+		}
+		track.push(peaks(phi, minLag, maxLag, best, sampleRate));
+	}
+	return track;
+}
+
+/** The strongest peaks of one frame, with unvoiced as the last candidate. */
+function peaks(
+	phi: Float64Array,
+	minLag: number,
+	maxLag: number,
+	best: number,
+	sampleRate: number,
+): Candidate[] {
+	const found: { lag: number; value: number }[] = [];
+	for (let lag = minLag; lag <= maxLag; lag++) {
+		const [a, b, c] = [
+			phi[lag - 1] as number,
+			phi[lag] as number,
+			phi[lag + 1] as number,
+		];
+		if (b <= CANDIDATE_SHARE * best || b < a || b <= c) continue;
+		// A parabola through three points finds the lag between samples.
+		const shift = (0.5 * (a - c)) / (a - 2 * b + c);
+		found.push({ lag: lag + shift, value: b - 0.25 * (a - c) * shift });
+	}
+	found.sort((x, y) => y.value - x.value);
+	const list: Candidate[] = found
+		.slice(0, CANDIDATES)
+		.map(({ lag, value }) => ({
+			hz: sampleRate / lag,
+			// Longer lags cost a little: a period's multiples correlate as well as itself.
+			cost: 1 - value * (1 - (LAG_WEIGHT * lag) / maxLag),
+			total: 0,
+			previous: -1,
+		}));
+	list.push({ hz: 0, cost: Math.max(0, best), total: 0, previous: -1 });
+	return list;
+}
+
+function step(from: Candidate, to: Candidate): number {
+	if (from.hz === 0 && to.hz === 0) return 0;
+	if (from.hz === 0 || to.hz === 0) return VOICING_CHANGE + VOICING_JUMP * 0.3;
+	const jump = Math.abs(Math.log(to.hz / from.hz));
+	return (
+		FREQUENCY_WEIGHT *
+		100 *
+		Math.min(jump, OCTAVE / 2 + Math.abs(jump - Math.LN2)) *
+		0.5
+	);
+}
+
+/** The path of least cost (Viterbi). */
+function shortest(track: Candidate[][]): Float32Array {
+	const hz = new Float32Array(track.length);
+	let last: Candidate[] = [];
+	for (const frame of track) {
+		for (const candidate of frame) {
+			let least = 0;
+			for (const [i, before] of last.entries()) {
+				const total = before.total + step(before, candidate);
+				if (i === 0 || total < least) {
+					least = total;
+					candidate.previous = i;
+				}
+			}
+			candidate.total = least + candidate.cost;
+		}
+		last = frame;
+	}
+	let at = last.reduce(
+		(best, c, i) => (c.total < (last[best] as Candidate).total ? i : best),
+		0,
+	);
+	for (let f = track.length - 1; f >= 0; f--) {
+		const chosen = (track[f] as Candidate[])[at] as Candidate;
+		hz[f] = chosen.hz;
+		at = chosen.previous;
+	}
+	return hz;
+}
