@@ -2,7 +2,7 @@ import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { WattvoxError } from "@wattvox/core";
 import { openPlain, readPlain } from "./disk.ts";
-import { hashFile } from "./hash.ts";
+import { hashFile, hashWhole } from "./hash.ts";
 import type { Trust } from "./keys.ts";
 import {
 	type BundleFile,
@@ -123,11 +123,10 @@ async function checkFile(
 	try {
 		const { size } = await handle.stat();
 		if (size !== file.size) return `has ${size} bytes instead of ${file.size}`;
+		if ((await hashWhole(handle, signal)) === file.sha256) return undefined;
 		const found = await hashFile(handle, signal ? { signal } : {});
 		const bad = found.blocks.findIndex((h, i) => h !== file.blocks[i]);
-		if (bad >= 0) return `differs from what was signed in block ${bad}`;
-		if (found.sha256 !== file.sha256) return "differs from what was signed";
-		return undefined;
+		return `differs from what was signed${bad < 0 ? "" : ` in block ${bad}`}`;
 	} finally {
 		await handle.close();
 	}

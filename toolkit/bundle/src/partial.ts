@@ -3,7 +3,7 @@ import { type FileHandle, mkdir, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { outputError, syncDir, WattvoxError } from "@wattvox/core";
 import { type Disk, systemDisk } from "./disk.ts";
-import { hashFile, readFully } from "./hash.ts";
+import { hashWhole, readFully } from "./hash.ts";
 import type { BundleFile } from "./manifest.ts";
 import { BLOCK_BYTES, blockCount, blockLength, sha256 } from "./names.ts";
 
@@ -126,8 +126,7 @@ export class PartialBlob {
 			// an earlier attempt may have left a longer file
 			await this.#handle.truncate(this.#file.size);
 			await this.#handle.sync();
-			const found = await hashFile(this.#handle, signal ? { signal } : {});
-			if (found.sha256 !== this.#file.sha256) {
+			if ((await hashWhole(this.#handle, signal)) !== this.#file.sha256) {
 				await rm(this.#path, { force: true });
 				throw new WattvoxError(
 					"E_TAMPERED",

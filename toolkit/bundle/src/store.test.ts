@@ -47,7 +47,14 @@ test("blocks come out as they went in, and nothing comes out past the end", asyn
 	const root = await temporaryDir(t);
 	const store = new FolderStore(join(root, "store"));
 	const dir = join(root, "voice");
-	const { manifest } = await writeBundle(dir, sampleFiles(), sampleMeta(), key);
+	const files = sampleFiles({ decoderBytes: 2_200_000 });
+	const { manifest } = await writeBundle(dir, files, sampleMeta(), key);
+	const [first] = manifest.files;
+	t.is(
+		await store.readBlock(first?.sha256 ?? "", 0),
+		undefined,
+		"not yet here",
+	);
 	await store.put(dir, trust);
 	for (const file of manifest.files) {
 		const bytes = await readFile(join(dir, file.name));

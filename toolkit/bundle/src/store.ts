@@ -1,5 +1,13 @@
 import { constants } from "node:fs";
-import { copyFile, link, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import {
+	copyFile,
+	link,
+	mkdir,
+	readdir,
+	rename,
+	rm,
+	stat,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { outputError, syncDir, WattvoxError } from "@wattvox/core";
 import { type Bundle, openBundle, readManifestFiles } from "./bundle.ts";
@@ -15,6 +23,7 @@ import {
 } from "./manifest.ts";
 import { BLOCK_BYTES, zDigest } from "./names.ts";
 import { PartialBlob } from "./partial.ts";
+import { ReadAhead } from "./read-ahead.ts";
 import { parseSignature, verifyBytes } from "./signature.ts";
 
 /** A manifest and its signature as they lie on disk, unverified. */
@@ -27,7 +36,10 @@ export interface ManifestFiles {
 export interface BlockSource {
 	/** Undefined when the store does not hold the bundle. */
 	readManifest(digest: string): Promise<ManifestFiles | undefined>;
-	/** One block of a blob (64 KiB, the last one shorter); undefined when there is none. */
+	/**
+	 * One block of a blob (64 KiB, the last one shorter), not to be written to; undefined when there
+	 * is none.
+	 */
 	readBlock(sha256: string, index: number): Promise<Buffer | undefined>;
 }
 
@@ -43,6 +55,7 @@ export interface BlockSource {
 export class FolderStore implements BlockSource {
 	readonly root: string;
 	readonly #disk: Disk;
+	readonly #readAhead = new ReadAhead();
 
 	constructor(root: string, options: { disk?: Disk } = {}) {
 		this.root = root;
@@ -165,18 +178,15 @@ export class FolderStore implements BlockSource {
 	}
 
 	async readBlock(sha256: string, index: number): Promise<Buffer | undefined> {
-		const handle = await openPlain(this.blobPath(sha256)).catch((thrown) => {
+		const path = this.blobPath(sha256);
+		try {
+			const at = index * BLOCK_BYTES;
+			const block = await this.#readAhead.read(path, at, BLOCK_BYTES);
+			return block.byteLength > 0 ? block : undefined;
+		} catch (thrown) {
 			if (thrown instanceof WattvoxError && thrown.code === "E_FILE_MISSING")
 				return undefined;
 			throw thrown;
-		});
-		if (!handle) return undefined;
-		try {
-			const buffer = Buffer.allocUnsafe(BLOCK_BYTES);
-			const block = await readFully(handle, buffer, index * BLOCK_BYTES);
-			return block.byteLength > 0 ? block : undefined;
-		} finally {
-			await handle.close();
 		}
 	}
 

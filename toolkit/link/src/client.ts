@@ -9,41 +9,11 @@ import {
 	WattvoxError,
 } from "@wattvox/core";
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
+import type { Handler, LinkOptions } from "./link-options.ts";
 import { encode, type Presence } from "./messages.ts";
-import { topic } from "./topics.ts";
+import { matches, topic } from "./topics.ts";
 
-/** What a subscriber is called with. It must not block, and what it throws is counted and dropped. */
-export type Handler = (
-	topic: string,
-	payload: Buffer,
-	retained: boolean,
-) => void;
-
-export interface LinkOptions {
-	/** `mqtt://`, `mqtts://`, `ws://` or `wss://`. */
-	url: string;
-	/** MQTT client id; on a device its device id. */
-	clientId: string;
-	username?: string;
-	password?: string;
-	/** PEM: certificate authority, own certificate and key. */
-	tls?: { ca?: string; cert?: string; key?: string };
-	/** Announces this device: online when connected, offline by will or by `stop`. */
-	presence?: { fleet: string; device: string };
-	/** Longest wait of `start` for the first connection, milliseconds. Default 10 000. */
-	connectTimeoutMs?: number;
-	/** Ceiling of the first and of any wait between two attempts. Default 100 and 10 000. */
-	reconnectMs?: { base: number; max: number };
-	/** Seconds. Default 30. */
-	keepaliveSeconds?: number;
-	/** QoS 1 messages that may wait for the broker. Default 1000. */
-	queueLimit?: number;
-	/** Bytes; a broker closes the connection on more than it takes. Default 128 KiB, AWS's limit. */
-	payloadLimit?: number;
-	clock?: Clock;
-	/** Uniform in [0, 1). */
-	random?: () => number;
-}
+export type { Handler, LinkOptions } from "./link-options.ts";
 
 /** CONNACK return codes 4 and 5: trying again with the same credentials cannot help. */
 const REFUSED = new Set<unknown>([4, 5]);
@@ -389,15 +359,4 @@ export class Link {
 		const why = cause?.message ? `: ${redactText(cause.message)}` : "";
 		return new WattvoxError("E_BROKER", `${what} (${where})${why}`, { cause });
 	}
-}
-
-/** Whether an MQTT topic filter (with `+` and a final `#`) matches a topic. */
-export function matches(filter: string, name: string): boolean {
-	const want = filter.split("/");
-	const have = name.split("/");
-	for (const [i, level] of want.entries()) {
-		if (level === "#") return true;
-		if (i >= have.length || (level !== "+" && level !== have[i])) return false;
-	}
-	return want.length === have.length;
 }

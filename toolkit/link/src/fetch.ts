@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { backoff, type Clock, systemClock, WattvoxError } from "@wattvox/core";
-import type { Link } from "./client.ts";
+import type { FetchCounters, FetchOptions, Want } from "./fetch-types.ts";
 import {
 	type BlockHeader,
 	decodeBlock,
@@ -9,62 +9,7 @@ import {
 } from "./messages.ts";
 import { topic } from "./topics.ts";
 
-/** One block that is wanted. */
-export interface Want {
-	kind: Pull["kind"];
-	digest: string;
-	index: number;
-	/**
-	 * Takes the block.
-	 * @returns false when it is not what was signed
-	 */
-	take(bytes: Uint8Array, header: BlockHeader): boolean | Promise<boolean>;
-}
-
-/** The part of a {@link Link} that fetching needs. */
-export type Channel = Pick<
-	Link,
-	"ready" | "onReady" | "onLost" | "publish" | "subscribe"
->;
-
-export interface FetchOptions {
-	link: Channel;
-	fleet: string;
-	device: string;
-	store: string;
-	/** Blocks asked for and not yet on disk, at most. Default 16, which is 1 MiB. */
-	window?: number;
-	/** Silence of the store after which blocks are asked for again, milliseconds. Default 5000, doubling. */
-	stallMs?: number;
-	/** How many silences in a row before giving up. Default 6. */
-	stallLimit?: number;
-	/** Longest time without a broker, milliseconds. Default 60 000. */
-	offlineMs?: number;
-	/** How often one block may come damaged before it is called tampered with. Default 3. */
-	tamperLimit?: number;
-	clock?: Clock;
-	/** Uniform in [0, 1). */
-	random?: () => number;
-}
-
-export interface FetchCounters {
-	/** Request messages sent. */
-	requests: number;
-	/** Blocks asked for, repeats included. */
-	asked: number;
-	/** Good blocks taken. */
-	blocks: number;
-	/** Their bytes. */
-	bytes: number;
-	/** Answers to nothing asked, repeats included. */
-	stray: number;
-	/** Blocks that were not what was signed. */
-	tampered: number;
-	/** Silences of the store. */
-	stalls: number;
-	/** Times the broker was lost. */
-	lost: number;
-}
+export type * from "./fetch-types.ts";
 
 interface Asked {
 	want: Want;

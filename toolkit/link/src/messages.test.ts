@@ -1,7 +1,6 @@
 import { newKey, signBytes, trustKeys } from "@wattvox/bundle";
 import test from "ava";
 import fc from "fast-check";
-import { matches } from "./client.ts";
 import { decodeDesired, encodeDesired } from "./desired.ts";
 import {
 	type Desired,
@@ -14,7 +13,7 @@ import {
 	zPowerMessage,
 	zPull,
 } from "./messages.ts";
-import { filter, KINDS, parseTopic, topic } from "./topics.ts";
+import { filter, KINDS, matches, parseTopic, topic } from "./topics.ts";
 
 const key = newKey();
 const trust = trustKeys([key.publicKey]);

@@ -1,7 +1,7 @@
 import type { BlockSource } from "@wattvox/bundle";
 import { BLOCK_BYTES } from "@wattvox/bundle";
 import { checkId } from "@wattvox/core";
-import type { Link } from "./client.ts";
+import type { Channel } from "./fetch-types.ts";
 import {
 	type BlockHeader,
 	decode,
@@ -12,7 +12,7 @@ import {
 import { filter, parseTopic, topic } from "./topics.ts";
 
 export interface BlockServerOptions {
-	link: Link;
+	link: Pick<Channel, "onLost" | "publish" | "subscribe">;
 	source: BlockSource;
 	/** The store's id: requests that name another store are not ours. */
 	store: string;

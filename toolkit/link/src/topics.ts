@@ -44,3 +44,14 @@ export function parseTopic(
 	const known = KINDS.find((k) => k === kind);
 	return known && { fleet, device, kind: known };
 }
+
+/** Whether an MQTT topic filter (with `+` and a final `#`) matches a topic. */
+export function matches(filter: string, name: string): boolean {
+	const want = filter.split("/");
+	const have = name.split("/");
+	for (const [i, level] of want.entries()) {
+		if (level === "#") return true;
+		if (i >= have.length || (level !== "+" && level !== have[i])) return false;
+	}
+	return want.length === have.length;
+}

@@ -1,0 +1,55 @@
+import { openPlain } from "./disk.ts";
+import { readFully } from "./hash.ts";
+
+const PIECE_BYTES = 1 << 20;
+
+/**
+ * Reads files that never change in pieces of 1 MiB and keeps the last few: who asks for one block
+ * asks for its neighbours next, and so do the other devices. Opening the file for every block cost
+ * more than reading it.
+ */
+export class ReadAhead {
+	readonly #pieces = new Map<string, Promise<Buffer>>();
+	readonly #limit: number;
+
+	/** @param limit pieces kept, 1 MiB each */
+	constructor(limit = 8) {
+		this.#limit = limit;
+	}
+
+	/**
+	 * Up to `length` bytes from `position`, which must not straddle a multiple of 1 MiB.
+	 * @returns a view on shared memory: not to be written to; shorter at the file's end
+	 * @throws as `openPlain`
+	 */
+	async read(path: string, position: number, length: number): Promise<Buffer> {
+		const index = Math.floor(position / PIECE_BYTES);
+		const key = `${index} ${path}`;
+		let piece = this.#pieces.get(key);
+		if (piece) this.#pieces.delete(key);
+		else {
+			piece = readPiece(path, index);
+			// a failure is told to those who wait for it and is not remembered
+			piece.catch(() => this.#pieces.delete(key));
+		}
+		this.#pieces.set(key, piece);
+		for (const oldest of this.#pieces.keys()) {
+			if (this.#pieces.size <= this.#limit) break;
+			this.#pieces.delete(oldest);
+		}
+		const at = position - index * PIECE_BYTES;
+		return (await piece).subarray(at, at + length);
+	}
+}
+
+async function readPiece(path: string, index: number): Promise<Buffer> {
+	const handle = await openPlain(path);
+	try {
+		const at = index * PIECE_BYTES;
+		const { size } = await handle.stat();
+		const length = Math.max(0, Math.min(PIECE_BYTES, size - at));
+		return await readFully(handle, Buffer.allocUnsafeSlow(length), at);
+	} finally {
+		await handle.close();
+	}
+}

@@ -1,0 +1,34 @@
+import type { Clock } from "@wattvox/core";
+
+/** What a subscriber is called with. It must not block, and what it throws is counted and dropped. */
+export type Handler = (
+	topic: string,
+	payload: Buffer,
+	retained: boolean,
+) => void;
+
+export interface LinkOptions {
+	/** `mqtt://`, `mqtts://`, `ws://` or `wss://`. */
+	url: string;
+	/** MQTT client id; on a device its device id. */
+	clientId: string;
+	username?: string;
+	password?: string;
+	/** PEM: certificate authority, own certificate and key. */
+	tls?: { ca?: string; cert?: string; key?: string };
+	/** Announces this device: online when connected, offline by will or by `stop`. */
+	presence?: { fleet: string; device: string };
+	/** Longest wait of `start` for the first connection, milliseconds. Default 10 000. */
+	connectTimeoutMs?: number;
+	/** Ceiling of the first and of any wait between two attempts. Default 100 and 10 000. */
+	reconnectMs?: { base: number; max: number };
+	/** Seconds. Default 30. */
+	keepaliveSeconds?: number;
+	/** QoS 1 messages that may wait for the broker. Default 1000. */
+	queueLimit?: number;
+	/** Bytes; a broker closes the connection on more than it takes. Default 128 KiB, AWS's limit. */
+	payloadLimit?: number;
+	clock?: Clock;
+	/** Uniform in [0, 1). */
+	random?: () => number;
+}
