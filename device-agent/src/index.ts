@@ -1,1 +1,12 @@
-export {};
+export { Agent, type AgentOptions } from "./agent.ts";
+export {
+	type Active,
+	DEADLINES,
+	plan,
+	type Reason,
+	type Rejected,
+	type Step,
+	type View,
+} from "./planner.ts";
+export { report, type Seen, type Situation } from "./report.ts";
+export type { AgentStatus } from "./reporter.ts";

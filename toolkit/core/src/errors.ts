@@ -73,6 +73,10 @@ export const ERRORS = {
 		help: "Check that this is the right file.",
 	},
 	E_MODEL: { exit: EXIT.input, help: "Check the model file and its version." },
+	E_GOLDEN: {
+		exit: EXIT.input,
+		help: "The voice does not speak its golden sentences as it did where it was made, or not fast enough: export it again, or try another device.",
+	},
 	E_OP_UNSUPPORTED: {
 		exit: EXIT.input,
 		help: "Replace the operator, or freeze the parameters behind it.",
@@ -117,6 +121,10 @@ export const ERRORS = {
 	E_SENSOR: {
 		exit: EXIT.resource,
 		help: "The power sensor did not answer: check its permissions; figures without it are marked unknown.",
+	},
+	E_NO_VOICE: {
+		exit: EXIT.resource,
+		help: "Publish a voice to this device, or wait until its pull is done.",
 	},
 	E_BUSY: { exit: EXIT.resource, help: "Wait until the other work is done." },
 } as const satisfies Record<string, Entry>;

@@ -25,7 +25,7 @@ export async function sayToFile(
 	voiceDir: string,
 	text: string,
 	out: string,
-	options: SayOptions,
+	options: SayOptions = {},
 ): Promise<UtteranceStats> {
 	await ensureWritableDir(dirname(out));
 	const { onChunk, ...rest } = options;

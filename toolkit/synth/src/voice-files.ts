@@ -21,8 +21,6 @@ export interface VoiceFiles {
 	decoder: Uint8Array;
 	/** safetensors in PEFT's layout; present when the config names an adapter. */
 	adapter?: Uint8Array;
-	/** What text -> phones needs beyond the language's own rules. */
-	lexicon?: Uint8Array;
 }
 
 /** File names in a folder without a manifest. */
@@ -48,8 +46,6 @@ export async function readVoiceFiles(dir: string): Promise<VoiceFiles> {
 	]);
 	const files: VoiceFiles = { config, text, decoder };
 	if (config.adapter) files.adapter = await read(dir, config.adapter.file);
-	const lexicon = names.get("lexicon")?.[0];
-	if (lexicon) files.lexicon = await read(dir, lexicon);
 	return files;
 }
 
@@ -102,11 +98,7 @@ export function mergedGraphs(files: VoiceFiles): {
 	const { scale } = config.adapter;
 	const found = new Set<string>();
 	const merge = (model: Uint8Array) => {
-		const result = mergeLora(
-			widenWeights(decodeModel(model)),
-			tensors,
-			scale,
-		);
+		const result = mergeLora(widenWeights(decodeModel(model)), tensors, scale);
 		for (const name of result.merged) found.add(name);
 		return result.merged.length > 0 ? encodeModel(result.graph) : model;
 	};

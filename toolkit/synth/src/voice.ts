@@ -7,7 +7,11 @@ import {
 	type Tensor,
 	tensor,
 } from "@wattvox/runtime";
-import type { Frontend, SpokenSentence } from "./frontend.ts";
+import {
+	type Frontend,
+	languageFrontend,
+	type SpokenSentence,
+} from "./frontend.ts";
 import { durations, Regulator, type Window } from "./regulate.ts";
 import { type SpeakOptions, Utterance } from "./utterance.ts";
 import type { VoiceConfig } from "./voice-config.ts";
@@ -23,7 +27,7 @@ export interface LoadOptions {
 	/** The thread in which the engines live; shared with the process's others by default. */
 	host?: EngineHost;
 	/** Text to phones; by default the language's own. */
-	frontend: Frontend;
+	frontend?: Frontend;
 	/** How an engine is made; ONNX Runtime by default. */
 	engine?: (
 		model: Uint8Array,
@@ -74,10 +78,12 @@ export class Voice {
 	 */
 	static async load(
 		source: string | VoiceFiles,
-		options: LoadOptions,
+		options: LoadOptions = {},
 	): Promise<Voice> {
 		const files =
 			typeof source === "string" ? await readVoiceFiles(source) : source;
+		const frontend =
+			options.frontend ?? languageFrontend(files.config.language);
 		const graphs = mergedGraphs(files);
 		const { signal, threads = 1, host } = options;
 		const make =
@@ -88,11 +94,7 @@ export class Voice {
 		let decoder: Engine | undefined;
 		try {
 			decoder = await make(graphs.decoder, { signal });
-			const voice = new Voice(
-				files.config,
-				{ text, decoder },
-				options.frontend,
-			);
+			const voice = new Voice(files.config, { text, decoder }, frontend);
 			if (options.warmUp ?? true) await voice.#warmUp(signal);
 			return voice;
 		} catch (thrown) {

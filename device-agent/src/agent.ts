@@ -1,0 +1,373 @@
+import { EventEmitter } from "node:events";
+import type { Trust } from "@wattvox/bundle";
+import {
+	asWattvoxError,
+	type Clock,
+	checkId,
+	createLog,
+	type Log,
+	systemClock,
+	WattvoxError,
+} from "@wattvox/core";
+import { openPowerSource, type PowerSource } from "@wattvox/energy";
+import type { Desired, LinkOptions, Reported } from "@wattvox/link";
+import type { GoldenLimits } from "@wattvox/synth";
+import { Executor } from "./executor.ts";
+import { lockDir } from "./lock.ts";
+import { type Active, plan, type Rejected, type Step } from "./planner.ts";
+import { PowerReporter } from "./power-reporter.ts";
+import { type AgentStatus, Reporter } from "./reporter.ts";
+import { Retry, repeats } from "./retry.ts";
+import { SpeakerProcess } from "./speaker/speaker-process.ts";
+import { DeviceState } from "./state.ts";
+import { Uplink } from "./uplink.ts";
+import { Wishes } from "./wishes.ts";
+
+export interface AgentOptions {
+	/** The broker and how to get in; the client id is the device's. */
+	broker: Omit<LinkOptions, "clientId" | "presence">;
+	fleet: string;
+	device: string;
+	/** Where it keeps its voices and its state. */
+	dataDir: string;
+	/** Keys that may sign bundles and desired states. */
+	trust: Trust;
+	/** Of the speech API; 0 takes a free one. Default 8420. */
+	port?: number;
+	/** Threads inside one operator. Default 1. */
+	threads?: number;
+	/** Requests that may wait for their turn. Default 16. */
+	maxWaiting?: number;
+	/** Of the golden sentences, where they differ from the defaults. */
+	limits?: Partial<GoldenLimits>;
+	/** Default: the best that works here. The agent closes what it opened itself. */
+	power?: PowerSource;
+	/** Between two power messages without an utterance, ms. Default 60 000. */
+	powerEveryMs?: number;
+	/** Ceiling of the first and of any wait after a failed step, ms. Default 1000 and 300 000. */
+	retryMs?: { base: number; max: number };
+	log?: Log;
+	clock?: Clock;
+}
+
+interface Events {
+	/** What it runs, or how far it is with that, has changed. */
+	reported: [Reported];
+}
+
+/**
+ * The agent of one device: takes signed wishes, brings voices, lets them prove themselves, and keeps
+ * a speaker process speaking.
+ *
+ * INVARIANTS
+ * - There is always a voice that can speak, unless none ever arrived.
+ * - The speaker is its own process; no pull, verification or trial runs in it.
+ * - The active voice changes only after its golden sentences passed.
+ * - Nothing unverified is ever loaded, and no desired state below the floor is ever obeyed.
+ * - Speech needs no broker: the agent starts, speaks and restarts its speaker without one.
+ * - Every step can be broken off at any point and taken up again from what is on disk.
+ */
+export class Agent extends EventEmitter<Events> {
+	readonly #o: AgentOptions;
+	readonly #clock: Clock;
+	readonly #log: Log;
+	readonly #state: DeviceState;
+	readonly #wishes: Wishes;
+	readonly #speaker: SpeakerProcess;
+	readonly #uplink: Uplink;
+	readonly #executor: Executor;
+	readonly #reporter: Reporter;
+	readonly #retry: Retry;
+	readonly #stop = new AbortController();
+	readonly #passed = new Set<string>();
+	#active: Active | null = null;
+	#rejected = new Map<string, Rejected>();
+	#power: PowerReporter | undefined;
+	#ownSource: PowerSource | undefined;
+	#unlock: (() => Promise<void>) | undefined;
+	#working: Promise<void> | undefined;
+	#kick: () => void = () => undefined;
+	#kicked = false;
+
+	constructor(options: AgentOptions) {
+		super();
+		const { fleet, device, threads = 1, trust } = options;
+		checkId(fleet, "fleet id");
+		checkId(device, "device id");
+		this.#o = options;
+		this.#clock = options.clock ?? systemClock;
+		this.#log = options.log ?? createLog("agent");
+		this.#retry = new Retry(this.#clock, options.retryMs);
+		this.#state = new DeviceState(options.dataDir);
+		this.#wishes = new Wishes(this.#state, { fleet, device }, trust);
+		this.#speaker = new SpeakerProcess({
+			port: options.port ?? 8420,
+			threads,
+			maxWaiting: options.maxWaiting ?? 16,
+			clock: this.#clock,
+			voice: () => this.#active && this.#at(this.#active.digest),
+			onChange: () => this.#wake(),
+			onUtterance: (event) => this.#power?.heard(event),
+		});
+		this.#uplink = new Uplink({
+			broker: options.broker,
+			fleet,
+			device,
+			clock: this.#clock,
+			log: this.#log,
+			onDesired: (payload) => this.#wish(payload),
+			onReady: () => {
+				this.#reporter.again();
+				this.#power?.report();
+			},
+		});
+		this.#reporter = new Reporter({
+			clock: this.#clock,
+			state: this.#state,
+			speaker: this.#speaker,
+			uplink: this.#uplink,
+			seen: () => ({
+				desired: this.#wishes.current,
+				active: this.#active,
+				rejected: this.#rejected,
+				speaker: this.#speaker,
+			}),
+			onChange: (reported) => this.emit("reported", reported),
+		});
+		this.#executor = new Executor({
+			fleet,
+			device,
+			trust,
+			state: this.#state,
+			speaker: this.#speaker,
+			threads,
+			limits: options.limits ?? {},
+			link: (signal) => this.#uplink.link(signal),
+			onProgress: (done, total) => this.#reporter.progress(done, total),
+			onTrial: (bundle, result) => this.#reporter.trial(bundle, result),
+		});
+	}
+
+	/** Address of the speech API. */
+	get url(): string {
+		return `http://127.0.0.1:${this.#speaker.port}`;
+	}
+
+	/**
+	 * Starts: resolves when the speech API listens. The broker is looked for in the background.
+	 * @throws WattvoxError E_BUSY (folder or port taken), E_OUTPUT; the signal's reason
+	 */
+	async start(signal?: AbortSignal): Promise<void> {
+		await this.#state.prepare();
+		this.#unlock = await lockDir(this.#o.dataDir);
+		try {
+			await this.#wishes.recall();
+			this.#active = await this.#recallActive();
+			await this.#startPower();
+			await this.#speaker.start(signal);
+		} catch (thrown) {
+			await this.stop();
+			throw thrown;
+		}
+		this.#uplink.start();
+		this.#working = this.#work();
+	}
+
+	/** Ends the speaker after its requests, and says goodbye to the broker. Idempotent. */
+	async stop(): Promise<void> {
+		this.#stop.abort(new WattvoxError("E_INTERRUPTED", "the agent stops"));
+		this.#kick();
+		await this.#working;
+		await this.#speaker.stop();
+		await this.#power?.stop();
+		await this.#uplink.stop();
+		await this.#reporter.stop();
+		await this.#ownSource?.close();
+		await this.#unlock?.();
+	}
+
+	status(): AgentStatus {
+		return this.#reporter.status();
+	}
+
+	/**
+	 * Waits until the device speaks with a bundle.
+	 * @throws WattvoxError by the reason when the bundle is rejected; the signal's reason
+	 */
+	async speaksWith(bundle: string, signal?: AbortSignal): Promise<void> {
+		for (;;) {
+			signal?.throwIfAborted();
+			if (this.#speaker.digest === bundle) return;
+			const refused = this.#rejected.get(bundle);
+			if (
+				refused &&
+				this.#wishes.current?.bundle === bundle &&
+				refused.revision >= this.#wishes.current.revision
+			)
+				throw new WattvoxError(refused.code, refused.message);
+			await new Promise<void>((resolve, reject) => {
+				const abort = () => {
+					this.off("reported", heard);
+					reject(signal?.reason);
+				};
+				const heard = () => {
+					signal?.removeEventListener("abort", abort);
+					resolve();
+				};
+				signal?.addEventListener("abort", abort, { once: true });
+				this.once("reported", heard);
+			});
+		}
+	}
+
+	#at(digest: string) {
+		return { digest, dir: this.#state.voiceDir(digest) };
+	}
+
+	/** The voice that an earlier run left, if it is still what was verified then. */
+	async #recallActive(): Promise<Active | null> {
+		const active = await this.#state.active();
+		if (!active || (await this.#state.intact(active.digest))) return active;
+		this.#log.error({ bundle: active.digest }, "the active voice is damaged");
+		await this.#state.removeVoice(active.digest);
+		await this.#state.dropDamaged(active.digest);
+		const { previous, revision } = active;
+		if (!previous || !(await this.#state.intact(previous))) return null;
+		const last = { digest: previous, revision, previous: null };
+		await this.#state.setActive(last);
+		return last;
+	}
+
+	async #startPower(): Promise<void> {
+		let source = this.#o.power;
+		if (!source) {
+			source = (await openPowerSource()).source;
+			this.#ownSource = source;
+		}
+		this.#power = new PowerReporter({
+			device: this.#o.device,
+			source,
+			voice: () => this.#active?.digest ?? null,
+			publish: (message) => this.#uplink.publish("power", message, false),
+			everyMs: this.#o.powerEveryMs ?? 60_000,
+			clock: this.#clock,
+		});
+		await this.#power.start();
+	}
+
+	/** Looks, plans and executes until the agent stops. */
+	async #work(): Promise<void> {
+		const { signal } = this.#stop;
+		while (!signal.aborted) {
+			this.#kicked = false;
+			try {
+				const step = plan(await this.#look());
+				this.#reporter.step(step);
+				if (!step || step.do === "wait") await this.#pause(step?.until);
+				else await this.#perform(step, signal);
+			} catch (thrown) {
+				// The disk cannot be read or written: nothing to be done but to look again later.
+				this.#trouble(asWattvoxError(thrown));
+				await this.#pause(this.#retry.later());
+			}
+		}
+	}
+
+	async #look() {
+		await this.#wishes.keep();
+		this.#active = await this.#state.active();
+		this.#rejected = await this.#state.rejected();
+		const { up, digest, failed } = this.#speaker;
+		return {
+			now: this.#clock.monotonic(),
+			desired: this.#wishes.current,
+			active: this.#active,
+			stored: new Set(await this.#state.store.bundles()),
+			laidOut: await this.#state.laidOut(),
+			passed: this.#passed,
+			rejected: this.#rejected,
+			speaker: { up, digest, failed },
+			retryAt: this.#retry.at,
+		};
+	}
+
+	async #perform(step: Step, signal: AbortSignal): Promise<void> {
+		this.#log.info({ step }, "step");
+		const wished = this.#wishes.current;
+		try {
+			await this.#executor.execute(step, signal);
+			if (step.do === "try") this.#passed.add(step.digest);
+			if (step.do === "fall-back") this.#passed.delete(step.from);
+			if (step.do === "activate") this.#reporter.trouble(undefined);
+			this.#retry.reset();
+		} catch (thrown) {
+			if (!signal.aborted)
+				await this.#failed(step, wished, asWattvoxError(thrown));
+		}
+	}
+
+	/** A failure that would only repeat rejects the bundle; any other is tried again later. */
+	async #failed(
+		step: Step,
+		wished: Desired | null,
+		error: WattvoxError,
+	): Promise<void> {
+		// What the speaker could not load is in the view already, and planned for.
+		if (step.do === "swap" && this.#speaker.failed) return;
+		this.#trouble(error, step);
+		if (wished && repeats(step, error)) {
+			const { code, message } = error;
+			const rejected = await this.#state.rejected();
+			const { bundle, revision } = wished;
+			await this.#state.setRejected(
+				rejected.set(bundle, { code, message, revision }),
+			);
+			this.#reporter.trouble(undefined);
+			return;
+		}
+		this.#retry.later();
+	}
+
+	#trouble({ code, message }: WattvoxError, step?: Step): void {
+		this.#log.warn({ code, ...(step && { step }) }, message);
+		this.#reporter.trouble({ code, message });
+	}
+
+	/** Waits for news, or until a time. */
+	async #pause(until?: number): Promise<void> {
+		if (this.#kicked || this.#stop.signal.aborted) return;
+		const over = new AbortController();
+		const waits: Promise<unknown>[] = [
+			new Promise<void>((resolve) => {
+				this.#kick = resolve;
+			}),
+		];
+		if (until !== undefined)
+			waits.push(
+				this.#clock
+					.sleep(until - this.#clock.monotonic(), over.signal)
+					.catch(() => undefined),
+			);
+		await Promise.race(waits);
+		over.abort();
+	}
+
+	#wake(): void {
+		this.#kicked = true;
+		this.#kick();
+		this.#reporter.say();
+	}
+
+	#wish(payload: Buffer): void {
+		const heard = this.#wishes.hear(payload);
+		if (heard === "known") return;
+		if (heard === "new") {
+			this.#reporter.trouble(undefined);
+			this.#retry.reset();
+			this.#wake();
+			return;
+		}
+		this.#log.warn({ code: heard.code }, `refused: ${heard.message}`);
+		this.#reporter.trouble(heard);
+	}
+}

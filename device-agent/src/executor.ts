@@ -1,0 +1,162 @@
+import type { Trust } from "@wattvox/bundle";
+import { WattvoxError } from "@wattvox/core";
+import { type Link, pullBundle } from "@wattvox/link";
+import type { GoldenLimits, GoldenResult } from "@wattvox/synth";
+import { DEADLINES, type Step } from "./planner.ts";
+import type { SpeakerProcess } from "./speaker/speaker-process.ts";
+import type { DeviceState } from "./state.ts";
+import { runTrial } from "./trial.ts";
+
+export interface ExecutorOptions {
+	fleet: string;
+	device: string;
+	trust: Trust;
+	state: DeviceState;
+	speaker: SpeakerProcess;
+	threads: number;
+	limits: Partial<GoldenLimits>;
+	/** A connection to the broker; waits for one. */
+	link: (signal: AbortSignal) => Promise<Link>;
+	onProgress: (done: number, total: number) => void;
+	/** A trial's figures, passed or not. */
+	onTrial: (digest: string, result: GoldenResult) => void;
+}
+
+/** Carries out one step; all deciding is the planner's. Each step can be done again after a crash. */
+export class Executor {
+	readonly #o: ExecutorOptions;
+
+	constructor(options: ExecutorOptions) {
+		this.#o = options;
+	}
+
+	/**
+	 * @throws WattvoxError by what went wrong, E_TIMEOUT past the step's deadline, E_GOLDEN when the
+	 *   golden sentences do not hold; the signal's reason
+	 */
+	async execute(step: Step, stop: AbortSignal): Promise<void> {
+		const limit = DEADLINES[step.do];
+		const controller = new AbortController();
+		const onStop = () => controller.abort(stop.reason);
+		if (stop.aborted) onStop();
+		stop.addEventListener("abort", onStop, { once: true });
+		const timer =
+			limit !== undefined &&
+			setTimeout(
+				() =>
+					controller.abort(
+						new WattvoxError(
+							"E_TIMEOUT",
+							`the step "${step.do}" took more than ${limit / 1000} s`,
+						),
+					),
+				limit,
+			);
+		try {
+			await this.#do(step, controller.signal);
+		} finally {
+			if (timer) clearTimeout(timer);
+			stop.removeEventListener("abort", onStop);
+		}
+	}
+
+	async #do(step: Step, signal: AbortSignal): Promise<void> {
+		signal.throwIfAborted();
+		const { state, speaker } = this.#o;
+		switch (step.do) {
+			case "pull":
+				await this.#pull(step.digest, step.store, signal);
+				return;
+			case "lay-out":
+				await this.#layOut(step.digest);
+				return;
+			case "try":
+				await this.#try(step.digest, signal);
+				return;
+			case "activate": {
+				const before = await state.active();
+				await state.setActive({
+					digest: step.digest,
+					revision: step.revision,
+					previous: before?.digest ?? null,
+				});
+				return;
+			}
+			case "confirm": {
+				const active = await state.active();
+				if (active)
+					await state.setActive({ ...active, revision: step.revision });
+				return;
+			}
+			case "swap":
+				await speaker.swap(
+					{ digest: step.digest, dir: state.voiceDir(step.digest) },
+					signal,
+				);
+				return;
+			case "fall-back": {
+				const active = await state.active();
+				const rejected = await state.rejected();
+				const revision = active?.revision ?? 1;
+				rejected.set(step.from, { ...step.reason, revision });
+				// The rejection first: after a crash in between, the pointer still follows.
+				await state.setRejected(rejected);
+				await state.setActive({ digest: step.to, revision, previous: null });
+				speaker.forgive();
+				return;
+			}
+			case "prune":
+				for (const digest of step.digests) await state.removeVoice(digest);
+				return;
+			case "wait":
+				// Waiting is the agent's: it also listens for news meanwhile.
+				return;
+			default:
+				step satisfies never;
+		}
+	}
+
+	async #pull(
+		digest: string,
+		store: string,
+		signal: AbortSignal,
+	): Promise<void> {
+		const { fleet, device, trust, state, onProgress } = this.#o;
+		await pullBundle({
+			link: await this.#o.link(signal),
+			fleet,
+			device,
+			store,
+			digest,
+			into: state.store,
+			trust,
+			signal,
+			onProgress,
+		});
+	}
+
+	async #layOut(digest: string): Promise<void> {
+		const { state, trust } = this.#o;
+		try {
+			await state.store.checkout(digest, state.voiceDir(digest), trust);
+		} catch (thrown) {
+			await state.removeVoice(digest);
+			if (thrown instanceof WattvoxError && thrown.code === "E_TAMPERED")
+				// It was whole when it came, so this disk changed it: fetch those blocks again.
+				await state.dropDamaged(digest);
+			throw thrown;
+		}
+	}
+
+	async #try(digest: string, signal: AbortSignal): Promise<void> {
+		const { state, threads, limits, onTrial } = this.#o;
+		const dir = state.voiceDir(digest);
+		const result = await runTrial(
+			{ dir, golden: await state.goldenPath(digest), threads, limits },
+			signal,
+		);
+		onTrial(digest, result);
+		if (!result.passed)
+			throw new WattvoxError("E_GOLDEN", result.problems.join("; "));
+	}
+}

@@ -1,0 +1,310 @@
+import test from "ava";
+import fc from "fast-check";
+import { plan, type Step, type View } from "./planner.ts";
+
+const A = "a".repeat(64);
+const B = "b".repeat(64);
+const C = "c".repeat(64);
+const reason = { code: "E_MODEL", message: "broken" } as const;
+
+function view(change: Partial<View> = {}): View {
+	return {
+		now: 1000,
+		desired: null,
+		active: null,
+		stored: new Set(),
+		laidOut: new Set(),
+		passed: new Set(),
+		rejected: new Map(),
+		speaker: { up: true, digest: null, failed: null },
+		retryAt: null,
+		...change,
+	};
+}
+
+const desired = (bundle: string, revision = 1) => ({
+	bundle,
+	revision,
+	store: "store",
+});
+const active = (digest: string, previous: string | null = null) => ({
+	digest,
+	revision: 1,
+	previous,
+});
+const speaks = (digest: string | null) => ({
+	up: true,
+	digest,
+	failed: null,
+});
+/** A runs well. */
+const running = {
+	desired: desired(A),
+	active: active(A),
+	stored: new Set([A]),
+	laidOut: new Set([A]),
+	speaker: speaks(A),
+};
+
+const TABLE: [string, View, Step | undefined][] = [
+	["nothing is wanted", view(), undefined],
+	[
+		"a wish begins with a pull",
+		view({ desired: desired(A) }),
+		{ do: "pull", digest: A, store: "store" },
+	],
+	[
+		"what is in the store is laid out",
+		view({ desired: desired(A), stored: new Set([A]) }),
+		{ do: "lay-out", digest: A },
+	],
+	[
+		"what is laid out must prove itself",
+		view({ desired: desired(A), laidOut: new Set([A]) }),
+		{ do: "try", digest: A },
+	],
+	[
+		"what passed becomes active",
+		view({
+			desired: desired(A, 7),
+			laidOut: new Set([A]),
+			passed: new Set([A]),
+		}),
+		{ do: "activate", digest: A, revision: 7 },
+	],
+	[
+		"the speaker changes to the active voice",
+		view({ ...running, speaker: speaks(B) }),
+		{ do: "swap", digest: A },
+	],
+	[
+		"a speaker that is down is not told anything",
+		view({ ...running, speaker: { up: false, digest: null, failed: null } }),
+		undefined,
+	],
+	["all is as it should be", view(running), undefined],
+	[
+		"a newer revision of the same is confirmed",
+		view({ ...running, desired: desired(A, 9) }),
+		{ do: "confirm", revision: 9 },
+	],
+	[
+		"an update keeps the old voice while it is pulled",
+		view({ ...running, desired: desired(B, 2) }),
+		{ do: "pull", digest: B, store: "store" },
+	],
+	[
+		"a rejected bundle is left alone",
+		view({
+			...running,
+			desired: desired(B, 2),
+			rejected: new Map([[B, { ...reason, revision: 2 }]]),
+		}),
+		undefined,
+	],
+	[
+		"a higher revision gives it another chance",
+		view({
+			...running,
+			desired: desired(B, 3),
+			rejected: new Map([[B, { ...reason, revision: 2 }]]),
+		}),
+		{ do: "pull", digest: B, store: "store" },
+	],
+	[
+		"a failure that time may heal is waited out",
+		view({ desired: desired(A), retryAt: 1500 }),
+		{ do: "wait", until: 1500 },
+	],
+	[
+		"and then tried again",
+		view({ desired: desired(A), retryAt: 1000 }),
+		{ do: "pull", digest: A, store: "store" },
+	],
+	[
+		"waiting for one thing does not hold up the swap",
+		view({
+			...running,
+			desired: desired(B, 2),
+			retryAt: 1500,
+			speaker: speaks(null),
+		}),
+		{ do: "swap", digest: A },
+	],
+	[
+		"a voice that does not load gives way to the last good one",
+		view({
+			desired: desired(B, 2),
+			active: active(B, A),
+			laidOut: new Set([A, B]),
+			speaker: { up: true, digest: A, failed: { digest: B, ...reason } },
+		}),
+		{ do: "fall-back", from: B, to: A, reason },
+	],
+	[
+		"without a last good one nothing can be done, and nothing is repeated",
+		view({
+			desired: desired(B, 1),
+			active: active(B),
+			laidOut: new Set([B]),
+			speaker: { up: true, digest: null, failed: { digest: B, ...reason } },
+		}),
+		undefined,
+	],
+	[
+		"a last good one that is gone from disk is none",
+		view({
+			desired: desired(B, 1),
+			active: active(B, A),
+			laidOut: new Set([B]),
+			speaker: { up: true, digest: null, failed: { digest: B, ...reason } },
+		}),
+		undefined,
+	],
+	[
+		"voices that nothing points to are removed",
+		view({
+			...running,
+			active: active(A, B),
+			laidOut: new Set([A, B, C]),
+		}),
+		{ do: "prune", digests: [C] },
+	],
+	[
+		"but not the one that still speaks",
+		view({
+			...running,
+			active: active(A, B),
+			laidOut: new Set([A, B, C]),
+			speaker: { up: false, digest: C, failed: null },
+		}),
+		undefined,
+	],
+];
+
+for (const [name, given, step] of TABLE)
+	test(name, (t) => {
+		t.deepEqual(plan(given), step);
+	});
+
+const digest = fc.constantFrom(A, B, C);
+const digests = fc.subarray([A, B, C]).map((d) => new Set(d));
+const anyView: fc.Arbitrary<View> = fc.record({
+	now: fc.constantFrom(0, 1000, 2000),
+	desired: fc.option(
+		fc.record({
+			bundle: digest,
+			revision: fc.integer({ min: 1, max: 3 }),
+			store: fc.constant("store"),
+		}),
+	),
+	active: fc.option(
+		fc.record({
+			digest,
+			revision: fc.integer({ min: 1, max: 3 }),
+			previous: fc.option(digest),
+		}),
+	),
+	stored: digests,
+	laidOut: digests,
+	passed: digests,
+	rejected: fc
+		.array(fc.tuple(digest, fc.integer({ min: 1, max: 3 })), { maxLength: 3 })
+		.map(
+			(r) => new Map(r.map(([d, revision]) => [d, { ...reason, revision }])),
+		),
+	speaker: fc.record({
+		up: fc.boolean(),
+		digest: fc.option(digest),
+		failed: fc.option(digest.map((d) => ({ digest: d, ...reason }))),
+	}),
+	retryAt: fc.option(fc.constantFrom(500, 1500)),
+});
+
+const inUse = (v: View): (string | null | undefined)[] => [
+	v.active?.digest,
+	v.active?.previous,
+	v.speaker.digest,
+];
+
+test("whatever the view: nothing unproven is activated, nothing in use is removed", (t) => {
+	fc.assert(
+		fc.property(anyView, (v) => {
+			const step = plan(v);
+			if (step?.do === "activate")
+				t.true(v.laidOut.has(step.digest) && v.passed.has(step.digest));
+			if (step?.do === "fall-back")
+				t.true(v.laidOut.has(step.to) && step.to !== v.active?.digest);
+			if (step?.do === "prune")
+				for (const d of step.digests) t.false(inUse(v).includes(d));
+			if (step?.do === "wait") t.true(step.until > v.now);
+			if (step?.do === "swap") t.true(step.digest === v.active?.digest);
+		}),
+		{ numRuns: 500 },
+	);
+});
+
+/** The world after a step, when the step works. */
+function after(v: View, step: Step): View {
+	switch (step.do) {
+		case "pull":
+			return { ...v, stored: new Set([...v.stored, step.digest]) };
+		case "lay-out":
+			return { ...v, laidOut: new Set([...v.laidOut, step.digest]) };
+		case "try":
+			return { ...v, passed: new Set([...v.passed, step.digest]) };
+		case "activate":
+			return {
+				...v,
+				active: {
+					digest: step.digest,
+					revision: step.revision,
+					previous: v.active?.digest ?? null,
+				},
+			};
+		case "confirm":
+			return {
+				...v,
+				active: v.active && { ...v.active, revision: step.revision },
+			};
+		case "swap":
+			return { ...v, speaker: speaks(step.digest) };
+		case "fall-back":
+			return {
+				...v,
+				active: { digest: step.to, revision: 3, previous: null },
+				rejected: new Map([
+					...v.rejected,
+					[step.from, { ...step.reason, revision: 3 }],
+				]),
+				speaker: { ...v.speaker, failed: null },
+			};
+		case "prune": {
+			const gone = new Set(step.digests);
+			return {
+				...v,
+				laidOut: new Set([...v.laidOut].filter((d) => !gone.has(d))),
+			};
+		}
+		case "wait":
+			return { ...v, now: step.until };
+	}
+}
+
+test("whatever the view: when every step works, the steps come to an end", (t) => {
+	fc.assert(
+		fc.property(anyView, (start) => {
+			let v = start;
+			let steps = 0;
+			for (let step = plan(v); step; step = plan(v)) {
+				v = after(v, step);
+				if (++steps > 20) return t.fail(`no end: ${JSON.stringify(step)}`);
+			}
+			const wanted = v.desired?.bundle;
+			const refused = wanted && v.rejected.has(wanted);
+			if (wanted && !refused && v.speaker.up && !v.speaker.failed)
+				t.is(v.speaker.digest, wanted);
+		}),
+		{ numRuns: 500 },
+	);
+});

@@ -1,0 +1,142 @@
+import type { ErrorCode } from "@wattvox/core";
+import type { Desired } from "@wattvox/link";
+
+/** Why something does not run. */
+export interface Reason {
+	code: ErrorCode;
+	message: string;
+}
+
+/** Which bundle speaks, as the pointer file says. */
+export interface Active {
+	digest: string;
+	/** Revision of the desired state that it came by. */
+	revision: number;
+	/** The last good one before it; null when there was none. */
+	previous: string | null;
+}
+
+/** A bundle that must not speak, until a desired state of a higher revision asks for it again. */
+export interface Rejected extends Reason {
+	revision: number;
+}
+
+/** Everything the planner looks at. */
+export interface View {
+	/** Monotonic, ms. */
+	now: number;
+	/** Verified and accepted; null when none ever came. */
+	desired: Pick<Desired, "bundle" | "store" | "revision"> | null;
+	active: Active | null;
+	/** Bundles whose every byte is in the store. */
+	stored: ReadonlySet<string>;
+	/** Bundles laid out as folders that can be loaded. */
+	laidOut: ReadonlySet<string>;
+	/** Bundles that spoke their golden sentences well since the agent started. */
+	passed: ReadonlySet<string>;
+	rejected: ReadonlyMap<string, Rejected>;
+	speaker: {
+		/** Its process answers. */
+		up: boolean;
+		/** What it speaks with; null: nothing. */
+		digest: string | null;
+		/** What it could not load, and why. */
+		failed: (Reason & { digest: string }) | null;
+	};
+	/** After a failure that time may heal: no attempt before this, ms. */
+	retryAt: number | null;
+}
+
+/** One thing to do. The executor does it and looks again. */
+export type Step =
+	/** Back to the last good voice, because the active one does not load. */
+	| { do: "fall-back"; from: string; to: string; reason: Reason }
+	/** Tell the speaker to change to the active voice between two utterances. */
+	| { do: "swap"; digest: string }
+	/** The active bundle is what a newer revision wants too. */
+	| { do: "confirm"; revision: number }
+	/** Fetch what is missing of a bundle, block by block. */
+	| { do: "pull"; digest: string; store: string }
+	/** Lay a bundle out as a folder, verifying every byte again. */
+	| { do: "lay-out"; digest: string }
+	/** Speak the golden sentences in a process of its own. */
+	| { do: "try"; digest: string }
+	/** Point to it: from now on this is the voice. */
+	| { do: "activate"; digest: string; revision: number }
+	/** Remove laid-out voices that nothing points to. */
+	| { do: "prune"; digests: string[] }
+	/** Nothing before this time, ms. */
+	| { do: "wait"; until: number };
+
+/** Longest a step may take, ms; a step that has none ends by itself. */
+export const DEADLINES: Readonly<Partial<Record<Step["do"], number>>> = {
+	swap: 60_000,
+	"lay-out": 10 * 60_000,
+	try: 5 * 60_000,
+};
+
+/**
+ * The next step, or undefined when all is as it should be. Pure: the same view gives the same step.
+ *
+ * INVARIANTS
+ * - A bundle becomes active only when it is laid out (so verified) and passed its golden sentences.
+ * - What is active stays until another is: no step leaves the device without the voice it had.
+ * - A rejected bundle is not tried again for the revision that brought it.
+ * - A voice that cannot be loaded gives way to the last good one.
+ */
+export function plan(view: View): Step | undefined {
+	const { active, desired, speaker } = view;
+	if (active) {
+		const { failed } = speaker;
+		if (failed?.digest === active.digest && canFallBack(view, active)) {
+			const { code, message } = failed;
+			return {
+				do: "fall-back",
+				from: active.digest,
+				to: active.previous,
+				reason: { code, message },
+			};
+		}
+		if (
+			speaker.up &&
+			speaker.digest !== active.digest &&
+			failed?.digest !== active.digest
+		)
+			return { do: "swap", digest: active.digest };
+	}
+	if (!desired) return undefined;
+	if (desired.bundle === active?.digest) {
+		if (desired.revision !== active.revision)
+			return { do: "confirm", revision: desired.revision };
+		return prune(view, active);
+	}
+	const rejected = view.rejected.get(desired.bundle);
+	if (rejected && rejected.revision >= desired.revision) return undefined;
+	if (view.retryAt !== null && view.now < view.retryAt)
+		return { do: "wait", until: view.retryAt };
+	const digest = desired.bundle;
+	if (!view.laidOut.has(digest))
+		return view.stored.has(digest)
+			? { do: "lay-out", digest }
+			: { do: "pull", digest, store: desired.store };
+	if (!view.passed.has(digest)) return { do: "try", digest };
+	return { do: "activate", digest, revision: desired.revision };
+}
+
+function canFallBack(
+	view: View,
+	active: Active,
+): active is Active & { previous: string } {
+	const { previous } = active;
+	return (
+		previous !== null &&
+		previous !== active.digest &&
+		view.laidOut.has(previous)
+	);
+}
+
+function prune(view: View, active: Active): Step | undefined {
+	const kept = new Set([active.digest, active.previous, view.speaker.digest]);
+	const digests = [...view.laidOut].filter((d) => !kept.has(d)).sort();
+	return digests.length > 0 ? { do: "prune", digests } : undefined;
+}

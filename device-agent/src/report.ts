@@ -1,0 +1,60 @@
+import type { Reported } from "@wattvox/link";
+import type { Reason, Step, View } from "./planner.ts";
+
+/** The part of the planner's view that is reported. */
+export type Seen = Pick<View, "desired" | "active" | "rejected" | "speaker">;
+
+/** What the agent itself adds to the view. */
+export interface Situation {
+	/** Under way. */
+	step: Step | undefined;
+	progress: { done: number; total: number } | undefined;
+	/** The newest trouble that is not a rejected bundle: a refused message, a failing pull. */
+	trouble: Reason | undefined;
+	/** ISO 8601. */
+	at: string;
+}
+
+/** The reported state: what the device runs, and why if that differs from what is desired. Pure. */
+export function report(view: Seen, situation: Situation): Reported {
+	const { desired, active, speaker } = view;
+	const { step, progress, trouble, at } = situation;
+	const rejected = desired && view.rejected.get(desired.bundle);
+	const refused =
+		rejected && rejected.revision >= (desired?.revision ?? 0)
+			? rejected
+			: undefined;
+	const mute = speaker.failed?.digest === active?.digest && speaker.failed;
+	const reason = refused ?? (mute || trouble);
+	return {
+		v: 1,
+		bundle: active?.digest ?? null,
+		revision: desired?.revision ?? null,
+		state: stateOf(view, step, Boolean(refused || mute)),
+		...(reason && {
+			reason: {
+				code: reason.code,
+				message: reason.message.slice(0, 1000),
+			},
+		}),
+		...(step?.do === "pull" && progress && { progress }),
+		at,
+	};
+}
+
+function stateOf(
+	view: Seen,
+	step: Step | undefined,
+	refused: boolean,
+): Reported["state"] {
+	switch (step?.do) {
+		case "pull":
+			return "pulling";
+		case "lay-out":
+		case "try":
+		case "activate":
+			return "checking";
+	}
+	if (refused || step?.do === "wait") return "failed";
+	return view.active ? "active" : "idle";
+}

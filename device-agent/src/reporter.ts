@@ -1,0 +1,133 @@
+import type { Clock } from "@wattvox/core";
+import type { Reported } from "@wattvox/link";
+import type { GoldenResult } from "@wattvox/synth";
+import { Latest } from "./latest.ts";
+import type { Reason, Step } from "./planner.ts";
+import { report, type Seen } from "./report.ts";
+import type { SpeakerProcess } from "./speaker/speaker-process.ts";
+import type { DeviceState } from "./state.ts";
+import type { Uplink } from "./uplink.ts";
+
+/** What `wattvox-agent status` shows. */
+export interface AgentStatus {
+	pid: number;
+	/** Of the speech API. */
+	url: string;
+	reported: Reported;
+	speaker: {
+		up: boolean;
+		pid: number | null;
+		restarts: number;
+		/** What it speaks with. */
+		bundle: string | null;
+	};
+	connected: boolean;
+	/** Figures of the newest trial. */
+	trial: (GoldenResult & { bundle: string }) | null;
+}
+
+export interface ReporterOptions {
+	clock: Clock;
+	state: DeviceState;
+	speaker: SpeakerProcess;
+	uplink: Uplink;
+	seen: () => Seen;
+	onChange: (reported: Reported) => void;
+}
+
+/** A pull says how far it is in steps of this share. */
+const PROGRESS_STEP = 0.05;
+
+/** Says what the device runs, to the fleet and to the status file, whenever that changes. */
+export class Reporter {
+	readonly #o: ReporterOptions;
+	readonly #reports: Latest<Reported>;
+	readonly #files: Latest<AgentStatus>;
+	#step: Step | undefined;
+	#progress: { done: number; total: number } | undefined;
+	#trouble: Reason | undefined;
+	#trial: AgentStatus["trial"] = null;
+	#said = "";
+
+	constructor(options: ReporterOptions) {
+		this.#o = options;
+		const { uplink, state } = options;
+		this.#reports = new Latest((r) => uplink.publish("reported", r, true));
+		this.#files = new Latest((status) => state.setStatus(status));
+	}
+
+	/** What is being done now. */
+	step(step: Step | undefined): void {
+		this.#step = step;
+		this.#progress = undefined;
+		this.say();
+	}
+
+	progress(done: number, total: number): void {
+		const last = this.#progress?.done ?? -total;
+		if (done < total && done - last < total * PROGRESS_STEP) return;
+		this.#progress = { done, total };
+		this.say();
+	}
+
+	/** What is wrong, until something else is said about it. */
+	trouble(reason: Reason | undefined): void {
+		this.#trouble = reason;
+		this.say();
+	}
+
+	trial(bundle: string, result: GoldenResult): void {
+		this.#trial = { bundle, ...result };
+	}
+
+	/** Reports, when there is something new to say. */
+	say(): void {
+		const reported = this.#report();
+		const { speaker, uplink } = this.#o;
+		const { at: _, ...rest } = reported;
+		const { digest, up, pid } = speaker;
+		const text = JSON.stringify([rest, digest, up, pid, uplink.ready]);
+		if (text === this.#said) return;
+		this.#said = text;
+		void this.#reports.offer(reported);
+		void this.#files.offer(this.status());
+		this.#o.onChange(reported);
+	}
+
+	/** Reports to a broker that may not know. */
+	again(): void {
+		this.#said = "";
+		this.say();
+	}
+
+	status(): AgentStatus {
+		const { speaker, uplink } = this.#o;
+		return {
+			pid: process.pid,
+			url: `http://127.0.0.1:${speaker.port}`,
+			reported: this.#report(),
+			speaker: {
+				up: speaker.up,
+				pid: speaker.pid ?? null,
+				restarts: speaker.restarts,
+				bundle: speaker.digest,
+			},
+			connected: uplink.ready,
+			trial: this.#trial,
+		};
+	}
+
+	/** Ends when what is being written has been. */
+	async stop(): Promise<void> {
+		await Promise.all([this.#reports.idle(), this.#files.idle()]);
+	}
+
+	#report(): Reported {
+		return report(this.#o.seen(), {
+			step: this.#step,
+			progress: this.#progress,
+			trouble: this.#trouble,
+			at: new Date(this.#o.clock.wall()).toISOString(),
+		});
+	}
+}

@@ -1,0 +1,56 @@
+import { backoff, type Clock, type WattvoxError } from "@wattvox/core";
+import type { Step } from "./planner.ts";
+
+/** When to try again after failures that time may heal. */
+export class Retry {
+	readonly #clock: Clock;
+	readonly #base: number;
+	readonly #max: number;
+	#attempts = 0;
+	#at: number | null = null;
+
+	constructor(clock: Clock, ms = { base: 1000, max: 300_000 }) {
+		this.#clock = clock;
+		this.#base = ms.base;
+		this.#max = ms.max;
+	}
+
+	/** No attempt before this, monotonic ms; null: any time. */
+	get at(): number | null {
+		return this.#at;
+	}
+
+	/** Books a failure. @returns when the next attempt may be, monotonic ms */
+	later(): number {
+		this.#attempts++;
+		const jitter = backoff(this.#attempts, this.#base, this.#max, Math.random);
+		this.#at = this.#clock.monotonic() + this.#base / 2 + jitter;
+		return this.#at;
+	}
+
+	/** Something went well, or something else is wanted. */
+	reset(): void {
+		this.#attempts = 0;
+		this.#at = null;
+	}
+}
+
+/** Failures of a pull that the same bundle will always bring. */
+const BAD_BUNDLE: ReadonlySet<string> = new Set([
+	"E_SIGNATURE",
+	"E_FILE_FORMAT",
+	"E_EXPIRED",
+]);
+/** Failures of a trial that have other causes than the bundle. */
+const NOT_ITS_FAULT: ReadonlySet<string> = new Set([
+	"E_MEMORY",
+	"E_DISK_FULL",
+	"E_OUTPUT",
+	"E_INTERRUPTED",
+]);
+
+/** Whether a step's failure would only repeat, so that the bundle is to be rejected. */
+export function repeats(step: Step, { code }: WattvoxError): boolean {
+	if (step.do === "try") return !NOT_ITS_FAULT.has(code);
+	return (step.do === "pull" || step.do === "lay-out") && BAD_BUNDLE.has(code);
+}

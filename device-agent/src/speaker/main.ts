@@ -1,0 +1,62 @@
+// The speaker process: holds the voice and serves the speech API. Started by SpeakerProcess with an
+// IPC channel; it ends with its agent.
+import { asWattvoxError } from "@wattvox/core";
+import { Voice } from "@wattvox/synth";
+import type {
+	FromSpeaker,
+	SpeakerConfig,
+	ToSpeaker,
+	VoiceAt,
+} from "./messages.ts";
+import { SpeechServer } from "./server.ts";
+import { VoiceSlot } from "./voice-slot.ts";
+
+const config: SpeakerConfig = JSON.parse(process.argv[2] ?? "{}");
+const slot = new VoiceSlot();
+const tell = (message: FromSpeaker) => {
+	if (process.connected) process.send?.(message, () => undefined);
+};
+
+async function load({ digest, dir }: VoiceAt): Promise<void> {
+	try {
+		await slot.swap(digest, () => Voice.load(dir, { threads: config.threads }));
+		tell({ kind: "loaded", digest });
+	} catch (thrown) {
+		const { code, message } = asWattvoxError(thrown);
+		tell({ kind: "not-loaded", digest, code, message });
+	}
+}
+
+let stopping = false;
+async function stop(): Promise<void> {
+	if (stopping) return;
+	stopping = true;
+	await server.stop();
+	await slot.close();
+	process.exit(0);
+}
+
+const server = new SpeechServer({
+	slot,
+	port: config.port,
+	maxWaiting: config.maxWaiting,
+	onEvent: tell,
+});
+process.on("message", (message: ToSpeaker) => {
+	if (message.kind === "swap") void load(message);
+	else void stop();
+});
+process.on("disconnect", () => void stop());
+// Ctrl-C reaches the whole process group; the agent decides when the speaker ends.
+process.on("SIGINT", () => undefined);
+
+try {
+	tell({ kind: "listening", port: await server.start() });
+} catch (thrown) {
+	tell({
+		kind: "no-port",
+		message: `the speech API cannot listen on port ${config.port}: ${asWattvoxError(thrown).message}`,
+	});
+	process.disconnect();
+}
+if (config.voice) await load(config.voice);

@@ -1,0 +1,251 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import {
+	backoff,
+	type Clock,
+	type ErrorCode,
+	systemClock,
+	WattvoxError,
+} from "@wattvox/core";
+import type {
+	FromSpeaker,
+	SpeakerConfig,
+	ToSpeaker,
+	VoiceAt,
+} from "./messages.ts";
+
+export interface SpeakerProcessOptions {
+	/** 0 takes a free port, which is then kept across restarts. */
+	port: number;
+	threads: number;
+	maxWaiting: number;
+	/** What a new process is to load. */
+	voice: () => VoiceAt | null;
+	/** Something changed: up, down, loaded, not loaded. */
+	onChange: () => void;
+	onUtterance: (
+		event: Extract<FromSpeaker, { kind: "begin" | "end" }> | { kind: "lost" },
+	) => void;
+	clock?: Clock;
+}
+
+/** Deaths in a row while loading one voice after which that voice is to blame. */
+const DEATHS = 3;
+/** A process that lived this long was no quick death, ms. */
+const QUICK_MS = 10_000;
+/** How long a process may take to end by itself. */
+const STOP_MS = 5000;
+
+/**
+ * Keeps the speaker process alive.
+ *
+ * INVARIANTS
+ * - There is at most one process; when it ends unasked, another is started.
+ * - A voice that kills it while loading is given up after three deaths, and the process started empty.
+ * - After `stop` there is none.
+ */
+export class SpeakerProcess {
+	readonly #o: SpeakerProcessOptions;
+	readonly #clock: Clock;
+	readonly #stop = new AbortController();
+	#child: ChildProcess | undefined;
+	#port = 0;
+	#up = false;
+	#digest: string | null = null;
+	#loading: string | null = null;
+	/** In a row, each within QUICK_MS of its start. */
+	#deaths = 0;
+	/** In a row, while loading. */
+	#loadDeaths = 0;
+	#born = 0;
+	#refused: WattvoxError | undefined;
+	#restarts = 0;
+	#failed: { digest: string; code: ErrorCode; message: string } | null = null;
+	#waiters: (() => void)[] = [];
+
+	constructor(options: SpeakerProcessOptions) {
+		this.#o = options;
+		this.#clock = options.clock ?? systemClock;
+	}
+
+	/** It listens. */
+	get up(): boolean {
+		return this.#up;
+	}
+
+	/** 0 before it listened for the first time. */
+	get port(): number {
+		return this.#port;
+	}
+
+	get pid(): number | undefined {
+		return this.#child?.pid;
+	}
+
+	/** What it speaks with; null: nothing. */
+	get digest(): string | null {
+		return this.#digest;
+	}
+
+	/** What it could not load last. */
+	get failed(): { digest: string; code: ErrorCode; message: string } | null {
+		return this.#failed;
+	}
+
+	/** How often it ended unasked. */
+	get restarts(): number {
+		return this.#restarts;
+	}
+
+	/**
+	 * Starts the process and waits until it listens.
+	 * @throws WattvoxError E_BUSY when the port is taken; the signal's reason
+	 */
+	async start(signal?: AbortSignal): Promise<void> {
+		this.#spawn();
+		await this.#until(() => this.#up || this.#refused !== undefined, signal);
+		if (this.#refused) throw this.#refused;
+	}
+
+	/**
+	 * Changes the voice; utterances under way keep theirs.
+	 * @throws WattvoxError E_MODEL and others when it does not load; the signal's reason
+	 */
+	async swap(voice: VoiceAt, signal?: AbortSignal): Promise<void> {
+		this.#failed = null;
+		this.#loading = voice.digest;
+		this.#send({ kind: "swap", ...voice });
+		await this.#until(
+			() => this.#digest === voice.digest || this.#failed !== null,
+			signal,
+		);
+		const failed = this.#failed as typeof this.failed;
+		if (failed) throw new WattvoxError(failed.code, failed.message);
+	}
+
+	/** Forgets what it could not load, so that it may be asked to try again. */
+	forgive(): void {
+		this.#failed = null;
+		this.#loadDeaths = 0;
+	}
+
+	/** Lets requests under way end, then ends the process. Idempotent. */
+	async stop(): Promise<void> {
+		this.#stop.abort(new WattvoxError("E_INTERRUPTED", "the speaker stops"));
+		const child = this.#child;
+		if (!child || child.exitCode !== null || child.signalCode !== null) return;
+		const ended = new Promise<void>((resolve) => child.once("exit", resolve));
+		this.#send({ kind: "stop" });
+		const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
+		await ended;
+		clearTimeout(timer);
+	}
+
+	#send(message: ToSpeaker): void {
+		// A process that is about to end takes no messages; its end is heard elsewhere.
+		if (this.#child?.connected) this.#child.send(message, () => undefined);
+	}
+
+	#spawn(): void {
+		const voice = this.#loadDeaths < DEATHS ? this.#o.voice() : null;
+		this.#born = this.#clock.monotonic();
+		this.#loading = voice?.digest ?? null;
+		const { threads, maxWaiting } = this.#o;
+		const config: SpeakerConfig = {
+			port: this.#port || this.#o.port,
+			threads,
+			maxWaiting,
+			voice,
+		};
+		const main = fileURLToPath(new URL("./main.js", import.meta.url));
+		const child = fork(main, [JSON.stringify(config)], {
+			stdio: ["ignore", "ignore", "inherit", "ipc"],
+			execArgv: [],
+		});
+		this.#child = child;
+		child.on("message", (message: FromSpeaker) => this.#heard(message));
+		child.once("error", () => undefined);
+		child.once("exit", (code, signal) => this.#ended(child, code, signal));
+	}
+
+	#heard(message: FromSpeaker): void {
+		switch (message.kind) {
+			case "listening":
+				this.#port = message.port;
+				this.#up = true;
+				break;
+			case "loaded":
+				this.#digest = message.digest;
+				this.#loading = null;
+				this.#failed = null;
+				this.#loadDeaths = 0;
+				break;
+			case "no-port":
+				this.#refused = new WattvoxError("E_BUSY", message.message);
+				break;
+			case "not-loaded": {
+				const { digest, code, message: why } = message;
+				this.#failed = { digest, code, message: why };
+				this.#loading = null;
+				break;
+			}
+			default:
+				this.#o.onUtterance(message);
+				return;
+		}
+		this.#changed();
+	}
+
+	#ended(
+		child: ChildProcess,
+		code: number | null,
+		signal: NodeJS.Signals | null,
+	): void {
+		if (child !== this.#child) return;
+		this.#child = undefined;
+		this.#up = false;
+		this.#digest = null;
+		this.#o.onUtterance({ kind: "lost" });
+		if (this.#stop.signal.aborted) {
+			this.#changed();
+			return;
+		}
+		this.#restarts++;
+		const lived = this.#clock.monotonic() - this.#born;
+		this.#deaths = lived < QUICK_MS ? this.#deaths + 1 : 1;
+		if (this.#loading && ++this.#loadDeaths >= DEATHS)
+			this.#failed = {
+				digest: this.#loading,
+				code: "E_MODEL",
+				message: `the speaker ended (${signal ?? code}) ${this.#loadDeaths} times while loading this voice`,
+			};
+		this.#changed();
+		// At once after a single death: the device is silent until then.
+		const wait =
+			this.#deaths <= 1 ? 0 : backoff(this.#deaths, 100, 5000, Math.random);
+		this.#clock.sleep(wait, this.#stop.signal).then(
+			() => this.#spawn(),
+			() => undefined,
+		);
+	}
+
+	#changed(): void {
+		for (const waiter of this.#waiters.splice(0)) waiter();
+		this.#o.onChange();
+	}
+
+	async #until(met: () => boolean, signal?: AbortSignal): Promise<void> {
+		while (!met()) {
+			signal?.throwIfAborted();
+			this.#stop.signal.throwIfAborted();
+			await new Promise<void>((resolve, reject) => {
+				const abort = () => reject(signal?.reason);
+				signal?.addEventListener("abort", abort, { once: true });
+				this.#waiters.push(() => {
+					signal?.removeEventListener("abort", abort);
+					resolve();
+				});
+			});
+		}
+	}
+}

@@ -1,0 +1,74 @@
+import { WattvoxError } from "@wattvox/core";
+import type { Voice } from "@wattvox/synth";
+
+interface Loaded {
+	voice: Voice;
+	digest: string;
+	users: number;
+	retired: boolean;
+}
+
+/**
+ * The voice that speaks, exchangeable while it does.
+ *
+ * INVARIANTS
+ * - An utterance keeps the voice it began with to its end; the next one has the new voice.
+ * - A voice is freed when it is replaced and nobody speaks with it any more.
+ * - When a new voice does not load, the old one stays.
+ */
+export class VoiceSlot {
+	#current: Loaded | undefined;
+	#turn: Promise<unknown> = Promise.resolve();
+
+	/** Digest of the bundle that speaks; null before any. */
+	get digest(): string | null {
+		return this.#current?.digest ?? null;
+	}
+
+	get voice(): Voice | undefined {
+		return this.#current?.voice;
+	}
+
+	/** Loads a voice beside the present one, then puts it in its place. One at a time, in order. */
+	swap(digest: string, load: () => Promise<Voice>): Promise<void> {
+		const turn = this.#turn.then(async () => {
+			if (this.#current?.digest === digest) return;
+			const voice = await load();
+			const old = this.#current;
+			this.#current = { voice, digest, users: 0, retired: false };
+			if (old) await this.#retire(old);
+		});
+		this.#turn = turn.catch(() => undefined);
+		return turn;
+	}
+
+	/**
+	 * Works with the present voice, which stays loaded until the work ends.
+	 * @throws WattvoxError E_NO_VOICE
+	 */
+	async use<T>(work: (voice: Voice, digest: string) => Promise<T>): Promise<T> {
+		const loaded = this.#current;
+		if (!loaded)
+			throw new WattvoxError("E_NO_VOICE", "no voice has arrived yet");
+		loaded.users++;
+		try {
+			return await work(loaded.voice, loaded.digest);
+		} finally {
+			loaded.users--;
+			if (loaded.retired && loaded.users === 0) await loaded.voice.dispose();
+		}
+	}
+
+	/** Frees the voice. */
+	async close(): Promise<void> {
+		await this.#turn;
+		const loaded = this.#current;
+		this.#current = undefined;
+		if (loaded) await this.#retire(loaded);
+	}
+
+	async #retire(loaded: Loaded): Promise<void> {
+		loaded.retired = true;
+		if (loaded.users === 0) await loaded.voice.dispose();
+	}
+}

@@ -1,0 +1,205 @@
+import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import {
+	FolderStore,
+	inspectBundle,
+	MANIFEST,
+	parseManifest,
+	sha256,
+	type Trust,
+	zDigest,
+} from "@wattvox/bundle";
+import {
+	asWattvoxError,
+	ERRORS,
+	type ErrorCode,
+	WattvoxError,
+	writeAtomic,
+} from "@wattvox/core";
+import { type Desired, decodeDesired } from "@wattvox/link";
+import { z } from "zod";
+import type { Active, Rejected } from "./planner.ts";
+
+const zRevision = z.int().min(1);
+const zActive = z.object({
+	v: z.literal(1),
+	digest: zDigest,
+	revision: zRevision,
+	previous: zDigest.nullable(),
+});
+const zCode = z
+	.string()
+	.refine((c): c is ErrorCode => Object.hasOwn(ERRORS, c), "no such code");
+const zRejected = z.object({
+	v: z.literal(1),
+	bundles: z.record(
+		zDigest,
+		z.object({ revision: zRevision, code: zCode, message: z.string() }),
+	),
+});
+
+/** Rejections kept: enough to remember every recent trial, little to read. */
+const REJECTED_KEPT = 32;
+
+/**
+ * What a device keeps on disk:
+ * ```
+ * store/              blobs, manifests, interrupted pulls
+ * voices/<digest>/    bundles laid out to be loaded
+ * active.json         the pointer to the voice that speaks
+ * desired.bin         the newest desired state, as it was signed
+ * rejected.json       bundles that must not speak, and why
+ * ```
+ *
+ * INVARIANTS
+ * - Each file is replaced whole (rename), so a crash leaves the old or the new one.
+ * - `voices/<digest>` exists only when all of it was verified.
+ */
+export class DeviceState {
+	readonly dir: string;
+	readonly store: FolderStore;
+
+	constructor(dir: string) {
+		this.dir = dir;
+		this.store = new FolderStore(join(dir, "store"));
+	}
+
+	/** Makes the folders and clears what a crash left half done. @throws WattvoxError E_OUTPUT */
+	async prepare(): Promise<void> {
+		try {
+			const voices = join(this.dir, "voices");
+			await mkdir(voices, { recursive: true });
+			const whole = await this.laidOut();
+			for (const name of await readdir(voices))
+				if (!whole.has(name))
+					await rm(join(voices, name), { recursive: true, force: true });
+		} catch (thrown) {
+			const { message } = asWattvoxError(thrown);
+			throw new WattvoxError("E_OUTPUT", `cannot use ${this.dir}: ${message}`, {
+				cause: thrown,
+			});
+		}
+	}
+
+	/** Folder of a laid-out bundle, there or to be. */
+	voiceDir(digest: string): string {
+		return join(this.dir, "voices", zDigest.parse(digest));
+	}
+
+	async laidOut(): Promise<Set<string>> {
+		const names = await readdir(join(this.dir, "voices"));
+		return new Set(names.filter((n) => zDigest.safeParse(n).success));
+	}
+
+	async removeVoice(digest: string): Promise<void> {
+		await rm(this.voiceDir(digest), { recursive: true, force: true });
+	}
+
+	/** Path of a laid-out bundle's golden sentences; null when it has none. */
+	async goldenPath(digest: string): Promise<string | null> {
+		const dir = this.voiceDir(digest);
+		const manifest = parseManifest(await readFile(join(dir, MANIFEST)));
+		const golden = manifest.files.find((f) => f.role === "golden");
+		return golden ? join(dir, golden.name) : null;
+	}
+
+	/**
+	 * Whether a laid-out bundle is still, byte for byte, what its manifest lists. Trust is not asked
+	 * for again: a key that was withdrawn stops updates, never the voice that speaks.
+	 */
+	async intact(digest: string): Promise<boolean> {
+		try {
+			const found = await inspectBundle(this.voiceDir(digest));
+			return found.digest === digest && found.problems.length === 0;
+		} catch {
+			return false;
+		}
+	}
+
+	/** Drops a bundle's blobs whose bytes are not what was signed, so that they are pulled again. */
+	async dropDamaged(digest: string): Promise<void> {
+		const found = await this.store.readManifest(digest);
+		if (!found) return;
+		// Without its manifest the bundle does not count as stored.
+		await rm(join(this.store.root, "bundles", zDigest.parse(digest)), {
+			recursive: true,
+			force: true,
+		});
+		for (const file of parseManifest(found.bytes).files) {
+			const path = this.store.blobPath(file.sha256);
+			const bytes = await readFile(path).catch(() => undefined);
+			if (bytes && sha256(bytes) !== file.sha256) await rm(path);
+		}
+	}
+
+	/** Null when there is none, or none that can be read. */
+	async active(): Promise<Active | null> {
+		const read = await this.#json("active.json", zActive);
+		if (!read) return null;
+		const { digest, revision, previous } = read;
+		// A pointer to nothing is no voice.
+		const there = await stat(this.voiceDir(digest)).catch(() => undefined);
+		return there ? { digest, revision, previous } : null;
+	}
+
+	/** @throws WattvoxError E_OUTPUT, E_DISK_FULL */
+	async setActive(active: Active): Promise<void> {
+		await this.#write("active.json", { v: 1, ...active });
+	}
+
+	async rejected(): Promise<Map<string, Rejected>> {
+		const read = await this.#json("rejected.json", zRejected);
+		return new Map(Object.entries(read?.bundles ?? {}));
+	}
+
+	/** @throws WattvoxError E_OUTPUT, E_DISK_FULL */
+	async setRejected(rejected: ReadonlyMap<string, Rejected>): Promise<void> {
+		const newest = [...rejected]
+			.sort(([, a], [, b]) => b.revision - a.revision)
+			.slice(0, REJECTED_KEPT);
+		await this.#write("rejected.json", {
+			v: 1,
+			bundles: Object.fromEntries(newest),
+		});
+	}
+
+	/** The desired state that was accepted last, its signature checked again; null when none holds. */
+	async desired(
+		to: { fleet: string; device: string },
+		trust: Trust,
+	): Promise<Desired | null> {
+		const bytes = await readFile(join(this.dir, "desired.bin")).catch(
+			() => undefined,
+		);
+		if (!bytes) return null;
+		try {
+			return decodeDesired(bytes, to, trust);
+		} catch {
+			return null;
+		}
+	}
+
+	/** @throws WattvoxError E_OUTPUT, E_DISK_FULL */
+	async setDesired(payload: Uint8Array): Promise<void> {
+		await writeAtomic(join(this.dir, "desired.bin"), payload);
+	}
+
+	/** What `wattvox-agent status` shows. */
+	async setStatus(status: object): Promise<void> {
+		await this.#write("status.json", status);
+	}
+
+	async #write(name: string, value: object): Promise<void> {
+		await writeAtomic(join(this.dir, name), `${JSON.stringify(value)}\n`);
+	}
+
+	async #json<T>(name: string, schema: z.ZodType<T>): Promise<T | undefined> {
+		try {
+			const text = await readFile(join(this.dir, name), "utf8");
+			const parsed = schema.safeParse(JSON.parse(text));
+			return parsed.success ? parsed.data : undefined;
+		} catch {
+			return undefined;
+		}
+	}
+}

@@ -1,0 +1,137 @@
+import { asWattvoxError, backoff, type Clock, type Log } from "@wattvox/core";
+import { encode, Link, type LinkOptions, topic } from "@wattvox/link";
+
+export interface UplinkOptions {
+	broker: Omit<LinkOptions, "clientId" | "presence">;
+	fleet: string;
+	device: string;
+	clock: Clock;
+	log: Log;
+	/** A desired state, unverified. */
+	onDesired: (payload: Buffer) => void;
+	/** Connected, for the first time or again. */
+	onReady: () => void;
+}
+
+/** How long a goodbye may take, ms. */
+const FLUSH_MS = 1000;
+
+/**
+ * The device's connection to its broker.
+ *
+ * INVARIANT: nobody waits for it who did not ask to. A device that finds no broker keeps looking
+ * and keeps speaking.
+ */
+export class Uplink {
+	readonly #o: UplinkOptions;
+	readonly #stop = new AbortController();
+	readonly #pending = new Set<Promise<unknown>>();
+	#waiters: (() => void)[] = [];
+	#link: Link | undefined;
+	#looking: Promise<void> | undefined;
+
+	constructor(options: UplinkOptions) {
+		this.#o = options;
+	}
+
+	get ready(): boolean {
+		return this.#link?.ready ?? false;
+	}
+
+	/** Starts to look for the broker, in the background. */
+	start(): void {
+		this.#looking ??= this.#connect();
+	}
+
+	/** Gives what is on its way a moment, says goodbye and disconnects. Idempotent. */
+	async stop(): Promise<void> {
+		if (this.ready) {
+			const over = new AbortController();
+			await Promise.race([
+				Promise.allSettled(this.#pending),
+				this.#o.clock.sleep(FLUSH_MS, over.signal).catch(() => undefined),
+			]);
+			over.abort();
+		}
+		this.#stop.abort();
+		await this.#link?.stop();
+		await this.#looking;
+	}
+
+	/** The link, once the broker was found for the first time. @throws the signal's reason */
+	async link(signal: AbortSignal): Promise<Link> {
+		while (!this.#link) {
+			signal.throwIfAborted();
+			await new Promise<void>((resolve, reject) => {
+				const abort = () => reject(signal.reason);
+				signal.addEventListener("abort", abort, { once: true });
+				this.#waiters.push(() => {
+					signal.removeEventListener("abort", abort);
+					resolve();
+				});
+			});
+		}
+		return this.#link;
+	}
+
+	/**
+	 * Publishes under the device's own name, QoS 1. Dropped while no broker was ever found.
+	 * @throws WattvoxError E_BROKER, E_BUSY
+	 */
+	async publish(
+		kind: "reported" | "power",
+		message: object,
+		retain: boolean,
+	): Promise<void> {
+		const { fleet, device } = this.#o;
+		const sent = this.#link?.publish(
+			topic(fleet, device, kind),
+			encode(message),
+			{ qos: 1, retain },
+		);
+		if (!sent) return;
+		this.#pending.add(sent);
+		try {
+			await sent;
+		} finally {
+			this.#pending.delete(sent);
+		}
+	}
+
+	async #connect(): Promise<void> {
+		const { broker, clock, log, onReady } = this.#o;
+		const { signal } = this.#stop;
+		for (let attempt = 1; !signal.aborted; attempt++) {
+			try {
+				const link = await this.#open(signal);
+				this.#link = link;
+				link.onReady(onReady);
+				onReady();
+				for (const waiter of this.#waiters.splice(0)) waiter();
+				// Stopped while it connected: then stop() saw no link.
+				if (signal.aborted) await link.stop();
+				return;
+			} catch (thrown) {
+				if (signal.aborted) return;
+				log.warn(asWattvoxError(thrown).message);
+				const { base, max } = broker.reconnectMs ?? { base: 500, max: 10_000 };
+				const wait = backoff(attempt, base, max, Math.random);
+				await clock.sleep(wait, signal).catch(() => undefined);
+			}
+		}
+	}
+
+	async #open(signal: AbortSignal): Promise<Link> {
+		const { broker, fleet, device, onDesired } = this.#o;
+		const link = new Link({
+			...broker,
+			clientId: device,
+			presence: { fleet, device },
+		});
+		await link.subscribe(topic(fleet, device, "desired"), (_, payload) =>
+			onDesired(payload),
+		);
+		await link.start(signal);
+		return link;
+	}
+}
