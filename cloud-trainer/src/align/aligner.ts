@@ -56,7 +56,8 @@ export function alignTranscript(
 	secondsPerFrame: number,
 ): Alignment {
 	const n = transcript.tokens.length;
-	const band = n * frames <= EXACT ? n : Math.max(200, Math.ceil(EXACT / frames / 2));
+	const band =
+		n * frames <= EXACT ? n : Math.max(200, Math.ceil(EXACT / frames / 2));
 	const found = alignTokens(logp, frames, symbols, transcript.tokens, band);
 	if (!found)
 		throw new WattvoxError(
@@ -69,7 +70,8 @@ export function alignTranscript(
 		for (let t = w.first; t < w.last; t++) {
 			const span = found.spans[t] as Span;
 			const symbol = transcript.tokens[t]?.symbol ?? 0;
-			for (let f = span.start; f < span.end; f++) sum += logp[f * symbols + symbol] ?? 0;
+			for (let f = span.start; f < span.end; f++)
+				sum += logp[f * symbols + symbol] ?? 0;
 			count += span.end - span.start;
 		}
 		return {
@@ -83,7 +85,10 @@ export function alignTranscript(
 	return { spans: found.spans, words, score: found.score };
 }
 
-function refuseMisfit(words: readonly AlignedWord[], secondsPerFrame: number): void {
+function refuseMisfit(
+	words: readonly AlignedWord[],
+	secondsPerFrame: number,
+): void {
 	const misfits = words.filter((w) => w.score < WORD_FLOOR).length;
 	let run: AlignedWord[] = [];
 	let longest: AlignedWord[] = [];
@@ -91,7 +96,8 @@ function refuseMisfit(words: readonly AlignedWord[], secondsPerFrame: number): v
 		run = w.score < WORD_FLOOR ? [...run, w] : [];
 		if (run.length > longest.length) longest = run;
 	}
-	if (longest.length < MISFIT_RUN && misfits <= MISFIT_SHARE * words.length) return;
+	if (longest.length < MISFIT_RUN && misfits <= MISFIT_SHARE * words.length)
+		return;
 	const time = (frame: number): string => {
 		const s = frame * secondsPerFrame;
 		return `${Math.floor(s / 60)}:${(s % 60).toFixed(1).padStart(4, "0")}`;

@@ -33,13 +33,17 @@ export function transcriptTokens(
 			if (phone === pause) continue;
 			const symbol = index.get(phone);
 			if (symbol === undefined)
-				throw new WattvoxError("E_TEXT_SCRIPT", `the base has no phone ${phone} (in "${word.text}")`);
+				throw new WattvoxError(
+					"E_TEXT_SCRIPT",
+					`the base has no phone ${phone} (in "${word.text}")`,
+				);
 			out.tokens.push({ symbol, optional: false });
 		}
 		if (out.tokens.length === first) continue;
 		out.words.push({ text: word.text, first, last: out.tokens.length });
 		out.tokens.push(rest);
 	}
-	if (out.words.length === 0) throw new WattvoxError("E_TEXT_EMPTY", "the transcript has no words");
+	if (out.words.length === 0)
+		throw new WattvoxError("E_TEXT_EMPTY", "the transcript has no words");
 	return out;
 }

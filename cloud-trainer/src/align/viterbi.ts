@@ -40,11 +40,18 @@ export function alignTokens(
 	// Moves are kept for the band only: a ten-minute clip has tens of thousands of frames.
 	const width = Math.min(n, 2 * band + 1);
 	const lowOf = (f: number): number =>
-		Math.max(0, Math.min(n - width, Math.round((f / Math.max(1, frames - 1)) * (n - 1)) - band));
+		Math.max(
+			0,
+			Math.min(
+				n - width,
+				Math.round((f / Math.max(1, frames - 1)) * (n - 1)) - band,
+			),
+		);
 	const moves = new Uint8Array(frames * width);
 	let previous = new Float64Array(n).fill(Number.NEGATIVE_INFINITY);
 	let current = new Float64Array(n);
-	const at = (f: number, t: number): number => logp[f * symbols + (symbol[t] ?? 0)] ?? 0;
+	const at = (f: number, t: number): number =>
+		logp[f * symbols + (symbol[t] ?? 0)] ?? 0;
 	previous[0] = at(0, 0);
 	if (optional[0] && n > 1) previous[1] = at(0, 1);
 	for (let f = 1; f < frames; f++) {
@@ -53,7 +60,10 @@ export function alignTokens(
 		for (let t = low; t < low + width; t++) {
 			let best = previous[t] ?? Number.NEGATIVE_INFINITY;
 			let move = STAY;
-			const step = t > 0 ? (previous[t - 1] ?? Number.NEGATIVE_INFINITY) : Number.NEGATIVE_INFINITY;
+			const step =
+				t > 0
+					? (previous[t - 1] ?? Number.NEGATIVE_INFINITY)
+					: Number.NEGATIVE_INFINITY;
 			if (step > best) {
 				best = step;
 				move = STEP;
@@ -72,7 +82,8 @@ export function alignTokens(
 		[previous, current] = [current, previous];
 	}
 	let t = n - 1;
-	if (optional[t] && n > 1 && (previous[n - 2] ?? 0) > (previous[t] ?? 0)) t = n - 2;
+	if (optional[t] && n > 1 && (previous[n - 2] ?? 0) > (previous[t] ?? 0))
+		t = n - 2;
 	const score = previous[t] ?? Number.NEGATIVE_INFINITY;
 	if (score === Number.NEGATIVE_INFINITY) return undefined;
 	const spans: Span[] = tokens.map(() => ({ start: -1, end: -1 }));

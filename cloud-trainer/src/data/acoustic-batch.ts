@@ -97,7 +97,10 @@ export function acousticBatch(
 				if (row >= 0 && row < F) align[(b * F + row) * T + t] = 1;
 			}
 		position.set(positionRows(e.durations, from, F), b * F * POSITION);
-		mel.set(e.mel.subarray(from * nMels, (from + count) * nMels), b * F * nMels);
+		mel.set(
+			e.mel.subarray(from * nMels, (from + count) * nMels),
+			b * F * nMels,
+		);
 		frameMask.fill(1, b * F, b * F + count);
 		lossMask.fill(
 			1,
@@ -105,7 +108,8 @@ export function acousticBatch(
 			b * F + count - (cutAfter ? o.edge : 0),
 		);
 		usePosterior[b] = random.uniform() < o.posteriorShare ? 1 : 0;
-		for (let i = 0; i < F * LATENT; i++) noise[b * F * LATENT + i] = random.normal();
+		for (let i = 0; i < F * LATENT; i++)
+			noise[b * F * LATENT + i] = random.normal();
 	});
 	return {
 		phones: int64s(phones, [B, T]),

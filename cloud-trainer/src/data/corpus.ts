@@ -34,10 +34,15 @@ export async function readCorpus(dir: string): Promise<Utterance[]> {
 		try {
 			out.push(utteranceSchema.parse(JSON.parse(line)));
 		} catch (cause) {
-			throw new WattvoxError("E_FILE_FORMAT", `${path}:${i + 1} is not an utterance`, { cause });
+			throw new WattvoxError(
+				"E_FILE_FORMAT",
+				`${path}:${i + 1} is not an utterance`,
+				{ cause },
+			);
 		}
 	});
-	if (out.length === 0) throw new WattvoxError("E_FILE_FORMAT", `${path} is empty`);
+	if (out.length === 0)
+		throw new WattvoxError("E_FILE_FORMAT", `${path} is empty`);
 	return out;
 }
 
@@ -51,7 +56,10 @@ export const ENGLISH_PHONES: readonly string[] =
 	);
 
 /** The symbol list of a base: padding, then its phones. */
-export const symbolsOf = (phones: readonly string[]): string[] => [PAD, ...phones];
+export const symbolsOf = (phones: readonly string[]): string[] => [
+	PAD,
+	...phones,
+];
 
 /**
  * End samples as frame counts per phone, each at least one frame, adding up to `frames`.

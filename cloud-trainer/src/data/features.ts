@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { open, readFile, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { WattvoxError, writeAtomic } from "@wattvox/core";
-import { type AudioConfig } from "@wattvox/models";
+import type { AudioConfig } from "@wattvox/models";
 import { logMel, readWav, resample } from "@wattvox/speech";
 import { phoneFrames, type Utterance } from "./corpus.ts";
 
@@ -42,13 +42,21 @@ export async function loadFeatures(
 	progress?: (done: number, total: number) => void,
 ): Promise<{ examples: Example[]; left: number }> {
 	const key = createHash("sha256")
-		.update(JSON.stringify([VERSION, audio, utterances.map((u) => [u.id, u.samples])]))
+		.update(
+			JSON.stringify([
+				VERSION,
+				audio,
+				utterances.map((u) => [u.id, u.samples]),
+			]),
+		)
 		.digest("hex")
 		.slice(0, 16);
 	const base = join(dir, `${CACHE}-${key}`);
 	if (!(await stat(`${base}.json`).catch(() => undefined)))
 		await build(dir, base, utterances, audio, progress);
-	const index = JSON.parse(await readFile(`${base}.json`, "utf8")) as IndexEntry[];
+	const index = JSON.parse(
+		await readFile(`${base}.json`, "utf8"),
+	) as IndexEntry[];
 	const mels = await readWhole(`${base}.mel`);
 	const waves = await readWhole(`${base}.wav16`);
 	const at = new Map(symbols.map((s, i) => [s, i]));
@@ -61,7 +69,13 @@ export async function loadFeatures(
 		const start = frame;
 		frame += entry.frames;
 		const phones = u?.phones.map(([p]) => at.get(p) ?? -1);
-		if (!u || !phones || phones.includes(-1) || phones.length > entry.frames || !phones.length) {
+		if (
+			!u ||
+			!phones ||
+			phones.includes(-1) ||
+			phones.length > entry.frames ||
+			!phones.length
+		) {
 			left++;
 			continue;
 		}
@@ -70,10 +84,22 @@ export async function loadFeatures(
 			speaker: u.speaker,
 			split: u.split,
 			phones: Int32Array.from(phones),
-			durations: phoneFrames(u.phones.map(([, end]) => end), audio.hop, entry.frames),
+			durations: phoneFrames(
+				u.phones.map(([, end]) => end),
+				audio.hop,
+				entry.frames,
+			),
 			frames: entry.frames,
-			mel: new Float32Array(mels, start * audio.nMels * 4, entry.frames * audio.nMels),
-			wave: new Int16Array(waves, start * audio.hop * 2, entry.frames * audio.hop),
+			mel: new Float32Array(
+				mels,
+				start * audio.nMels * 4,
+				entry.frames * audio.nMels,
+			),
+			wave: new Int16Array(
+				waves,
+				start * audio.hop * 2,
+				entry.frames * audio.hop,
+			),
 		});
 	}
 	return { examples, left };
@@ -87,7 +113,12 @@ async function readWhole(path: string): Promise<ArrayBuffer> {
 		const buffer = new ArrayBuffer(size);
 		const step = 256 << 20;
 		for (let at = 0; at < size; at += step)
-			await handle.read(new Uint8Array(buffer, at, Math.min(step, size - at)), 0, undefined, at);
+			await handle.read(
+				new Uint8Array(buffer, at, Math.min(step, size - at)),
+				0,
+				undefined,
+				at,
+			);
 		return buffer;
 	} finally {
 		await handle.close();
@@ -108,7 +139,9 @@ async function build(
 		for (const [i, u] of utterances.entries()) {
 			const path = join(dir, u.wav);
 			const bytes = await readFile(path).catch((cause) => {
-				throw new WattvoxError("E_FILE_MISSING", `${path} is missing`, { cause });
+				throw new WattvoxError("E_FILE_MISSING", `${path} is missing`, {
+					cause,
+				});
 			});
 			const read = readWav(bytes);
 			const samples =
@@ -120,7 +153,9 @@ async function build(
 			const pcm = new Int16Array(frames * audio.hop);
 			for (let s = 0; s < pcm.length; s++)
 				pcm[s] = Math.round(Math.max(-1, Math.min(1, samples[s] ?? 0)) * 32767);
-			await mel.write(new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength));
+			await mel.write(
+				new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength),
+			);
 			await wave.write(new Uint8Array(pcm.buffer));
 			index.push({ id: u.id, frames });
 			if (i % 50 === 0) progress?.(i, utterances.length);

@@ -8,7 +8,9 @@ const { nMels, hop } = AUDIO;
 /** A crop of log-mel [frames, nMels], the floor's value past the end. */
 function cropMel(e: Example, from: number, frames: number): Float32Array {
 	const out = new Float32Array(frames * nMels).fill(Math.log(1e-5));
-	out.set(e.mel.subarray(from * nMels, Math.min(e.frames, from + frames) * nMels));
+	out.set(
+		e.mel.subarray(from * nMels, Math.min(e.frames, from + frames) * nMels),
+	);
 	return out;
 }
 
@@ -29,7 +31,8 @@ export function vocoderBatch(
 		const from = cropStart(e, frames, random);
 		mel.set(cropMel(e, from, frames), b * frames * nMels);
 		const pcm = e.wave.subarray(from * hop, (from + frames) * hop);
-		for (let i = 0; i < pcm.length; i++) wave[b * frames * hop + i] = (pcm[i] ?? 0) / 32768;
+		for (let i = 0; i < pcm.length; i++)
+			wave[b * frames * hop + i] = (pcm[i] ?? 0) / 32768;
 	}
 	return {
 		mel: floats(mel, [size, frames, nMels]),
@@ -78,7 +81,8 @@ export function alignerBatch(
 		const e = random.pick(examples);
 		const from = cropStart(e, frames, random);
 		const crop = cropMel(e, from, frames);
-		for (let i = 0; i < crop.length; i++) crop[i] = (crop[i] ?? 0) + 0.1 * random.normal();
+		for (let i = 0; i < crop.length; i++)
+			crop[i] = (crop[i] ?? 0) + 0.1 * random.normal();
 		mel.set(crop, b * frames * nMels);
 		const count = Math.min(frames, e.frames);
 		mask.fill(1, b * frames, b * frames + count);
@@ -86,7 +90,8 @@ export function alignerBatch(
 		e.durations.forEach((d, t) => {
 			for (let i = 0; i < d; i++, frame++) {
 				const row = frame - from;
-				if (row >= 0 && row < frames) labels[b * frames + row] = BigInt(e.phones[t] ?? 0);
+				if (row >= 0 && row < frames)
+					labels[b * frames + row] = BigInt(e.phones[t] ?? 0);
 			}
 		});
 	}

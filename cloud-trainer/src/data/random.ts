@@ -7,7 +7,9 @@ import { normal, seededRandom } from "@wattvox/models";
 export class StepRandom {
 	readonly #next: () => number;
 	constructor(seed: number, step: number) {
-		this.#next = seededRandom(Math.imul(seed + 1, 0x9e3779b1) ^ Math.imul(step + 1, 0x85ebca6b));
+		this.#next = seededRandom(
+			Math.imul(seed + 1, 0x9e3779b1) ^ Math.imul(step + 1, 0x85ebca6b),
+		);
 	}
 	/** Uniform in [0, 1). */
 	uniform(): number {

@@ -14,14 +14,25 @@ import {
 	seededRandom,
 	textEncoder,
 } from "@wattvox/models";
-import { emptyGraph, type Graph, GraphBuilder, type Value } from "@wattvox/onnx";
+import {
+	emptyGraph,
+	type Graph,
+	GraphBuilder,
+	type Value,
+} from "@wattvox/onnx";
 import { l1, l2, maskedMean } from "./losses.ts";
 
 /** Name of the scalar that training lowers. */
 export const LOSS = "loss";
 
 /** Weights of the distillation terms. */
-export const DISTIL = { content: 1, attention: 50, mel: 1, duration: 1, prior: 0.1 };
+export const DISTIL = {
+	content: 1,
+	attention: 50,
+	mel: 1,
+	duration: 1,
+	prior: 0.1,
+};
 
 function start(name: string, seed: number): Net {
 	return {
@@ -70,11 +81,11 @@ function batchInputs(b: GraphBuilder): Batch {
 function divergence(n: Net, q: Gaussian, p: Gaussian): Value {
 	const { b } = n;
 	const gap = b.sub(q.mean, p.mean);
-	const spread = b.add(
-		b.op("Exp", [b.affine(q.logStd, 2)]),
-		b.mul(gap, gap),
+	const spread = b.add(b.op("Exp", [b.affine(q.logStd, 2)]), b.mul(gap, gap));
+	const scaled = b.mul(
+		spread,
+		b.affine(b.op("Exp", [b.affine(p.logStd, -2)]), 0.5),
 	);
-	const scaled = b.mul(spread, b.affine(b.op("Exp", [b.affine(p.logStd, -2)]), 0.5));
 	return b.affine(b.add(b.sub(p.logStd, q.logStd), scaled), 1, -0.5);
 }
 
@@ -206,7 +217,12 @@ export function distillationLoss(
 		["mel", l1(f.n, f.mel, mel, batch.lossMask), DISTIL.mel],
 		[
 			"duration",
-			l2(f.n, unsqueeze(f.logDuration), unsqueeze(logDuration), batch.phoneMask),
+			l2(
+				f.n,
+				unsqueeze(f.logDuration),
+				unsqueeze(logDuration),
+				batch.phoneMask,
+			),
 			DISTIL.duration,
 		],
 		["prior", l2(f.n, f.prior.mean, prior, batch.lossMask), DISTIL.prior],

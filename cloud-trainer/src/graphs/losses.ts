@@ -1,5 +1,5 @@
-import type { Value } from "@wattvox/onnx";
 import type { Net } from "@wattvox/models";
+import type { Value } from "@wattvox/onnx";
 
 /** sum(x mask) / sum(mask), with mask [B, T, 1] and x [B, T, C] averaged over C. A scalar. */
 export function maskedMean(n: Net, x: Value, mask: Value): Value {

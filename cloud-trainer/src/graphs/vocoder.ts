@@ -1,5 +1,17 @@
-import { type Net, seededRandom, vocoder, type VocoderConfig, hann } from "@wattvox/models";
-import { emptyGraph, floats, type Graph, GraphBuilder, type Value } from "@wattvox/onnx";
+import {
+	hann,
+	type Net,
+	seededRandom,
+	type VocoderConfig,
+	vocoder,
+} from "@wattvox/models";
+import {
+	emptyGraph,
+	floats,
+	type Graph,
+	GraphBuilder,
+	type Value,
+} from "@wattvox/onnx";
 import { melBasis } from "@wattvox/speech";
 import { LOSS } from "./acoustic.ts";
 
@@ -21,7 +33,13 @@ function forwardBasis(nFft: number): Float32Array {
 }
 
 /** |STFT| of waves [B, samples] by one product with a fixed basis: [B, frames, bins]. No padding. */
-function magnitude(n: Net, wave: Value, samples: number, nFft: number, hop: number): Value {
+function magnitude(
+	n: Net,
+	wave: Value,
+	samples: number,
+	nFft: number,
+	hop: number,
+): Value {
 	const { b } = n;
 	const bins = nFft / 2 + 1;
 	const whole = Math.floor(samples / hop);
@@ -34,7 +52,10 @@ function magnitude(n: Net, wave: Value, samples: number, nFft: number, hop: numb
 		b.concat(taps, 2),
 		b.constant(floats(forwardBasis(nFft), [nFft, 2 * bins])),
 	);
-	const [re, im] = [b.slice(spectrum, 2, 0, bins), b.slice(spectrum, 2, bins, 2 * bins)];
+	const [re, im] = [
+		b.slice(spectrum, 2, 0, bins),
+		b.slice(spectrum, 2, bins, 2 * bins),
+	];
 	return b.op("Sqrt", [b.affine(b.add(b.mul(re, re), b.mul(im, im)), 1, 1e-7)]);
 }
 
@@ -43,8 +64,16 @@ function magnitude(n: Net, wave: Value, samples: number, nFft: number, hop: numb
  * @param frames frames per crop; inputs are mel [B, frames, 80] and wave [B, frames hop]
  * @param edge frames at each end that count for nothing, since their neighbours are missing
  */
-export function vocoderLoss(c: VocoderConfig, frames: number, edge: number, seed: number): Graph {
-	const n: Net = { b: new GraphBuilder(emptyGraph("vocoder")), random: seededRandom(seed) };
+export function vocoderLoss(
+	c: VocoderConfig,
+	frames: number,
+	edge: number,
+	seed: number,
+): Graph {
+	const n: Net = {
+		b: new GraphBuilder(emptyGraph("vocoder")),
+		random: seededRandom(seed),
+	};
 	const { b } = n;
 	const { hop, nFft, nMels } = c.audio;
 	const mel = b.input("mel", "float32", ["B", frames, nMels]);
@@ -58,14 +87,21 @@ export function vocoderLoss(c: VocoderConfig, frames: number, edge: number, seed
 
 	let spectral: Value | undefined;
 	for (const size of RESOLUTIONS) {
-		const [ma, md] = [a, d].map((v) => magnitude(n, v, samples, size, size / 4)) as [Value, Value];
+		const [ma, md] = [a, d].map((v) =>
+			magnitude(n, v, samples, size, size / 4),
+		) as [Value, Value];
 		// Convergence: L1 of magnitudes relative to the target's level.
 		const level = b.affine(b.mean(md), 1, 1e-3);
-		const term = b.add(gap(log(ma), log(md)), b.affine(b.div(gap(ma, md), level), 0.5));
+		const term = b.add(
+			gap(log(ma), log(md)),
+			b.affine(b.div(gap(ma, md), level), 0.5),
+		);
 		spectral = spectral ? b.add(spectral, term) : term;
 	}
 	const basis = b.constant(floats(melBasis(c.audio), [nFft / 2 + 1, nMels]));
-	const mels = [a, d].map((v) => log(b.matmul(magnitude(n, v, samples, nFft, hop), basis))) as [Value, Value];
+	const mels = [a, d].map((v) =>
+		log(b.matmul(magnitude(n, v, samples, nFft, hop), basis)),
+	) as [Value, Value];
 	const melLoss = gap(mels[0], mels[1]);
 	b.output(melLoss, "loss.mel");
 	b.output(spectral as Value, "loss.spectral");
@@ -75,9 +111,11 @@ export function vocoderLoss(c: VocoderConfig, frames: number, edge: number, seed
 
 /** Alone: mel [B, F, 80] -> wave [B, F hop]. */
 export function vocoderGraph(c: VocoderConfig, seed: number): Graph {
-	const n: Net = { b: new GraphBuilder(emptyGraph("vocoder")), random: seededRandom(seed) };
+	const n: Net = {
+		b: new GraphBuilder(emptyGraph("vocoder")),
+		random: seededRandom(seed),
+	};
 	const mel = n.b.input("mel", "float32", ["B", "F", c.audio.nMels]);
 	n.b.output(vocoder(n, c, mel), "wave");
 	return n.b.graph;
 }
-

@@ -23,8 +23,9 @@ export interface LoraOptions {
 }
 
 /** What multiplies B A x. */
-export const loraScale = (o: Pick<LoraOptions, "rank" | "alpha" | "rsLora">): number =>
-	o.alpha / (o.rsLora ? Math.sqrt(o.rank) : o.rank);
+export const loraScale = (
+	o: Pick<LoraOptions, "rank" | "alpha" | "rsLora">,
+): number => o.alpha / (o.rsLora ? Math.sqrt(o.rank) : o.rank);
 
 /** A graph with adapters at its weights. */
 export interface Injected {
@@ -69,7 +70,11 @@ export function injectLora(graph: Graph, o: LoraOptions): Injected {
 			adapted.add(name);
 		}
 		const plain = `${node.outputs[0]}.base`;
-		const [base] = b.append({ ...node, name: `${node.name}.base`, outputs: [plain] });
+		const [base] = b.append({
+			...node,
+			name: `${node.name}.base`,
+			outputs: [plain],
+		});
 		const x = b.value(node.inputs[0] as string);
 		const low = b.mul(b.matmul(x, b.value(A(name))), scale);
 		const delta = b.matmul(low, b.value(B(name)));
@@ -95,13 +100,18 @@ export function injectLora(graph: Graph, o: LoraOptions): Injected {
 function weightOf(graph: Graph, node: Node): string | undefined {
 	if (node.op !== "MatMul" || node.domain) return undefined;
 	const name = node.inputs[1];
-	return name && graph.initializers.get(name)?.dims.length === 2 ? name : undefined;
+	return name && graph.initializers.get(name)?.dims.length === 2
+		? name
+		: undefined;
 }
 
 /** PEFT's start of A: uniform within 1/sqrt(in) (Kaiming with a = sqrt 5). */
 function uniform(rows: number, rank: number, random: () => number): Tensor {
 	const bound = 1 / Math.sqrt(rows);
-	const data = Float32Array.from({ length: rows * rank }, () => (2 * random() - 1) * bound);
+	const data = Float32Array.from(
+		{ length: rows * rank },
+		() => (2 * random() - 1) * bound,
+	);
 	return floats(data, [rows, rank]);
 }
 
@@ -110,16 +120,21 @@ function transpose(t: Tensor): Tensor {
 	const data = new Float32Array(rows * cols);
 	const source = t.data as Float32Array;
 	for (let i = 0; i < rows; i++)
-		for (let j = 0; j < cols; j++) data[j * rows + i] = source[i * cols + j] ?? 0;
+		for (let j = 0; j < cols; j++)
+			data[j * rows + i] = source[i * cols + j] ?? 0;
 	return floats(data, [cols, rows]);
 }
 
 /** Trained pairs as PEFT keeps them: lora_A.weight [r, in], lora_B.weight [out, r]. */
-export function toPeft(parameters: ReadonlyMap<string, Tensor>, adapted: readonly string[]): Map<string, Tensor> {
+export function toPeft(
+	parameters: ReadonlyMap<string, Tensor>,
+	adapted: readonly string[],
+): Map<string, Tensor> {
 	const out = new Map<string, Tensor>();
 	for (const name of adapted) {
 		const [a, b] = [parameters.get(A(name)), parameters.get(B(name))];
-		if (!a || !b) throw new WattvoxError("E_BUG", `the adapter of ${name} was not trained`);
+		if (!a || !b)
+			throw new WattvoxError("E_BUG", `the adapter of ${name} was not trained`);
 		out.set(loraKey(name, "A"), transpose(a));
 		out.set(loraKey(name, "B"), transpose(b));
 	}
@@ -127,13 +142,18 @@ export function toPeft(parameters: ReadonlyMap<string, Tensor>, adapted: readonl
 }
 
 /** PEFT tensors as the initialisers of an injected graph. */
-export function fromPeft(adapter: ReadonlyMap<string, Tensor>, adapted: readonly string[]): Map<string, Tensor> {
+export function fromPeft(
+	adapter: ReadonlyMap<string, Tensor>,
+	adapted: readonly string[],
+): Map<string, Tensor> {
 	const out = new Map<string, Tensor>();
 	for (const name of adapted)
-		for (const [half, to] of [["A", A(name)], ["B", B(name)]] as const) {
+		for (const [half, to] of [
+			["A", A(name)],
+			["B", B(name)],
+		] as const) {
 			const t = adapter.get(loraKey(name, half));
 			if (t) out.set(to, transpose(t));
 		}
 	return out;
 }
-

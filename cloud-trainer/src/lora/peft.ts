@@ -1,7 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { WattvoxError, writeAtomic } from "@wattvox/core";
-import { decodeSafetensors, encodeSafetensors, type Tensor } from "@wattvox/onnx";
+import {
+	decodeSafetensors,
+	encodeSafetensors,
+	type Tensor,
+} from "@wattvox/onnx";
 import { z } from "zod";
 import { type LoraOptions, loraScale } from "./inject.ts";
 
@@ -34,7 +38,10 @@ export async function writePeft(
 	adapted: readonly string[],
 	base: string,
 ): Promise<void> {
-	await writeAtomic(join(dir, ADAPTER_MODEL), encodeSafetensors(tensors, { format: "pt" }));
+	await writeAtomic(
+		join(dir, ADAPTER_MODEL),
+		encodeSafetensors(tensors, { format: "pt" }),
+	);
 	const config = {
 		base_model_name_or_path: base,
 		bias: "none",
@@ -48,26 +55,41 @@ export async function writePeft(
 		task_type: null,
 		use_rslora: o.rsLora ?? false,
 	};
-	await writeAtomic(join(dir, ADAPTER_CONFIG), `${JSON.stringify(config, null, 2)}\n`);
+	await writeAtomic(
+		join(dir, ADAPTER_CONFIG),
+		`${JSON.stringify(config, null, 2)}\n`,
+	);
 }
 
 /** Reads a PEFT adapter folder. @throws WattvoxError E_FILE_MISSING, E_FILE_FORMAT */
 export async function readPeft(dir: string): Promise<Adapter> {
 	const read = (name: string) =>
 		readFile(join(dir, name)).catch((cause) => {
-			throw new WattvoxError("E_FILE_MISSING", `no ${name} in ${dir}`, { cause });
+			throw new WattvoxError("E_FILE_MISSING", `no ${name} in ${dir}`, {
+				cause,
+			});
 		});
 	let config: z.infer<typeof configSchema>;
 	try {
-		config = configSchema.parse(JSON.parse((await read(ADAPTER_CONFIG)).toString()));
+		config = configSchema.parse(
+			JSON.parse((await read(ADAPTER_CONFIG)).toString()),
+		);
 	} catch (cause) {
 		if (cause instanceof WattvoxError) throw cause;
-		throw new WattvoxError("E_FILE_FORMAT", `${join(dir, ADAPTER_CONFIG)} is no LoRA adapter`, { cause });
+		throw new WattvoxError(
+			"E_FILE_FORMAT",
+			`${join(dir, ADAPTER_CONFIG)} is no LoRA adapter`,
+			{ cause },
+		);
 	}
 	return {
 		tensors: decodeSafetensors(await read(ADAPTER_MODEL)).tensors,
 		rank: config.r,
 		alpha: config.lora_alpha,
-		scale: loraScale({ rank: config.r, alpha: config.lora_alpha, rsLora: config.use_rslora }),
+		scale: loraScale({
+			rank: config.r,
+			alpha: config.lora_alpha,
+			rsLora: config.use_rslora,
+		}),
 	};
 }

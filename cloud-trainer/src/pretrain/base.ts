@@ -11,7 +11,14 @@ import {
 	vocoderConfig,
 	vocoderReach,
 } from "@wattvox/models";
-import { decodeModel, encodeModel, type Graph, halveWeights, type Tensor, widenWeights } from "@wattvox/onnx";
+import {
+	decodeModel,
+	encodeModel,
+	type Graph,
+	halveWeights,
+	type Tensor,
+	widenWeights,
+} from "@wattvox/onnx";
 import { z } from "zod";
 import { parametersOf } from "../train/fit.ts";
 
@@ -70,10 +77,19 @@ export const baseSchema = z.object({
 export type Base = z.infer<typeof baseSchema>;
 
 /** The models of a base, by file name without extension. */
-export type BaseModel = "teacher" | "student" | "vocoder" | "speaker" | "aligner";
+export type BaseModel =
+	| "teacher"
+	| "student"
+	| "vocoder"
+	| "speaker"
+	| "aligner";
 
 /** A new base with our sizes. */
-export function newBase(name: string, language: string, symbols: string[]): Base {
+export function newBase(
+	name: string,
+	language: string,
+	symbols: string[],
+): Base {
 	const student = studentConfig(symbols.length);
 	return {
 		format: 1,
@@ -97,12 +113,18 @@ export function newBase(name: string, language: string, symbols: string[]): Base
 export async function readBase(dir: string): Promise<Base> {
 	const path = join(dir, "base.json");
 	const text = await readFile(path, "utf8").catch((cause) => {
-		throw new WattvoxError("E_FILE_MISSING", `no base voice at ${dir}`, { cause });
+		throw new WattvoxError("E_FILE_MISSING", `no base voice at ${dir}`, {
+			cause,
+		});
 	});
 	try {
 		return baseSchema.parse(JSON.parse(text));
 	} catch (cause) {
-		throw new WattvoxError("E_FILE_FORMAT", `${path} is not a base's description`, { cause });
+		throw new WattvoxError(
+			"E_FILE_FORMAT",
+			`${path} is not a base's description`,
+			{ cause },
+		);
 	}
 }
 
@@ -111,10 +133,15 @@ export const writeBase = (dir: string, base: Base): Promise<void> =>
 	writeAtomic(join(dir, "base.json"), `${JSON.stringify(base, null, "\t")}\n`);
 
 /** The weights of one model of a base, as float32 by name. @throws WattvoxError E_FILE_MISSING, E_MODEL */
-export async function readWeights(dir: string, model: BaseModel): Promise<Map<string, Tensor>> {
+export async function readWeights(
+	dir: string,
+	model: BaseModel,
+): Promise<Map<string, Tensor>> {
 	const path = join(dir, `${model}.onnx`);
 	const bytes = await readFile(path).catch((cause) => {
-		throw new WattvoxError("E_FILE_MISSING", `the base lacks ${path}`, { cause });
+		throw new WattvoxError("E_FILE_MISSING", `the base lacks ${path}`, {
+			cause,
+		});
 	});
 	const graph = widenWeights(decodeModel(bytes));
 	const names = new Set(parametersOf(graph));
@@ -129,7 +156,10 @@ export const writeModelHalf = (path: string, graph: Graph): Promise<void> =>
  * A graph with weights put in by name.
  * @throws WattvoxError E_MODEL when a parameter of the graph is missing or has another shape
  */
-export function withWeights(graph: Graph, weights: ReadonlyMap<string, Tensor>): Graph {
+export function withWeights(
+	graph: Graph,
+	weights: ReadonlyMap<string, Tensor>,
+): Graph {
 	const initializers = new Map(graph.initializers);
 	for (const name of parametersOf(graph)) {
 		const [want, have] = [initializers.get(name), weights.get(name)];

@@ -1,6 +1,12 @@
 import { join } from "node:path";
 import type { Graph, Tensor } from "@wattvox/onnx";
-import { type FitOptions, type FitResult, fit, parametersOf, type StepReport } from "../train/fit.ts";
+import {
+	type FitOptions,
+	type FitResult,
+	fit,
+	parametersOf,
+	type StepReport,
+} from "../train/fit.ts";
 
 /** What every stage of base training shares. */
 export interface StageOptions {
@@ -37,8 +43,12 @@ export function runStage(
 }
 
 /** A graph with trained parameters in place. */
-export function withParameters(graph: Graph, parameters: ReadonlyMap<string, Tensor>): Graph {
+export function withParameters(
+	graph: Graph,
+	parameters: ReadonlyMap<string, Tensor>,
+): Graph {
 	const initializers = new Map(graph.initializers);
-	for (const [name, t] of parameters) if (initializers.has(name)) initializers.set(name, t);
+	for (const [name, t] of parameters)
+		if (initializers.has(name)) initializers.set(name, t);
 	return { ...graph, initializers };
 }

@@ -1,13 +1,31 @@
 import { join } from "node:path";
-import { createEngine } from "@wattvox/runtime";
-import { encodeModel, type Graph, type Tensor } from "@wattvox/onnx";
 import { decoderReach, SPEAKER } from "@wattvox/models";
-import { acousticBatch, drawSimilar, type EmbeddingOf } from "../data/acoustic-batch.ts";
+import { encodeModel, type Graph, type Tensor } from "@wattvox/onnx";
+import { createEngine } from "@wattvox/runtime";
+import {
+	acousticBatch,
+	drawSimilar,
+	type EmbeddingOf,
+} from "../data/acoustic-batch.ts";
 import type { Example } from "../data/features.ts";
-import { alignerBatch, speakerBatch, vocoderBatch, wholeMel } from "../data/other-batches.ts";
+import {
+	alignerBatch,
+	speakerBatch,
+	vocoderBatch,
+	wholeMel,
+} from "../data/other-batches.ts";
 import { StepRandom } from "../data/random.ts";
-import { acousticLoss, distillationLoss, teacherOutputs } from "../graphs/acoustic.ts";
-import { alignerGraph, alignerLoss, speakerGraph, speakerLoss } from "../graphs/encoders.ts";
+import {
+	acousticLoss,
+	distillationLoss,
+	teacherOutputs,
+} from "../graphs/acoustic.ts";
+import {
+	alignerGraph,
+	alignerLoss,
+	speakerGraph,
+	speakerLoss,
+} from "../graphs/encoders.ts";
 import { vocoderGraph, vocoderLoss } from "../graphs/vocoder.ts";
 import { warmCosine } from "../train/fit.ts";
 import type { Stepper } from "../train/stepper.ts";
@@ -18,13 +36,21 @@ import { runStage, type StageOptions, withParameters } from "./run.ts";
 const CROP = 64;
 const CROP_EDGE = 12;
 
-const trainSplit = (examples: readonly Example[]) => examples.filter((e) => e.split === "train");
-const valSplit = (examples: readonly Example[]) => examples.filter((e) => e.split === "val");
+const trainSplit = (examples: readonly Example[]) =>
+	examples.filter((e) => e.split === "train");
+const valSplit = (examples: readonly Example[]) =>
+	examples.filter((e) => e.split === "val");
 
 /** Trains the speaker encoder on who speaks; writes speaker.onnx. */
-export async function trainSpeaker(dir: string, base: Base, examples: readonly Example[], o: StageOptions): Promise<void> {
+export async function trainSpeaker(
+	dir: string,
+	base: Base,
+	examples: readonly Example[],
+	o: StageOptions,
+): Promise<void> {
 	const groups = new Map<string, Example[]>();
-	for (const e of trainSplit(examples)) groups.set(e.speaker, [...(groups.get(e.speaker) ?? []), e]);
+	for (const e of trainSplit(examples))
+		groups.set(e.speaker, [...(groups.get(e.speaker) ?? []), e]);
 	const bySpeaker = [...groups.values()];
 	const { parameters, interrupted } = await runStage(
 		"speaker",
@@ -32,31 +58,50 @@ export async function trainSpeaker(dir: string, base: Base, examples: readonly E
 		speakerLoss(base.speaker, bySpeaker.length, o.seed),
 		{
 			schedule: warmCosine(2e-3, 50, o.steps),
-			batch: (step) => speakerBatch(bySpeaker, 32, new StepRandom(o.seed, step)),
+			batch: (step) =>
+				speakerBatch(bySpeaker, 32, new StepRandom(o.seed, step)),
 		},
 	);
 	if (!interrupted)
-		await writeModelHalf(join(dir, "speaker.onnx"), withParameters(speakerGraph(base.speaker, o.seed), parameters));
+		await writeModelHalf(
+			join(dir, "speaker.onnx"),
+			withParameters(speakerGraph(base.speaker, o.seed), parameters),
+		);
 }
 
 /** Trains the aligner on the phone of each frame; writes aligner.onnx. */
-export async function trainAligner(dir: string, base: Base, examples: readonly Example[], o: StageOptions): Promise<void> {
+export async function trainAligner(
+	dir: string,
+	base: Base,
+	examples: readonly Example[],
+	o: StageOptions,
+): Promise<void> {
 	const train = trainSplit(examples);
 	const graph = alignerLoss(base.aligner, base.symbols.length, o.seed);
 	const { parameters, interrupted } = await runStage("aligner", o, graph, {
 		schedule: warmCosine(2e-3, 50, o.steps),
 		batch: (step) => alignerBatch(train, 16, 160, new StepRandom(o.seed, step)),
-		validation: validationFeeds(valSplit(examples), 4, (list, random) => alignerBatch(list, 16, 160, random)),
+		validation: validationFeeds(valSplit(examples), 4, (list, random) =>
+			alignerBatch(list, 16, 160, random),
+		),
 	});
 	if (!interrupted)
 		await writeModelHalf(
 			join(dir, "aligner.onnx"),
-			withParameters(alignerGraph(base.aligner, base.symbols.length, o.seed), parameters),
+			withParameters(
+				alignerGraph(base.aligner, base.symbols.length, o.seed),
+				parameters,
+			),
 		);
 }
 
 /** Trains the vocoder on crops; writes vocoder.onnx. */
-export async function trainVocoder(dir: string, base: Base, examples: readonly Example[], o: StageOptions): Promise<void> {
+export async function trainVocoder(
+	dir: string,
+	base: Base,
+	examples: readonly Example[],
+	o: StageOptions,
+): Promise<void> {
 	const train = trainSplit(examples);
 	const { parameters, interrupted } = await runStage(
 		"vocoder",
@@ -64,21 +109,32 @@ export async function trainVocoder(dir: string, base: Base, examples: readonly E
 		vocoderLoss(base.vocoder, CROP, CROP_EDGE, o.seed),
 		{
 			schedule: warmCosine(1.5e-3, 100, o.steps),
-			batch: (step) => vocoderBatch(train, 12, CROP, new StepRandom(o.seed, step)),
-			validation: validationFeeds(valSplit(examples), 4, (list, random) => vocoderBatch(list, 12, CROP, random)),
+			batch: (step) =>
+				vocoderBatch(train, 12, CROP, new StepRandom(o.seed, step)),
+			validation: validationFeeds(valSplit(examples), 4, (list, random) =>
+				vocoderBatch(list, 12, CROP, random),
+			),
 		},
 	);
 	if (!interrupted)
-		await writeModelHalf(join(dir, "vocoder.onnx"), withParameters(vocoderGraph(base.vocoder, o.seed), parameters));
+		await writeModelHalf(
+			join(dir, "vocoder.onnx"),
+			withParameters(vocoderGraph(base.vocoder, o.seed), parameters),
+		);
 }
 
 function validationFeeds(
 	examples: readonly Example[],
 	count: number,
-	make: (list: readonly Example[], random: StepRandom) => Record<string, Tensor>,
+	make: (
+		list: readonly Example[],
+		random: StepRandom,
+	) => Record<string, Tensor>,
 ): Record<string, Tensor>[] {
 	return examples.length
-		? Array.from({ length: count }, (_, i) => make(examples, new StepRandom(4242, i)))
+		? Array.from({ length: count }, (_, i) =>
+				make(examples, new StepRandom(4242, i)),
+			)
 		: [];
 }
 
@@ -89,14 +145,21 @@ export async function embedAll(
 	examples: readonly Example[],
 	threads: number,
 ): Promise<Map<string, Float32Array>> {
-	const graph = withWeights(speakerGraph(base.speaker, 0), await readWeights(dir, "speaker"));
+	const graph = withWeights(
+		speakerGraph(base.speaker, 0),
+		await readWeights(dir, "speaker"),
+	);
 	const engine = await createEngine(encodeModel(graph), { threads });
 	try {
 		const out = new Map<string, Float32Array>();
 		for (const e of examples) {
 			const mel = wholeMel(e);
 			const result = await engine.run({
-				mel: { dtype: "float32", dims: mel.dims, data: mel.data as Float32Array },
+				mel: {
+					dtype: "float32",
+					dims: mel.dims,
+					data: mel.data as Float32Array,
+				},
 			});
 			out.set(e.id, Float32Array.from(result.embedding?.data as Float32Array));
 		}
@@ -109,7 +172,8 @@ export async function embedAll(
 /** The mean of unit vectors, at unit length again. */
 export function meanEmbedding(list: readonly Float32Array[]): Float32Array {
 	const sum = new Float32Array(SPEAKER);
-	for (const v of list) for (let i = 0; i < SPEAKER; i++) sum[i] = (sum[i] ?? 0) + (v[i] ?? 0);
+	for (const v of list)
+		for (let i = 0; i < SPEAKER; i++) sum[i] = (sum[i] ?? 0) + (v[i] ?? 0);
 	const norm = Math.hypot(...sum) || 1;
 	return sum.map((x) => x / norm);
 }
@@ -129,7 +193,9 @@ export function drawnEmbedding(
 	}
 	return (e, random) => {
 		const own = bySpeaker.get(e.speaker) ?? [];
-		return meanEmbedding(Array.from({ length: 1 + random.int(6) }, () => random.pick(own)));
+		return meanEmbedding(
+			Array.from({ length: 1 + random.int(6) }, () => random.pick(own)),
+		);
 	};
 }
 
@@ -149,7 +215,12 @@ export async function trainTeacher(
 ): Promise<void> {
 	const train = trainSplit(examples);
 	const embeddingOf = drawnEmbedding(examples, embeddings);
-	const shape = { size: 12, frames: SEGMENT, edge: decoderReach(base.teacher), posteriorShare: 0.5 };
+	const shape = {
+		size: 12,
+		frames: SEGMENT,
+		edge: decoderReach(base.teacher),
+		posteriorShare: 0.5,
+	};
 	const graph = acousticLoss(base.teacher, o.seed);
 	const { parameters, interrupted } = await runStage("teacher", o, graph, {
 		schedule: warmCosine(1.5e-3, 150, o.steps),
@@ -164,11 +235,20 @@ export async function trainTeacher(
 			);
 		},
 		validation: validationFeeds(valSplit(examples), 4, (list, random) =>
-			acousticBatch(drawSimilar(list, 12, random), { ...shape, posteriorShare: 0 }, embeddingOf, 1, random),
+			acousticBatch(
+				drawSimilar(list, 12, random),
+				{ ...shape, posteriorShare: 0 },
+				embeddingOf,
+				1,
+				random,
+			),
 		),
 	});
 	if (!interrupted)
-		await writeModelHalf(join(dir, "teacher.onnx"), withParameters(teacherOutputs(base.teacher, o.seed), parameters));
+		await writeModelHalf(
+			join(dir, "teacher.onnx"),
+			withParameters(teacherOutputs(base.teacher, o.seed), parameters),
+		);
 }
 
 /** Distils the student base from the teacher base; writes student.onnx. */
@@ -181,8 +261,16 @@ export async function distilStudent(
 ): Promise<void> {
 	const train = trainSplit(examples);
 	const embeddingOf = drawnEmbedding(examples, embeddings);
-	const shape = { size: 16, frames: 160, edge: decoderReach(base.student), posteriorShare: 0.3 };
-	const teacher = withWeights(teacherOutputs(base.teacher, o.seed), await readWeights(dir, "teacher"));
+	const shape = {
+		size: 16,
+		frames: 160,
+		edge: decoderReach(base.student),
+		posteriorShare: 0.3,
+	};
+	const teacher = withWeights(
+		teacherOutputs(base.teacher, o.seed),
+		await readWeights(dir, "teacher"),
+	);
 	let stepper: Stepper | undefined;
 	const graph: Graph = distillationLoss(base.student, o.seed, 0.5);
 	const { parameters, interrupted } = await runStage("student", o, graph, {
@@ -204,7 +292,10 @@ export async function distilStudent(
 		},
 	});
 	if (!interrupted)
-		await writeModelHalf(join(dir, "student.onnx"), withParameters(teacherOutputs(base.student, o.seed), parameters));
+		await writeModelHalf(
+			join(dir, "student.onnx"),
+			withParameters(teacherOutputs(base.student, o.seed), parameters),
+		);
 }
 
 /** The teacher's outputs on a batch, decoding its prior's mean. */

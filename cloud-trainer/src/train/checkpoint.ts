@@ -1,6 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { WattvoxError, writeAtomic } from "@wattvox/core";
-import { decodeSafetensors, encodeSafetensors, type Tensor } from "@wattvox/onnx";
+import {
+	decodeSafetensors,
+	encodeSafetensors,
+	type Tensor,
+} from "@wattvox/onnx";
 
 /** Where a training run stood. */
 export interface Checkpoint {
@@ -13,7 +17,10 @@ export interface Checkpoint {
 }
 
 /** Writes a checkpoint whole or not at all. */
-export async function saveCheckpoint(path: string, c: Checkpoint): Promise<void> {
+export async function saveCheckpoint(
+	path: string,
+	c: Checkpoint,
+): Promise<void> {
 	await writeAtomic(
 		path,
 		encodeSafetensors(c.state, {
@@ -25,7 +32,9 @@ export async function saveCheckpoint(path: string, c: Checkpoint): Promise<void>
 }
 
 /** Reads a checkpoint; undefined when there is none. @throws WattvoxError E_FILE_FORMAT when damaged */
-export async function loadCheckpoint(path: string): Promise<Checkpoint | undefined> {
+export async function loadCheckpoint(
+	path: string,
+): Promise<Checkpoint | undefined> {
 	let bytes: Uint8Array;
 	try {
 		bytes = await readFile(path);

@@ -1,6 +1,12 @@
 import { appendFile } from "node:fs/promises";
 import { encodeModel, type Graph, type Tensor } from "@wattvox/onnx";
-import { adamWScalars, ADAMW, type AdamWOptions, GRADIENT_NORM, trainingGraph } from "./adamw.ts";
+import {
+	ADAMW,
+	type AdamWOptions,
+	adamWScalars,
+	GRADIENT_NORM,
+	trainingGraph,
+} from "./adamw.ts";
 import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import type { ProgramSpec } from "./protocol.ts";
 import { Stepper } from "./stepper.ts";
@@ -46,7 +52,9 @@ export interface FitOptions {
 	trainable: readonly string[];
 	steps: number;
 	schedule: Schedule;
-	batch: (step: number) => Record<string, Tensor> | Promise<Record<string, Tensor>>;
+	batch: (
+		step: number,
+	) => Record<string, Tensor> | Promise<Record<string, Tensor>>;
 	threads?: number;
 	adamw?: AdamWOptions;
 	rates?: (name: string) => number;
@@ -56,7 +64,11 @@ export interface FitOptions {
 	/** Give back the parameters of the best validation rather than the last. */
 	keepBest?: boolean;
 	/** Called after validation with the mean loss; return true to stop. */
-	onValidation?: (loss: number, step: number, values: Record<string, number>) => boolean | Promise<boolean>;
+	onValidation?: (
+		loss: number,
+		step: number,
+		values: Record<string, number>,
+	) => boolean | Promise<boolean>;
 	onStep?: (report: StepReport) => void;
 	/** Checkpoint file; resumed from when it exists. */
 	checkpoint?: string;
@@ -90,7 +102,9 @@ export interface FitResult {
 /** Parameters of a graph: its float initialisers with a name of their own (constants have a serial number). */
 export function parametersOf(graph: Graph): string[] {
 	return [...graph.initializers]
-		.filter(([name, t]) => t.dtype === "float32" && !/(^|\.)const_\d+$/.test(name))
+		.filter(
+			([name, t]) => t.dtype === "float32" && !/(^|\.)const_\d+$/.test(name),
+		)
 		.map(([name]) => name);
 }
 
@@ -114,7 +128,8 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 			updates: training.slots.map((s) => [s.input, s.output]),
 		},
 	};
-	if (o.validation?.length) programs.validate = validationProgram(o.graph, o.trainable);
+	if (o.validation?.length)
+		programs.validate = validationProgram(o.graph, o.trainable);
 	for (const [name, model] of Object.entries(o.programs ?? {}))
 		programs[name] = { model, updates: [] };
 	for (const [name, tensor] of o.initial ?? [])
@@ -123,13 +138,20 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 	for (const [name, tensor] of resumed?.state ?? [])
 		if (training.state.has(name)) training.state.set(name, tensor);
 
-	const stepper = new Stepper({ programs, state: training.state, threads: o.threads ?? 1 });
+	const stepper = new Stepper({
+		programs,
+		state: training.state,
+		threads: o.threads ?? 1,
+	});
 	const began = performance.now();
-	const seconds = () => (resumed?.seconds ?? 0) + (performance.now() - began) / 1000;
+	const seconds = () =>
+		(resumed?.seconds ?? 0) + (performance.now() - began) / 1000;
 	let step = resumed?.step ?? 0;
 	let dropped = 0;
 	const names = [...training.state.keys()].filter((n) => !/^[mv]\./.test(n));
-	let best: { step: number; loss: number; state?: Map<string, Tensor> } | undefined;
+	let best:
+		| { step: number; loss: number; state?: Map<string, Tensor> }
+		| undefined;
 	const save = async () => {
 		if (o.checkpoint)
 			await saveCheckpoint(o.checkpoint, {
@@ -157,9 +179,11 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 			step++;
 			o.onStep?.({ step, steps: o.steps, lr, values, milliseconds, applied });
 			if (o.log && (step % 20 === 0 || step === 1))
-				await appendFile(o.log, `${JSON.stringify({ step, lr, ms: Math.round(milliseconds), ...values })}\n`);
-			if (o.validation?.length && step % (o.validateEvery ?? 200) === 0)
-			{
+				await appendFile(
+					o.log,
+					`${JSON.stringify({ step, lr, ms: Math.round(milliseconds), ...values })}\n`,
+				);
+			if (o.validation?.length && step % (o.validateEvery ?? 200) === 0) {
 				const sums = await validate(o, stepper, step);
 				const loss = sums[o.loss] ?? Number.NaN;
 				if (!best || loss < best.loss) {
@@ -202,14 +226,22 @@ async function validate(
 }
 
 /** The forward graph with its trained initialisers fed from the state. */
-function validationProgram(graph: Graph, trainable: readonly string[]): ProgramSpec {
+function validationProgram(
+	graph: Graph,
+	trainable: readonly string[],
+): ProgramSpec {
 	const lifted = new Set(trainable);
-	const initializers = new Map([...graph.initializers].filter(([n]) => !lifted.has(n)));
+	const initializers = new Map(
+		[...graph.initializers].filter(([n]) => !lifted.has(n)),
+	);
 	const inputs = [
 		...graph.inputs,
 		...[...graph.initializers]
 			.filter(([n]) => lifted.has(n))
 			.map(([name, t]) => ({ name, dtype: t.dtype, shape: t.dims })),
 	];
-	return { model: encodeModel({ ...graph, initializers, inputs }), updates: [] };
+	return {
+		model: encodeModel({ ...graph, initializers, inputs }),
+		updates: [],
+	};
 }

@@ -4,11 +4,25 @@ import { encodeModel, type Graph, type Tensor } from "@wattvox/onnx";
 import { acousticBatch, drawSimilar } from "../data/acoustic-batch.ts";
 import type { Example } from "../data/features.ts";
 import { StepRandom } from "../data/random.ts";
-import { acousticLoss, distillationLoss, teacherOutputs } from "../graphs/acoustic.ts";
-import { fromPeft, injectLora, type LoraOptions, toPeft } from "../lora/inject.ts";
+import {
+	acousticLoss,
+	distillationLoss,
+	teacherOutputs,
+} from "../graphs/acoustic.ts";
+import {
+	fromPeft,
+	injectLora,
+	type LoraOptions,
+	toPeft,
+} from "../lora/inject.ts";
 import { type Base, withWeights } from "../pretrain/base.ts";
 import { teacherSays } from "../pretrain/stages.ts";
-import { type FitResult, fit, type StepReport, warmLinear } from "../train/fit.ts";
+import {
+	type FitResult,
+	fit,
+	type StepReport,
+	warmLinear,
+} from "../train/fit.ts";
 import type { Stepper } from "../train/stepper.ts";
 
 /** Which weights a voice adapts: every product of the text side and of the decoder. */
@@ -117,7 +131,9 @@ async function adapt(
 		validation: rest.validation,
 		...(rest.programs ? { programs: rest.programs } : {}),
 		...(rest.onStart ? { onStart: rest.onStart } : {}),
-		...(rest.initial ? { initial: fromPeft(rest.initial, injected.adapted) } : {}),
+		...(rest.initial
+			? { initial: fromPeft(rest.initial, injected.adapted) }
+			: {}),
 	});
 	const adapter = toPeft(result.parameters, injected.adapted);
 	let parameters = 0;
@@ -126,7 +142,10 @@ async function adapt(
 }
 
 function split(examples: readonly Example[]): [Example[], Example[]] {
-	return [examples.filter((e) => e.split === "train"), examples.filter((e) => e.split === "val")];
+	return [
+		examples.filter((e) => e.split === "train"),
+		examples.filter((e) => e.split === "val"),
+	];
 }
 
 /** Fixed feeds over the held-out segments, a few crops of each. */
@@ -138,7 +157,12 @@ function heldOutFeeds(
 ): Record<string, Tensor>[] {
 	if (held.length === 0) return [];
 	const random = new StepRandom(777, 0);
-	const shape = { size: held.length, frames: o.frames, edge, posteriorShare: 0 };
+	const shape = {
+		size: held.length,
+		frames: o.frames,
+		edge,
+		posteriorShare: 0,
+	};
 	return [0, 1].map(() => acousticBatch(held, shape, () => speaker, 0, random));
 }
 
@@ -149,7 +173,13 @@ export function adaptTeacher(
 	voice: VoiceData,
 	o: AdaptOptions,
 ): Promise<Adapted> {
-	return adaptOnRecordings("teacher-lora", withWeights(acousticLoss(base.teacher, 0, false), weights), decoderReach(base.teacher), voice, o);
+	return adaptOnRecordings(
+		"teacher-lora",
+		withWeights(acousticLoss(base.teacher, 0, false), weights),
+		decoderReach(base.teacher),
+		voice,
+		o,
+	);
 }
 
 /** The same on the student: the direct adapter that a distilled one must beat. */
@@ -159,7 +189,13 @@ export function adaptStudentDirectly(
 	voice: VoiceData,
 	o: AdaptOptions,
 ): Promise<Adapted> {
-	return adaptOnRecordings("student-direct", withWeights(acousticLoss(base.student, 0, false), weights), decoderReach(base.student), voice, o);
+	return adaptOnRecordings(
+		"student-direct",
+		withWeights(acousticLoss(base.student, 0, false), weights),
+		decoderReach(base.student),
+		voice,
+		o,
+	);
 }
 
 function adaptOnRecordings(
@@ -174,7 +210,13 @@ function adaptOnRecordings(
 	return adapt(name, graph, o, {
 		batch: async (step) => {
 			const random = new StepRandom(o.seed, step);
-			return acousticBatch(drawSimilar(train, o.batch, random), shape, () => voice.speaker, 0, random);
+			return acousticBatch(
+				drawSimilar(train, o.batch, random),
+				shape,
+				() => voice.speaker,
+				0,
+				random,
+			);
 		},
 		validation: heldOutFeeds(held, o, edge, voice.speaker),
 	});
@@ -199,14 +241,22 @@ export async function distilVoice(
 	const edge = decoderReach(base.student);
 	const shape = { size: o.batch, frames: o.frames, edge, posteriorShare: 0 };
 	const source = withWeights(teacherOutputs(base.teacher, 0, false), teacher);
-	const graph = withWeights(distillationLoss(base.student, 0, 0, false), studentWeights);
+	const graph = withWeights(
+		distillationLoss(base.student, 0, 0, false),
+		studentWeights,
+	);
 	let stepper: Stepper | undefined;
 	const says = async (feeds: Record<string, Tensor>) => ({
 		...feeds,
 		...(await teacherSays(stepper as Stepper, feeds)),
 	});
 	// Held-out segments are judged against the recording itself, so the teacher's part is fed as well.
-	const validation: Record<string, Tensor>[] = heldOutFeeds(held, o, edge, voice.speaker);
+	const validation: Record<string, Tensor>[] = heldOutFeeds(
+		held,
+		o,
+		edge,
+		voice.speaker,
+	);
 	return adapt("student-lora", graph, o, {
 		programs: { teacher: encodeModel(source) },
 		onStart: (s) => {
@@ -215,17 +265,32 @@ export async function distilVoice(
 		batch: async (step) => {
 			const random = new StepRandom(o.seed, step);
 			if (step === 0)
-				for (const [i, feeds] of validation.entries()) validation[i] = await says(feeds);
+				for (const [i, feeds] of validation.entries())
+					validation[i] = await says(feeds);
 			const pool = extra.length && step % 2 ? extra : train;
-			return says(acousticBatch(drawSimilar(pool, o.batch, random), shape, () => voice.speaker, 0, random));
+			return says(
+				acousticBatch(
+					drawSimilar(pool, o.batch, random),
+					shape,
+					() => voice.speaker,
+					0,
+					random,
+				),
+			);
 		},
 		validation,
 	});
 }
 
 /** Sentences as examples whose durations a model gave and whose mel nobody knows yet. */
-export function plannedExample(id: string, phones: Int32Array, logDuration: Float32Array): Example {
-	const durations = Int32Array.from(logDuration, (l) => Math.max(1, Math.round(Math.exp(l) - 1)));
+export function plannedExample(
+	id: string,
+	phones: Int32Array,
+	logDuration: Float32Array,
+): Example {
+	const durations = Int32Array.from(logDuration, (l) =>
+		Math.max(1, Math.round(Math.exp(l) - 1)),
+	);
 	const frames = durations.reduce((a, d) => a + d, 0);
 	return {
 		id,

@@ -13,9 +13,9 @@ import {
 	type VocoderConfig,
 	vocoder,
 } from "@wattvox/models";
+import type { Tensor } from "@wattvox/onnx";
 import { emptyGraph, type Graph, GraphBuilder } from "@wattvox/onnx";
 import { type Base, withWeights } from "../pretrain/base.ts";
-import type { Tensor } from "@wattvox/onnx";
 
 const start = (name: string): Net => ({
 	b: new GraphBuilder(emptyGraph(name)),

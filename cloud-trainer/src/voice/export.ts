@@ -1,13 +1,29 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { BundleMeta, BundleSource, Manifest, PrivateKey } from "@wattvox/bundle";
+import type {
+	BundleMeta,
+	BundleSource,
+	Manifest,
+	PrivateKey,
+} from "@wattvox/bundle";
 import { hashBytes, writeBundle } from "@wattvox/bundle";
 import { WattvoxError } from "@wattvox/core";
 import type { EnergyPassport } from "@wattvox/energy";
 import { CONTENT, LATENT, SPEAKER } from "@wattvox/models";
-import { encodeModel, halveWeights, mergeIntoWeights, type Tensor, widenWeights } from "@wattvox/onnx";
+import {
+	encodeModel,
+	halveWeights,
+	mergeIntoWeights,
+	type Tensor,
+	widenWeights,
+} from "@wattvox/onnx";
 import { createEngine } from "@wattvox/runtime";
-import { makeGolden, Voice, type VoiceConfig, type VoiceFiles } from "@wattvox/synth";
+import {
+	makeGolden,
+	Voice,
+	type VoiceConfig,
+	type VoiceFiles,
+} from "@wattvox/synth";
 import { acousticBatch } from "../data/acoustic-batch.ts";
 import { StepRandom } from "../data/random.ts";
 import { teacherOutputs } from "../graphs/acoustic.ts";
@@ -38,9 +54,18 @@ export const EXPORT_TOLERANCE: ExportCheck = { logDuration: 1e-3, wave: 2e-3 };
 export async function voiceFiles(
 	run: VoiceRun,
 	size: "student" | "teacher" = "student",
-	adapterDir: string | undefined = size === "student" ? RUN.studentAdapter : RUN.teacherAdapter,
+	adapterDir: string | undefined = size === "student"
+		? RUN.studentAdapter
+		: RUN.teacherAdapter,
 ): Promise<VoiceFiles> {
-	return filesOf(run.base, run.baseDir, run.name, run.speaker, size, adapterDir && join(run.dir, adapterDir));
+	return filesOf(
+		run.base,
+		run.baseDir,
+		run.name,
+		run.speaker,
+		size,
+		adapterDir && join(run.dir, adapterDir),
+	);
 }
 
 /** The edge files of any speaker on a base; with no adapter it is the speaker embedding alone. */
@@ -73,14 +98,23 @@ export async function filesOf(
 		chunk: base.chunk,
 		speaker: Array.from(speaker),
 		...(adapter
-			? { adapter: { file: ADAPTER_MODEL, r: adapter.rank, alpha: adapter.alpha, scale: adapter.scale } }
+			? {
+					adapter: {
+						file: ADAPTER_MODEL,
+						r: adapter.rank,
+						alpha: adapter.alpha,
+						scale: adapter.scale,
+					},
+				}
 			: {}),
 	};
 	return {
 		config,
 		text: encodeModel(halveWeights(graphs.text)),
 		decoder: encodeModel(halveWeights(graphs.decoder)),
-		...(adapterDir ? { adapter: await readFile(join(adapterDir, ADAPTER_MODEL)) } : {}),
+		...(adapterDir
+			? { adapter: await readFile(join(adapterDir, ADAPTER_MODEL)) }
+			: {}),
 	};
 }
 
@@ -91,7 +125,11 @@ export async function filesOf(
  */
 export async function checkExport(run: VoiceRun): Promise<ExportCheck> {
 	const adapter = await readPeft(join(run.dir, RUN.studentAdapter));
-	const acoustic = mergeIntoWeights(await readWeights(run.baseDir, "student"), adapter.tensors, adapter.scale);
+	const acoustic = mergeIntoWeights(
+		await readWeights(run.baseDir, "student"),
+		adapter.tensors,
+		adapter.scale,
+	);
 	const vocoderWeights = await readWeights(run.baseDir, "vocoder");
 	const segment = run.segments[0];
 	if (!segment) throw new WattvoxError("E_BUG", "the run has no segments");
@@ -103,11 +141,16 @@ export async function checkExport(run: VoiceRun): Promise<ExportCheck> {
 		new StepRandom(0, 0),
 	);
 	const training = await createEngine(
-		encodeModel(withWeights(teacherOutputs(run.base.student, 0, false), acoustic)),
+		encodeModel(
+			withWeights(teacherOutputs(run.base.student, 0, false), acoustic),
+		),
 	);
-	const voice = await createEngine(encodeModel(withWeights(vocoderGraph(run.base.vocoder, 0), vocoderWeights)));
+	const voice = await createEngine(
+		encodeModel(withWeights(vocoderGraph(run.base.vocoder, 0), vocoderWeights)),
+	);
 	const edge = edgeGraphs(run.base, "student", acoustic, vocoderWeights);
-	const half = (g: typeof edge.text) => encodeModel(widenWeights(halveWeights(g)));
+	const half = (g: typeof edge.text) =>
+		encodeModel(widenWeights(halveWeights(g)));
 	const text = await createEngine(half(edge.text));
 	const decoder = await createEngine(half(edge.decoder));
 	try {
@@ -116,19 +159,41 @@ export async function checkExport(run: VoiceRun): Promise<ExportCheck> {
 		);
 		const wanted = await training.run(picked as never);
 		const wantedWave = await voice.run({ mel: wanted["t.mel"] } as never);
-		const said = await text.run({ phones: batch.phones, speaker: batch.speaker } as never);
-		const content = regulate(said.content?.data as Float32Array, segment.durations);
+		const said = await text.run({
+			phones: batch.phones,
+			speaker: batch.speaker,
+		} as never);
+		const content = regulate(
+			said.content?.data as Float32Array,
+			segment.durations,
+		);
 		const made = await decoder.run({
-			content: { dtype: "float32", dims: [1, segment.frames, CONTENT], data: content },
+			content: {
+				dtype: "float32",
+				dims: [1, segment.frames, CONTENT],
+				data: content,
+			},
 			position: batch.position,
 			speaker: batch.speaker,
-			noise: { dtype: "float32", dims: [1, segment.frames, LATENT], data: new Float32Array(segment.frames * LATENT) },
+			noise: {
+				dtype: "float32",
+				dims: [1, segment.frames, LATENT],
+				data: new Float32Array(segment.frames * LATENT),
+			},
 		} as never);
 		const check: ExportCheck = {
-			logDuration: largestGap(wanted["t.log_duration"]?.data, said.log_duration?.data),
+			logDuration: largestGap(
+				wanted["t.log_duration"]?.data,
+				said.log_duration?.data,
+			),
 			wave: largestGap(wantedWave.wave?.data, made.wave?.data),
 		};
-		if (!(check.logDuration <= EXPORT_TOLERANCE.logDuration && check.wave <= EXPORT_TOLERANCE.wave))
+		if (
+			!(
+				check.logDuration <= EXPORT_TOLERANCE.logDuration &&
+				check.wave <= EXPORT_TOLERANCE.wave
+			)
+		)
 			throw new WattvoxError(
 				"E_MODEL",
 				`the exported graphs differ from the trained one: log durations by ${check.logDuration}, samples by ${check.wave}`,
@@ -154,7 +219,8 @@ function regulate(content: Float32Array, durations: Int32Array): Float32Array {
 function largestGap(a: unknown, b: unknown): number {
 	const [x, y] = [a as Float32Array, b as Float32Array];
 	let worst = x.length === y.length ? 0 : Number.POSITIVE_INFINITY;
-	for (let i = 0; i < x.length; i++) worst = Math.max(worst, Math.abs((x[i] ?? 0) - (y[i] ?? 0)));
+	for (let i = 0; i < x.length; i++)
+		worst = Math.max(worst, Math.abs((x[i] ?? 0) - (y[i] ?? 0)));
 	return worst;
 }
 
@@ -177,14 +243,21 @@ export async function exportVoice(
 	run: VoiceRun,
 	out: string,
 	o: ExportOptions,
-): Promise<{ digest: string; manifest: Manifest; check: ExportCheck; adapterBytes: number }> {
+): Promise<{
+	digest: string;
+	manifest: Manifest;
+	check: ExportCheck;
+	adapterBytes: number;
+}> {
 	const check = await checkExport(run);
 	const files = await voiceFiles(run);
 	const voice = await Voice.load(files);
 	let golden: Uint8Array;
 	try {
 		golden = json(
-			await makeGolden(voice, o.golden ?? GOLDEN_SENTENCES, run.base.audio, { signal: o.signal }),
+			await makeGolden(voice, o.golden ?? GOLDEN_SENTENCES, run.base.audio, {
+				signal: o.signal,
+			}),
 		);
 	} finally {
 		await voice.dispose();
@@ -193,8 +266,16 @@ export async function exportVoice(
 	const sources: BundleSource[] = [
 		{ role: "text", name: "text.onnx", bytes: files.text },
 		{ role: "decoder", name: "decoder.onnx", bytes: files.decoder },
-		{ role: "adapter", name: ADAPTER_MODEL, bytes: files.adapter as Uint8Array },
-		{ role: "adapter", name: ADAPTER_CONFIG, path: join(run.dir, RUN.studentAdapter, ADAPTER_CONFIG) },
+		{
+			role: "adapter",
+			name: ADAPTER_MODEL,
+			bytes: files.adapter as Uint8Array,
+		},
+		{
+			role: "adapter",
+			name: ADAPTER_CONFIG,
+			path: join(run.dir, RUN.studentAdapter, ADAPTER_CONFIG),
+		},
 		{ role: "voice", name: "voice.json", bytes: json(files.config) },
 		{ role: "golden", name: "golden.json", bytes: golden },
 		{ role: "energy", name: "energy.json", bytes: json(o.passport) },
@@ -203,7 +284,10 @@ export async function exportVoice(
 		voice: run.name,
 		language: run.base.language,
 		sampleRate: run.base.audio.sampleRate,
-		base: { name: run.base.name, digest: hashBytes(Buffer.concat([files.text, files.decoder])).sha256 },
+		base: {
+			name: run.base.name,
+			digest: hashBytes(Buffer.concat([files.text, files.decoder])).sha256,
+		},
 		energy: {
 			file: "energy.json",
 			trainWh: o.passport.wattHours,
@@ -214,9 +298,19 @@ export async function exportVoice(
 		created: new Date(now).toISOString(),
 		expires: new Date(now + (o.validDays ?? 365) * 86_400_000).toISOString(),
 	};
-	const written = await writeBundle(out, sources, meta, o.key, o.signal ? { signal: o.signal } : {});
-	return { ...written, check, adapterBytes: (files.adapter as Uint8Array).length };
+	const written = await writeBundle(
+		out,
+		sources,
+		meta,
+		o.key,
+		o.signal ? { signal: o.signal } : {},
+	);
+	return {
+		...written,
+		check,
+		adapterBytes: (files.adapter as Uint8Array).length,
+	};
 }
 
-const json = (value: unknown): Uint8Array => Buffer.from(`${JSON.stringify(value, null, "\t")}\n`);
-
+const json = (value: unknown): Uint8Array =>
+	Buffer.from(`${JSON.stringify(value, null, "\t")}\n`);

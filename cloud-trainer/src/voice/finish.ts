@@ -1,13 +1,26 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Progress } from "@wattvox/core";
-import { encodeModel, int64s, floats, mergeIntoWeights, type Tensor } from "@wattvox/onnx";
+import {
+	encodeModel,
+	floats,
+	int64s,
+	mergeIntoWeights,
+	type Tensor,
+} from "@wattvox/onnx";
 import { createEngine } from "@wattvox/runtime";
 import { toPhones } from "@wattvox/speech";
 import type { Example } from "../data/features.ts";
 import { readPeft, writePeft } from "../lora/peft.ts";
 import { readWeights, withWeights } from "../pretrain/base.ts";
-import { ADAPT, type Adapted, type AdaptOptions, adaptTeacher, distilVoice, plannedExample } from "./adapt.ts";
+import {
+	ADAPT,
+	type Adapted,
+	type AdaptOptions,
+	adaptTeacher,
+	distilVoice,
+	plannedExample,
+} from "./adapt.ts";
 import { textGraph } from "./edge.ts";
 import { RUN, type VoiceRun } from "./run.ts";
 
@@ -18,7 +31,11 @@ export type AdaptRequest = Partial<Omit<AdaptOptions, "work">> & {
 	energy?: () => string | undefined;
 };
 
-function options(run: VoiceRun, name: string, request: AdaptRequest): AdaptOptions {
+function options(
+	run: VoiceRun,
+	name: string,
+	request: AdaptRequest,
+): AdaptOptions {
 	const { progress, energy, ...given } = request;
 	const o = { ...ADAPT, threads: 2, ...given, work: run.dir };
 	if (!progress) return o;
@@ -37,7 +54,12 @@ function options(run: VoiceRun, name: string, request: AdaptRequest): AdaptOptio
 	};
 }
 
-async function keep(run: VoiceRun, where: string, base: string, a: Adapted): Promise<void> {
+async function keep(
+	run: VoiceRun,
+	where: string,
+	base: string,
+	a: Adapted,
+): Promise<void> {
 	await writePeft(join(run.dir, where), a.adapter, a.lora, a.adapted, base);
 }
 
@@ -45,7 +67,10 @@ async function keep(run: VoiceRun, where: string, base: string, a: Adapted): Pro
  * Fine-tunes the teacher on the run's clip and leaves a PEFT adapter in the run's folder. An abort
  * leaves a checkpoint that the same call resumes from.
  */
-export async function fineTune(run: VoiceRun, request: AdaptRequest = {}): Promise<Adapted> {
+export async function fineTune(
+	run: VoiceRun,
+	request: AdaptRequest = {},
+): Promise<Adapted> {
 	const weights = await readWeights(run.baseDir, "teacher");
 	const adapted = await adaptTeacher(
 		run.base,
@@ -59,13 +84,22 @@ export async function fineTune(run: VoiceRun, request: AdaptRequest = {}): Promi
 }
 
 /** The teacher's weights with the run's adapter in them. */
-export async function adaptedTeacher(run: VoiceRun): Promise<Map<string, Tensor>> {
+export async function adaptedTeacher(
+	run: VoiceRun,
+): Promise<Map<string, Tensor>> {
 	const adapter = await readPeft(join(run.dir, RUN.teacherAdapter));
-	return mergeIntoWeights(await readWeights(run.baseDir, "teacher"), adapter.tensors, adapter.scale);
+	return mergeIntoWeights(
+		await readWeights(run.baseDir, "teacher"),
+		adapter.tensors,
+		adapter.scale,
+	);
 }
 
 /** Distils the run's adapted teacher into a LoRA on the student base, and leaves that in the run's folder. */
-export async function distil(run: VoiceRun, request: AdaptRequest = {}): Promise<Adapted> {
+export async function distil(
+	run: VoiceRun,
+	request: AdaptRequest = {},
+): Promise<Adapted> {
 	const teacher = await adaptedTeacher(run);
 	const adapted = await distilVoice(
 		run.base,
@@ -81,12 +115,19 @@ export async function distil(run: VoiceRun, request: AdaptRequest = {}): Promise
 }
 
 /** Sentences for the teacher to speak to the student, with the adapted teacher's durations. */
-async function plannedSentences(run: VoiceRun, teacher: ReadonlyMap<string, Tensor>): Promise<Example[]> {
+async function plannedSentences(
+	run: VoiceRun,
+	teacher: ReadonlyMap<string, Tensor>,
+): Promise<Example[]> {
 	const file = new URL("../../data/sentences-en.txt", import.meta.url);
 	if (!run.base.language.startsWith("en")) return [];
-	const lines = (await readFile(file, "utf8")).split("\n").filter((l) => l.trim());
+	const lines = (await readFile(file, "utf8"))
+		.split("\n")
+		.filter((l) => l.trim());
 	const index = new Map(run.base.symbols.map((s, i) => [s, i]));
-	const engine = await createEngine(encodeModel(withWeights(textGraph(run.base.teacher), teacher)));
+	const engine = await createEngine(
+		encodeModel(withWeights(textGraph(run.base.teacher), teacher)),
+	);
 	try {
 		const out: Example[] = [];
 		for (const [i, line] of lines.entries()) {
@@ -97,7 +138,11 @@ async function plannedSentences(run: VoiceRun, teacher: ReadonlyMap<string, Tens
 				speaker: floats(run.speaker, [1, run.speaker.length]),
 			} as never);
 			out.push(
-				plannedExample(`planned-${i}`, Int32Array.from(phones), log_duration?.data as Float32Array),
+				plannedExample(
+					`planned-${i}`,
+					Int32Array.from(phones),
+					log_duration?.data as Float32Array,
+				),
 			);
 		}
 		return out;

@@ -1,13 +1,31 @@
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { checkId, ensureWritableDir, WattvoxError, writeAtomic } from "@wattvox/core";
+import {
+	checkId,
+	ensureWritableDir,
+	WattvoxError,
+	writeAtomic,
+} from "@wattvox/core";
 import { encodeModel, floats } from "@wattvox/onnx";
 import { createEngine, type Engine } from "@wattvox/runtime";
-import { checkClip, logMel, normaliseLoudness, readWav, resample, toPhones, writeWav } from "@wattvox/speech";
+import {
+	checkClip,
+	logMel,
+	normaliseLoudness,
+	readWav,
+	resample,
+	toPhones,
+	writeWav,
+} from "@wattvox/speech";
 import { alignTranscript, phoneProbabilities } from "../align/aligner.ts";
 import { transcriptTokens } from "../align/transcript.ts";
 import { alignerGraph, speakerGraph } from "../graphs/encoders.ts";
-import { type Base, readBase, readWeights, withWeights } from "../pretrain/base.ts";
+import {
+	type Base,
+	readBase,
+	readWeights,
+	withWeights,
+} from "../pretrain/base.ts";
 import { meanEmbedding } from "../pretrain/stages.ts";
 import { RUN, type VoiceRun, writeRun } from "./run.ts";
 import { cutSegments } from "./segments.ts";
@@ -48,41 +66,70 @@ export const BASE_LUFS = -23;
 
 async function readText(path: string): Promise<string> {
 	const text = await readFile(path, "utf8").catch((cause) => {
-		throw new WattvoxError("E_FILE_MISSING", `no transcript at ${path}`, { cause });
+		throw new WattvoxError("E_FILE_MISSING", `no transcript at ${path}`, {
+			cause,
+		});
 	});
 	if (!text.trim()) throw new WattvoxError("E_TEXT_EMPTY", `${path} is empty`);
 	return text;
 }
 
 /** Reads a recording at the model's rate and checks that a voice can be made of it. */
-export async function readClip(path: string, sampleRate: number): Promise<Float32Array> {
+export async function readClip(
+	path: string,
+	sampleRate: number,
+): Promise<Float32Array> {
 	const bytes = await readFile(path).catch((cause) => {
-		throw new WattvoxError("E_FILE_MISSING", `no recording at ${path}`, { cause });
+		throw new WattvoxError("E_FILE_MISSING", `no recording at ${path}`, {
+			cause,
+		});
 	});
 	const wav = readWav(bytes);
 	checkClip(wav.samples, wav.sampleRate);
 	const samples =
-		wav.sampleRate === sampleRate ? wav.samples : await resample(wav.samples, wav.sampleRate, sampleRate);
+		wav.sampleRate === sampleRate
+			? wav.samples
+			: await resample(wav.samples, wav.sampleRate, sampleRate);
 	return normaliseLoudness(samples, sampleRate, BASE_LUFS).samples;
 }
 
 /** The embedding [192] of a log-mel by a base's speaker encoder. */
-export async function embed(engine: Engine, mel: Float32Array, nMels: number): Promise<Float32Array> {
+export async function embed(
+	engine: Engine,
+	mel: Float32Array,
+	nMels: number,
+): Promise<Float32Array> {
 	const { embedding } = await engine.run({
-		mel: floats(Float32Array.from(mel), [1, mel.length / nMels, nMels]) as never,
+		mel: floats(Float32Array.from(mel), [
+			1,
+			mel.length / nMels,
+			nMels,
+		]) as never,
 	});
 	return Float32Array.from(embedding?.data as Float32Array);
 }
 
 /** The speaker encoder of a base. */
 export async function speakerEngine(base: Base, dir: string): Promise<Engine> {
-	return createEngine(encodeModel(withWeights(speakerGraph(base.speaker, 0), await readWeights(dir, "speaker"))));
+	return createEngine(
+		encodeModel(
+			withWeights(
+				speakerGraph(base.speaker, 0),
+				await readWeights(dir, "speaker"),
+			),
+		),
+	);
 }
 
 /** The aligner of a base. */
 export async function alignerEngine(base: Base, dir: string): Promise<Engine> {
 	return createEngine(
-		encodeModel(withWeights(alignerGraph(base.aligner, base.symbols.length, 0), await readWeights(dir, "aligner"))),
+		encodeModel(
+			withWeights(
+				alignerGraph(base.aligner, base.symbols.length, 0),
+				await readWeights(dir, "aligner"),
+			),
+		),
 	);
 }
 
@@ -109,10 +156,24 @@ export async function prepareRun(o: PrepareOptions): Promise<Prepared> {
 	const speaker = await speakerEngine(base, baseDir);
 	try {
 		const logp = await phoneProbabilities(aligner, mel, frames, nMels);
-		const alignment = alignTranscript(logp, frames, base.symbols.length, transcript, hop / sampleRate);
-		const segments = cutSegments(mel, samples, base.audio, transcript, alignment);
+		const alignment = alignTranscript(
+			logp,
+			frames,
+			base.symbols.length,
+			transcript,
+			hop / sampleRate,
+		);
+		const segments = cutSegments(
+			mel,
+			samples,
+			base.audio,
+			transcript,
+			alignment,
+		);
 		const embeddings: Float32Array[] = [];
-		for (const s of segments) if (s.frames * hop >= sampleRate) embeddings.push(await embed(speaker, s.mel, nMels));
+		for (const s of segments)
+			if (s.frames * hop >= sampleRate)
+				embeddings.push(await embed(speaker, s.mel, nMels));
 		const run: VoiceRun = {
 			dir: o.out,
 			baseDir,
@@ -129,7 +190,10 @@ export async function prepareRun(o: PrepareOptions): Promise<Prepared> {
 		await writeRun(run);
 		return {
 			run,
-			seconds: segments.reduce((sum, s) => sum + (s.frames * hop) / sampleRate, 0),
+			seconds: segments.reduce(
+				(sum, s) => sum + (s.frames * hop) / sampleRate,
+				0,
+			),
 			score: alignment.score,
 			skipped: spoken.skipped,
 		};

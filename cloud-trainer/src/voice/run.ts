@@ -94,13 +94,19 @@ export async function writeRun(run: VoiceRun): Promise<void> {
 export async function openRun(dir: string): Promise<VoiceRun> {
 	const path = join(dir, RUN.description);
 	const text = await readFile(path, "utf8").catch((cause) => {
-		throw new WattvoxError("E_FILE_MISSING", `${dir} holds no training run`, { cause });
+		throw new WattvoxError("E_FILE_MISSING", `${dir} holds no training run`, {
+			cause,
+		});
 	});
 	let d: z.infer<typeof schema>;
 	try {
 		d = schema.parse(JSON.parse(text));
 	} catch (cause) {
-		throw new WattvoxError("E_FILE_FORMAT", `${path} is not a run's description`, { cause });
+		throw new WattvoxError(
+			"E_FILE_FORMAT",
+			`${path} is not a run's description`,
+			{ cause },
+		);
 	}
 	const base = await readBase(d.base);
 	const { audio } = base;

@@ -16,7 +16,12 @@ export interface CutOptions {
 	heldOut: number;
 }
 
-export const CUT: CutOptions = { shortest: 2, longest: 7, pause: 0.1, heldOut: 0.12 };
+export const CUT: CutOptions = {
+	shortest: 2,
+	longest: 7,
+	pause: 0.1,
+	heldOut: 0.12,
+};
 
 /** A segment with the words it holds. */
 export interface Segment extends Example {
@@ -59,7 +64,9 @@ export function cutSegments(
 			first = i + 1;
 		}
 	});
-	const out = groups.map((g, i) => segment(mel, samples, audio, transcript, alignment, g, i));
+	const out = groups.map((g, i) =>
+		segment(mel, samples, audio, transcript, alignment, g, i),
+	);
 	if (out.length < 4)
 		throw new WattvoxError(
 			"E_CLIP_SHORT",
@@ -92,7 +99,10 @@ function segment(
 		const span = alignment.spans[t];
 		return span ? Math.floor((span.start + span.end) / 2) : 0;
 	};
-	const start = group.first === 0 ? (alignment.spans[firstToken]?.start ?? 0) : half(firstToken);
+	const start =
+		group.first === 0
+			? (alignment.spans[firstToken]?.start ?? 0)
+			: half(firstToken);
 	const end =
 		group.last === transcript.words.length - 1
 			? (alignment.spans[lastToken]?.end ?? 0)
@@ -108,7 +118,9 @@ function segment(
 	const frames = end - start;
 	const pcm = new Int16Array(frames * audio.hop);
 	for (let i = 0; i < pcm.length; i++)
-		pcm[i] = Math.round(Math.max(-1, Math.min(1, samples[start * audio.hop + i] ?? 0)) * 32767);
+		pcm[i] = Math.round(
+			Math.max(-1, Math.min(1, samples[start * audio.hop + i] ?? 0)) * 32767,
+		);
 	return {
 		id: `segment-${String(index).padStart(3, "0")}`,
 		speaker: "target",
