@@ -82,8 +82,9 @@ async function measure(
 ) {
 	const recorder = new Recorder();
 	const host = new EngineHost();
-	const voice = await Voice.load(o.voice === "tiny" ? tinyVoice() : o.voice, {
-		frontend: spellingFrontend,
+	const tiny = o.voice === "tiny";
+	const voice = await Voice.load(tiny ? tinyVoice() : o.voice, {
+		...(tiny && { frontend: spellingFrontend }),
 		signal,
 		engine: async (graph, { signal }) =>
 			recorder.wrap(
