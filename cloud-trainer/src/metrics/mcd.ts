@@ -138,14 +138,21 @@ export function framePool(
  */
 export function mcdToPool(a: Cepstra, pool: Cepstra): number {
 	if (a.frames === 0 || pool.frames === 0) return Number.NaN;
+	const d = a.order;
+	const p = pool.data;
 	let sum = 0;
 	for (let i = 0; i < a.frames; i++) {
 		let nearest = Number.POSITIVE_INFINITY;
 		for (let j = 0; j < pool.frames; j++) {
-			const d = frameDistance(a, i, pool, j);
-			if (d < nearest) nearest = d;
+			let square = 0;
+			// Most frames are out of the running after a few coefficients.
+			for (let k = 0; k < d && square < nearest; k++) {
+				const x = (a.data[i * d + k] ?? 0) - (p[j * d + k] ?? 0);
+				square += x * x;
+			}
+			if (square < nearest) nearest = square;
 		}
-		sum += nearest;
+		sum += (DB / 2) * Math.sqrt(2 * nearest);
 	}
 	return sum / a.frames;
 }

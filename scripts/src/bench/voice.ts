@@ -60,7 +60,7 @@ npm run bench -- voice --recordings target/heldout --voice run/bundle \\
 `;
 
 /** Clips that show a rival's voice where it has not recorded the sentences under test. */
-const RIVAL_CLIPS = 10;
+const RIVAL_CLIPS = 6;
 
 function options(argv: string[]) {
 	const { values } = parseArgs({

@@ -33,6 +33,9 @@ export interface SelfRatio {
 
 /** Frames of a pool: about 20 s of speech. */
 const POOL = 1600;
+/** Frames of a sentence and of each voice that are compared where the words differ. */
+const SENTENCE = 100;
+const VOICE = 800;
 const COSINE_SPLITS = 50;
 const MCD_SPLITS = 4;
 
@@ -112,17 +115,18 @@ export function closerByMcd(
 			size,
 		);
 	const size = Math.min(
-		POOL,
+		VOICE,
 		...[target, ...rivals.map((r) => r.clips)].map((c) => frames(c)),
 	);
 	const pools = sameWords
 		? []
 		: recordings.map((r) => ({ name: r.name, pool: pool(r.clips, size) }));
 	const rows = synth.map((s) => {
+		const thinned = framePool([s.cepstra], SENTENCE);
 		if (!sameWords)
 			return {
 				own: mcdToPool(
-					s.cepstra,
+					thinned,
 					pool(
 						target.filter((t) => t.key !== s.key),
 						size,
@@ -130,7 +134,7 @@ export function closerByMcd(
 				),
 				others: pools.map((p) => ({
 					name: p.name,
-					d: mcdToPool(s.cepstra, p.pool),
+					d: mcdToPool(thinned, p.pool),
 				})),
 			};
 		const to = (c: Cepstra | undefined) =>
