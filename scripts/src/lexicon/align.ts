@@ -127,7 +127,8 @@ class Table {
 					] as number;
 					const next = (score[i * width + j] as number) * w;
 					const to = (i + 1) * width + j + n;
-					if (next <= (score[to] as number)) continue;
+					// Of two equal ways ("ll": which l is silent?) the same one always wins, despite rounding.
+					if (next <= (score[to] as number) * (1 + 1e-9)) continue;
 					score[to] = next;
 					taken[to] = n;
 				}

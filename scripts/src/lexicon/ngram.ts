@@ -117,14 +117,11 @@ function smooth(nodes: Node[], order: number, symbols: number): void {
 				if (c >= 1 && c <= 4) n[c] = (n[c] as number) + 1;
 			}
 		const [, n1 = 0, n2 = 0, n3 = 0, n4 = 0] = n;
-		if (n1 * n2 * n3 * n4 === 0) return [0, 0.5, 0.75, 0.9];
 		const y = n1 / (n1 + 2 * n2);
-		return [
-			0,
-			1 - (2 * y * n2) / n1,
-			2 - (3 * y * n3) / n2,
-			3 - (4 * y * n4) / n3,
-		];
+		const d = [0, 1 - (2 * y * n2) / n1, 2 - (3 * y * n3) / n2, 3 - (4 * y * n4) / n3];
+		// With few n-grams (the unigrams) the estimate may leave its range, and probabilities turn negative.
+		const sound = d.every((v, c) => v >= 0 && v <= c);
+		return sound ? d : [0, 0.5, 0.75, 0.9];
 	});
 	// Parents come before children in `nodes` at each depth only if visited by depth.
 	const byDepth = [...nodes.keys()].sort(

@@ -24,9 +24,12 @@ const CANDIDATES = 20;
 const CANDIDATE_SHARE = 0.3;
 const LAG_WEIGHT = 0.3;
 const FREQUENCY_WEIGHT = 0.02;
-const VOICING_CHANGE = 0.005;
-const VOICING_JUMP = 0.5;
 const OCTAVE = 0.35;
+// His depends on loudness and spectrum around the change; this is its middle.
+const VOICING_CHANGE = 0.25;
+
+/** Voiced runs of fewer frames are noise that happened to correlate. */
+const SHORTEST_RUN = 4;
 
 interface Candidate {
 	/** Hertz; 0 is unvoiced. */
@@ -54,24 +57,23 @@ export function trackPitch(
 	return { hz, logHz, rate: RATE };
 }
 
-/** Mean of log F0 over voiced frames, and its exponential; NaN where nothing is voiced. */
+/**
+ * Mean of log F0 over voiced frames, and its exponential. Frames further than an octave from the median are
+ * tracking errors or creak and stay out; NaN where nothing is voiced.
+ */
 export function meanPitch(track: PitchTrack): {
 	hz: number;
 	logHz: number;
 	voiced: number;
 } {
-	let sum = 0;
-	let voiced = 0;
-	for (const v of track.logHz)
-		if (!Number.isNaN(v)) {
-			sum += v;
-			voiced++;
-		}
-	const logHz = sum / voiced;
+	const all = track.logHz.filter((v) => !Number.isNaN(v)).sort();
+	const median = all[all.length >> 1] ?? Number.NaN;
+	const kept = all.filter((v) => Math.abs(v - median) < Math.LN2);
+	const logHz = kept.reduce((a, v) => a + v, 0) / kept.length;
 	return {
 		hz: Math.exp(logHz),
 		logHz,
-		voiced: voiced / Math.max(1, track.hz.length),
+		voiced: all.length / Math.max(1, track.hz.length),
 	};
 }
 
@@ -160,13 +162,10 @@ function peaks(
 
 function step(from: Candidate, to: Candidate): number {
 	if (from.hz === 0 && to.hz === 0) return 0;
-	if (from.hz === 0 || to.hz === 0) return VOICING_CHANGE + VOICING_JUMP * 0.3;
+	if (from.hz === 0 || to.hz === 0) return VOICING_CHANGE;
 	const jump = Math.abs(Math.log(to.hz / from.hz));
 	return (
-		FREQUENCY_WEIGHT *
-		100 *
-		Math.min(jump, OCTAVE / 2 + Math.abs(jump - Math.LN2)) *
-		0.5
+		FREQUENCY_WEIGHT * RATE * Math.min(jump, OCTAVE + Math.abs(jump - Math.LN2))
 	);
 }
 
@@ -196,6 +195,12 @@ function shortest(track: Candidate[][]): Float32Array {
 		const chosen = (track[f] as Candidate[])[at] as Candidate;
 		hz[f] = chosen.hz;
 		at = chosen.previous;
+	}
+	for (let f = 0; f < hz.length; f++) {
+		let end = f;
+		while (end < hz.length && (hz[end] as number) > 0) end++;
+		if (end - f < SHORTEST_RUN) hz.fill(0, f, end);
+		f = end;
 	}
 	return hz;
 }

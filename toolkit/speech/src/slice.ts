@@ -197,7 +197,7 @@ function choose(
 				b.cost +
 				Math.max(0, shortest - length) * 10 +
 				Math.max(0, length - longest) * 100 +
-				((length - middle) / longest) ** 2;
+				6 * ((length - middle) / middle) ** 2;
 			if (cost < (least[j] as number)) {
 				least[j] = cost;
 				from[j] = i;
