@@ -7,9 +7,13 @@ import {
 	type Node,
 	opKey,
 	type Value,
+	type ValueType,
 } from "@wattvox/onnx";
 import { ruleOf, ZERO_GRADIENT } from "./rules.ts";
-import { expandLike, unbroadcast } from "./vjp.ts";
+import { describe, expandLike, unbroadcast } from "./vjp.ts";
+
+/** Oldest opset of the standard domain that the rules' own nodes are valid in. */
+const OLDEST = 13;
 
 /** A graph that has grown its backward half. */
 export interface Differentiated {
@@ -39,21 +43,27 @@ export function differentiate(
 		nodes: graph.nodes.map((n) => ({ ...n, outputs: [...n.outputs] })),
 		initializers: new Map(graph.initializers),
 	};
+	const opset = copy.opsets[""] ?? 0;
+	if (opset < OLDEST)
+		throw new WattvoxError(
+			"E_OP_UNSUPPORTED",
+			`gradients need opset ${OLDEST} or later; the graph has opset ${opset}`,
+		);
 	hoistConstants(copy);
-	const b = new GraphBuilder(copy, inferTypes(copy));
+	const types = inferTypes(copy);
+	const b = new GraphBuilder(copy, types);
 	const loss = b.value(of);
 	for (const name of wrt) b.value(name);
 
-	const active = activeValues(copy.nodes, wrt);
+	const active = activeValues(copy.nodes, wrt, types);
 	const cotangents = new Map<string, Value>([
 		[of, expandLike(b, b.scalar(1), loss)],
 	]);
 	const forward = [...copy.nodes];
 	for (const node of forward.reverse()) {
 		if (!node.outputs.some((o) => cotangents.has(o))) continue;
-		const needs = node.inputs.map((i) => active.has(i));
-		if (!needs.includes(true)) continue;
-		backward(b, node, needs, cotangents);
+		if (reads(node).some((name) => active.has(name)))
+			backward(b, node, active, cotangents);
 	}
 	return {
 		builder: b,
@@ -71,40 +81,61 @@ function hoistConstants(graph: Graph): void {
 	});
 }
 
-/** Names of the values that depend on `wrt`. */
+/** Names that a node reads, those that its inner graphs (If, Loop, Scan) take from outside included. */
+function reads(node: Node): string[] {
+	const names = [...node.inputs];
+	for (const attr of Object.values(node.attrs))
+		if (attr.kind === "graph") {
+			names.push(...attr.value.outputs.map((v) => v.name));
+			for (const inner of attr.value.nodes) names.push(...reads(inner));
+		}
+	return names;
+}
+
+/** Names of the floating values that depend on `wrt`. */
 function activeValues(
 	nodes: readonly Node[],
 	wrt: readonly string[],
+	types: ReadonlyMap<string, ValueType>,
 ): Set<string> {
 	const active = new Set(wrt);
+	const floating = (name: string) =>
+		/float|undefined/.test(String(types.get(name)?.dtype));
 	for (const node of nodes)
 		if (
 			!ZERO_GRADIENT.has(opKey(node)) &&
-			node.inputs.some((i) => active.has(i))
+			reads(node).some((i) => active.has(i))
 		)
-			for (const o of node.outputs) active.add(o);
-	active.delete("");
+			for (const o of node.outputs) if (o && floating(o)) active.add(o);
 	return active;
 }
 
+/** Adds to the cotangents of a node's inputs what reaches them through the node. */
 function backward(
 	b: GraphBuilder,
 	node: Node,
-	needs: boolean[],
+	active: ReadonlySet<string>,
 	cotangents: Map<string, Value>,
 ): void {
 	const rule = ruleOf(opKey(node));
 	if (!rule)
 		throw new WattvoxError(
 			"E_OP_UNSUPPORTED",
-			`no gradient for ${opKey(node)} (node ${node.name || "unnamed"}, opset ${b.graph.opsets[node.domain] ?? "?"})`,
+			`no gradient for ${describe(b, node)}`,
 		);
+	const needs = node.inputs.map((i) => active.has(i));
 	const inputs = node.inputs.map((i) => (i ? b.value(i) : undefined));
+	for (const v of inputs)
+		if (v && active.has(v.name) && v.dtype !== "float32" && node.op !== "Cast")
+			throw new WattvoxError(
+				"E_OP_UNSUPPORTED",
+				`no gradient for ${describe(b, node)}: ${v.name} is ${v.dtype}, gradients are float32`,
+			);
 	const results = rule({
 		b,
 		node,
 		inputs,
-		outputs: node.outputs.map((o) => b.value(o)),
+		outputs: node.outputs.map((o) => (o ? b.value(o) : undefined)),
 		grads: node.outputs.map((o) => cotangents.get(o)),
 		needs,
 		constant: (i) => b.graph.initializers.get(node.inputs[i] ?? ""),

@@ -37,11 +37,21 @@ const wins = (
 		b.affine(mask(b, b.op("Equal", [a, other])), 0.5),
 	);
 
+/** dx_i = g [x_i = y] / number of ties. */
+function shareAmongTies(c: VjpContext): (Value | undefined)[] {
+	const { b } = c;
+	const hits = c.inputs.map((_, i) =>
+		mask(b, b.op("Equal", [input(c, i), y0(c)])),
+	);
+	const share = b.div(g0(c), b.op("Sum", hits));
+	return hits.map((hit, i) => (c.needs[i] ? b.mul(share, hit) : undefined));
+}
+
 const extremum =
 	(op: "Greater" | "Less"): Rule =>
 	(c) => {
 		if (c.inputs.length === 1) return [g0(c)];
-		if (c.inputs.length !== 2) throw unsupported(c, "more than two inputs");
+		if (c.inputs.length > 2) return shareAmongTies(c);
 		const [a, d] = [x0(c), input(c, 1)];
 		const m = wins(c.b, op, a, d);
 		return [
@@ -72,15 +82,29 @@ export const elementwise = {
 			c.needs[1] ? c.b.op("Neg", [c.b.mul(ga, y0(c))]) : undefined,
 		];
 	},
-	// y = x^p: dx = g p x^(p-1), dp = g y ln x
+	// y = x^p: dx = g p x^(p-1), 0 where p is 0; dp = g y ln x, 0 where x is 0
 	Pow: (c) => {
 		const { b } = c;
-		const [x, p] = [x0(c), input(c, 1)];
+		const [x, raw] = [x0(c), input(c, 1)];
+		const p = raw.dtype === x.dtype ? raw : b.cast(raw, x.dtype);
+		const fixed = c.constant(1);
+		const k = fixed?.data.length === 1 ? Number(fixed.data[0]) : undefined;
+		const slope = (): Value | undefined => {
+			if (k === 0) return undefined;
+			if (k === 1) return g0(c);
+			if (k === 2) return b.mul(g0(c), b.affine(x, 2));
+			const power = b.mul(p, b.op("Pow", [x, b.affine(p, 1, -1)]));
+			if (k !== undefined) return b.mul(g0(c), power);
+			const none = b.op("Equal", [p, b.scalar(0)]);
+			return b.mul(g0(c), b.op("Where", [none, b.scalar(0), power]));
+		};
+		const log = () =>
+			b.op("Log", [
+				b.op("Where", [b.op("Equal", [x, b.scalar(0)]), one(b), x]),
+			]);
 		return [
-			c.needs[0]
-				? b.mul(g0(c), b.mul(p, b.op("Pow", [x, b.sub(p, one(b))])))
-				: undefined,
-			c.needs[1] ? b.mul(g0(c), b.mul(y0(c), b.op("Log", [x]))) : undefined,
+			c.needs[0] ? slope() : undefined,
+			c.needs[1] ? b.mul(g0(c), b.mul(y0(c), log())) : undefined,
 		];
 	},
 	Neg: (c) => [c.b.op("Neg", [g0(c)])],
@@ -146,7 +170,7 @@ export const elementwise = {
 	},
 	Expand: (c) => [g0(c)],
 	Dropout: (c) => {
-		if (c.inputs[2])
+		if (c.inputs[2] && c.constant(2)?.data[0] !== 0)
 			throw unsupported(c, "training mode: feed the mask instead");
 		return [expandLike(c.b, g0(c), x0(c))];
 	},

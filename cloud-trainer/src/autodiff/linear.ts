@@ -70,6 +70,8 @@ export const linear = {
 		const axis = intAttr(node, "axis", -1);
 		const first = axis < 0 ? axis + rank : axis;
 		const over = Array.from({ length: rank - first }, (_, i) => first + i);
+		if (c.grads[1] || c.grads[2])
+			throw unsupported(c, "the mean or the deviation is used as well");
 		const [, mean, inv] = b.extend(node, 3) as [Value, Value, Value];
 		const g = g0(c);
 		const xhat = b.mul(b.sub(x, mean), inv);

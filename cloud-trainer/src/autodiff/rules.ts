@@ -28,6 +28,7 @@ export const ZERO_GRADIENT: ReadonlySet<string> = new Set([
 	"IsNaN",
 	"Less",
 	"LessOrEqual",
+	"NonZero",
 	"Not",
 	"OneHot",
 	"Or",

@@ -34,16 +34,32 @@ const ints = (
 	return intsAttr(c.node, attr);
 };
 
+/** Like `ints`, for a setting that must not be computed at run time. */
+function fixedInts(
+	c: VjpContext,
+	index: number,
+	attr: string,
+): number[] | undefined {
+	const list = ints(c, index, attr);
+	if (!list && c.inputs[index])
+		throw unsupported(c, `${attr} that are computed`);
+	return list;
+}
+
+/** Axes that a reduction folds, from the front; none when it leaves its input as it is. */
+function reducedAxes(c: VjpContext): number[] {
+	const rank = shapeOf(c, x0(c)).length;
+	const given = fixedInts(c, 1, "axes");
+	if (given?.length) return given.map((a) => fromFront(a, rank));
+	const noop = intAttr(c.node, "noop_with_empty_axes", 0) === 1;
+	return noop ? [] : [...Array(rank).keys()];
+}
+
 /** A reduction's cotangent (or output) with the reduced axes back as size 1. */
 function keepAxes(c: VjpContext, v: Value): Value {
 	if (intAttr(c.node, "keepdims", 1) === 1) return v;
-	const rank = shapeOf(c, x0(c)).length;
-	const axes = ints(c, 1, "axes")?.map((a) => fromFront(a, rank)) ?? [
-		...Array(rank).keys(),
-	];
-	return axes.length
-		? c.b.op("Unsqueeze", [v, c.b.ints([...axes].sort((a, b) => a - b))])
-		: v;
+	const axes = reducedAxes(c).sort((a, b) => a - b);
+	return axes.length ? c.b.op("Unsqueeze", [v, c.b.ints(axes)]) : v;
 }
 
 /** How many inputs go into one output of a reduction, as a value to divide by. */
@@ -58,11 +74,10 @@ function countOf(c: VjpContext): Value {
 /** Ties share the cotangent equally. */
 const reduceExtremum: Rule = (c) => {
 	const { b } = c;
+	const axes = reducedAxes(c);
+	if (!axes.length) return [g0(c)];
 	const hit = mask(b, b.op("Equal", [x0(c), keepAxes(c, y0(c))]));
-	const rank = shapeOf(c, x0(c)).length;
-	const axes = ints(c, 1, "axes")?.map((a) => fromFront(a, rank)) ?? [];
-	const ties = b.sum(hit, axes, 1);
-	return [b.mul(hit, b.div(keepAxes(c, g0(c)), ties))];
+	return [b.mul(hit, b.div(keepAxes(c, g0(c)), b.sum(hit, axes, 1)))];
 };
 
 const like: Rule = (c) => [reshapeLike(c.b, g0(c), x0(c))];
@@ -84,7 +99,12 @@ export const structural = {
 		expandLike(c.b, c.b.div(keepAxes(c, g0(c)), countOf(c)), x0(c)),
 	],
 	// y = sum x^2: dx = 2 g x
-	ReduceSumSquare: (c) => [c.b.mul(x0(c), c.b.affine(keepAxes(c, g0(c)), 2))],
+	ReduceSumSquare: (c) => {
+		// What an operator does that folds nothing changed between opsets.
+		if (!reducedAxes(c).length && shapeOf(c, x0(c)).length)
+			throw unsupported(c, "no axes");
+		return [c.b.mul(x0(c), c.b.affine(keepAxes(c, g0(c)), 2))];
+	},
 	ReduceMax: reduceExtremum,
 	ReduceMin: reduceExtremum,
 	Concat: (c) => {
@@ -105,28 +125,27 @@ export const structural = {
 			list.reduce<number>((s, d) => s + Number(d), 0);
 		return c.inputs.map((v, i) => {
 			if (!v || !c.needs[i]) return undefined;
-			const before = sizes.slice(0, i);
-			const after = sizes.slice(i + 1);
-			const start =
-				at >= 0 && i > at ? -total(after) - Number(sizes[i]) : total(before);
-			const rest = at < 0 || i > at ? -total(after) : 0;
-			const end =
-				at < 0
-					? start + Number(sizes[i])
-					: i < at
-						? start + Number(sizes[i])
-						: i === at
-							? -total(after)
-							: rest;
-			const part = c.b.slice(g0(c), axis, start, end === 0 ? undefined : end);
+			const before = total(sizes.slice(0, i));
+			const after = total(sizes.slice(i + 1));
+			const size = Number(sizes[i]);
+			const part =
+				at < 0 || i < at
+					? c.b.slice(g0(c), axis, before, before + size)
+					: c.b.slice(
+							g0(c),
+							axis,
+							i === at ? before : -after - size,
+							after ? -after : undefined,
+						);
 			return retype(c.b, part, v);
 		});
 	},
 	Split: (c) => {
 		const axis = intAttr(c.node, "axis", 0);
-		const parts = c.outputs.map(
-			(y, i) => c.grads[i] ?? c.b.op("ConstantOfShape", [c.b.op("Shape", [y])]),
-		);
+		const parts = c.outputs.map((y, i) => {
+			if (!y) throw unsupported(c, "an output that is left out");
+			return c.grads[i] ?? c.b.op("ConstantOfShape", [c.b.op("Shape", [y])]);
+		});
 		return [retype(c.b, c.b.concat(parts, axis), x0(c))];
 	},
 	// The cotangent goes back between zeros.
@@ -134,12 +153,12 @@ export const structural = {
 		const { b } = c;
 		const [x, y] = [x0(c), y0(c)];
 		const [xs, ys] = [shapeOf(c, x), shapeOf(c, y)];
-		const starts = ints(c, 1, "starts");
-		if (!starts) throw unsupported(c, "a start that is computed");
-		const axes = (ints(c, 3, "axes") ?? starts.map((_, i) => i)).map((a) =>
+		const starts = fixedInts(c, 1, "starts");
+		if (!starts) throw unsupported(c, "no starts");
+		const axes = (fixedInts(c, 3, "axes") ?? starts.map((_, i) => i)).map((a) =>
 			fromFront(a, xs.length),
 		);
-		if (ints(c, 4, "steps")?.some((s) => s !== 1))
+		if (fixedInts(c, 4, "steps")?.some((s) => s !== 1))
 			throw unsupported(c, "steps other than 1");
 		const before = new Array<number>(xs.length).fill(0);
 		const after = new Array<number>(xs.length).fill(0);
@@ -160,10 +179,11 @@ export const structural = {
 	Pad: (c) => {
 		if (stringAttr(c.node, "mode", "constant") !== "constant")
 			throw unsupported(c, "modes other than constant");
-		const pads = ints(c, 1, "pads");
-		if (!pads) throw unsupported(c, "pads that are computed");
+		if (c.needs[2]) throw unsupported(c, "a filling that is trained");
+		const pads = fixedInts(c, 1, "pads");
+		if (!pads) throw unsupported(c, "no pads");
 		const rank = shapeOf(c, x0(c)).length;
-		const axes = ints(c, 3, "axes") ?? [...Array(rank).keys()];
+		const axes = fixedInts(c, 3, "axes") ?? [...Array(rank).keys()];
 		let g = g0(c);
 		axes.forEach((raw, i) => {
 			const [before, after] = [pads[i] ?? 0, pads[i + axes.length] ?? 0];

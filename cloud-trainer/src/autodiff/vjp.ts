@@ -2,6 +2,7 @@ import { WattvoxError } from "@wattvox/core";
 import {
 	type Dim,
 	type GraphBuilder,
+	int64s,
 	type Node,
 	opKey,
 	product,
@@ -17,8 +18,8 @@ export interface VjpContext {
 	readonly node: Node;
 	/** The primal inputs; undefined where an optional one is absent. */
 	readonly inputs: readonly (Value | undefined)[];
-	/** The primal outputs. */
-	readonly outputs: readonly Value[];
+	/** The primal outputs; undefined where an optional one is left out. */
+	readonly outputs: readonly (Value | undefined)[];
 	/** Cotangents of the outputs; undefined where nothing depends on that output. */
 	readonly grads: readonly (Value | undefined)[];
 	/** Which inputs need a cotangent: a rule may leave the others out. */
@@ -62,8 +63,12 @@ export const y0 = (c: VjpContext): Value => c.outputs[0] as Value;
 export const unsupported = (c: VjpContext, why: string): WattvoxError =>
 	new WattvoxError(
 		"E_OP_UNSUPPORTED",
-		`no gradient for ${opKey(c.node)} (node ${c.node.name || "unnamed"}): ${why}`,
+		`no gradient for ${describe(c.b, c.node)}: ${why}`,
 	);
+
+/** A node as errors name it: operator, name and opset. */
+export const describe = (b: GraphBuilder, node: Node): string =>
+	`${opKey(node)} (node ${node.name || "unnamed"}, opset ${b.graph.opsets[node.domain] ?? "?"})`;
 
 /** The shape of a value. @throws WattvoxError E_OP_UNSUPPORTED when not even its rank is known */
 export function shapeOf(c: VjpContext, v: Value): Dim[] {
@@ -103,14 +108,55 @@ export function retype(b: GraphBuilder, v: Value, like: Value): Value {
 export const mask = (b: GraphBuilder, bool: Value): Value =>
 	b.cast(bool, "float32");
 
-/** Sums a cotangent down to the primal's shape: the transpose of numpy's broadcasting. */
+/**
+ * Sums a cotangent down to the primal's shape: the transpose of numpy's broadcasting. Where the types
+ * do not tell which axes were broadcast, the graph finds out when it runs.
+ */
 export function unbroadcast(b: GraphBuilder, g: Value, primal: Value): Value {
-	if (sameShape(g.shape, primal.shape) || !g.shape || !primal.shape) return g;
-	const lead = g.shape.length - primal.shape.length;
-	const axes: number[] = [];
-	g.shape.forEach((d, i) => {
-		if (i < lead || (primal.shape?.[i - lead] === 1 && d !== 1)) axes.push(i);
-	});
+	if (sameShape(g.shape, primal.shape)) return g;
+	const axes = broadcastAxes(g.shape, primal.shape);
+	if (!axes || !g.shape || !primal.shape) return sumToShape(b, g, primal);
 	const summed = axes.length ? b.sum(g, axes, 1) : g;
-	return lead > 0 ? reshapeLike(b, summed, primal) : retype(b, summed, primal);
+	return g.shape.length > primal.shape.length
+		? reshapeLike(b, summed, primal)
+		: retype(b, summed, primal);
+}
+
+/** Axes of `to` along which `from` was repeated; undefined when a symbol might be 1 or not. */
+function broadcastAxes(
+	to: readonly Dim[] | undefined,
+	from: readonly Dim[] | undefined,
+): number[] | undefined {
+	if (!to || !from) return undefined;
+	const lead = to.length - from.length;
+	const axes: number[] = [];
+	for (const [i, d] of to.entries()) {
+		const own = i < lead ? 1 : (from[i - lead] as Dim);
+		if (i >= lead && (own === d || d === 1)) continue;
+		if (own === 1) axes.push(i);
+		else if (typeof own === "string") return undefined;
+	}
+	return axes;
+}
+
+/** {@link unbroadcast} from the shapes at run time: sums over the axes where the primal's size is 1. */
+function sumToShape(b: GraphBuilder, g: Value, primal: Value): Value {
+	const [wide, narrow] = [b.op("Shape", [g]), b.op("Shape", [primal])];
+	const lead = b.op(
+		"ConstantOfShape",
+		[b.op("Sub", [b.op("Shape", [wide]), b.op("Shape", [narrow])])],
+		{
+			value: { kind: "tensor", value: int64s([1]) },
+		},
+	);
+	const repeated = b.op("And", [
+		b.op("Equal", [b.concat([lead, narrow], 0), b.ints([1])]),
+		b.op("Not", [b.op("Equal", [wide, b.ints([1])])]),
+	]);
+	const axes = b.reshape(b.op("NonZero", [repeated]), [-1]);
+	const summed = b.op("ReduceSum", [g, axes], {
+		keepdims: 1,
+		noop_with_empty_axes: 1,
+	});
+	return retype(b, b.op("Reshape", [summed, narrow]), primal);
 }

@@ -7,7 +7,7 @@ import {
 	type Tensor,
 	zeros,
 } from "@wattvox/onnx";
-import { differentiate } from "../autodiff/index.ts";
+import { differentiate, liftParameters } from "../autodiff/index.ts";
 
 /** Settings of AdamW (Loshchilov & Hutter, arXiv 1711.05101) with clipping by the global norm. */
 export interface AdamWOptions {
@@ -62,24 +62,6 @@ export interface TrainingGraph {
 	slots: StateSlot[];
 	/** Initial state by input name: the parameters as they were, the moments zero. */
 	state: Map<string, Tensor>;
-}
-
-/** Turns the named initialisers into inputs, so that they can be trained; returns their values. */
-export function liftParameters(
-	graph: Graph,
-	names: readonly string[],
-): { graph: Graph; values: Map<string, Tensor> } {
-	const initializers = new Map(graph.initializers);
-	const inputs = [...graph.inputs];
-	const values = new Map<string, Tensor>();
-	for (const name of names) {
-		const tensor = initializers.get(name);
-		if (!tensor) continue;
-		initializers.delete(name);
-		inputs.push({ name, dtype: tensor.dtype, shape: tensor.dims });
-		values.set(name, tensor);
-	}
-	return { graph: { ...graph, inputs, initializers }, values };
 }
 
 /**

@@ -226,6 +226,14 @@ function decodeGraph(
 	};
 }
 
+/**
+ * Inputs without the empty names at their end: older opsets may not know an optional input at all, and
+ * ONNX Runtime 1.30 crashes on LayerNormalization with an empty third one.
+ */
+function withoutTail(inputs: readonly string[]): string[] {
+	return inputs.slice(0, inputs.findLastIndex((name) => name !== "") + 1);
+}
+
 function encodeGraph(graph: Graph): pb.GraphProto {
 	return create(pb.GraphProtoSchema, {
 		name: graph.name,
@@ -236,7 +244,7 @@ function encodeGraph(graph: Graph): pb.GraphProto {
 				opType: n.op,
 				domain: n.domain,
 				name: n.name,
-				input: n.inputs,
+				input: withoutTail(n.inputs),
 				output: n.outputs,
 				attribute: Object.entries(n.attrs).map(([k, a]) => encodeAttr(k, a)),
 			}),

@@ -52,6 +52,9 @@ export const elementwiseRules: Record<string, Rule> = {
 		return [{ dtype: "int64", shape: [Math.max(0, end - start)] }];
 	},
 	Size: () => [{ dtype: "int64", shape: [] }],
+	NonZero: (c) => [
+		{ dtype: "int64", shape: [shape0(c)?.length ?? freshDim(), freshDim()] },
+	],
 	Range: (c) => {
 		const [start, limit, delta] = [0, 1, 2].map((i) => {
 			const tensor = c.consts[i];

@@ -205,6 +205,12 @@ const CASES: Record<string, Case> = {
 		],
 	},
 	Size: { build: unary("Size") },
+	NonZero: {
+		build: (d) => {
+			d.computed = true;
+			return [d.b.op("NonZero", [d.float(d.shape(1))])];
+		},
+	},
 	Range: {
 		build: (d) => {
 			const down = d.flag();

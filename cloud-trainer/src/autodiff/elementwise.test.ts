@@ -1,0 +1,111 @@
+import test from "ava";
+import fc from "fast-check";
+import { elementwise } from "./elementwise.ts";
+import { type Case, checkCase, Draw, type Range } from "./testing.ts";
+
+const unary =
+	(op: string, range: Range = {}): Case =>
+	(d) =>
+		d.b.op(op, [d.active(d.shape(), range)]);
+const binary =
+	(op: string, first: Range = {}, second: Range = first): Case =>
+	(d) =>
+		d.b.op(op, d.pair(first, second));
+/** One to four inputs that broadcast to one shape. */
+const several =
+	(op: string, range: Range = {}): Case =>
+	(d) => {
+		const shape = d.shape();
+		const inputs = Array.from({ length: d.int(1, 4) }, () =>
+			d.active(d.partner(shape), range),
+		);
+		return d.b.op(op, inputs);
+	};
+const along =
+	(op: string): Case =>
+	(d) => {
+		const shape = d.shape(1);
+		return d.b.op(op, [d.active(shape)], { axis: d.axis(shape.length) });
+	};
+const positive: Range = { positive: true, size: [0.5, 2] };
+
+const CASES: Record<keyof typeof elementwise, Case> = {
+	Identity: unary("Identity"),
+	Cast: (d) => d.b.cast(d.b.cast(d.active(d.shape()), "float64"), "float32"),
+	Add: binary("Add"),
+	Sum: several("Sum"),
+	Sub: binary("Sub"),
+	Mul: binary("Mul"),
+	Div: binary("Div", {}, { size: [0.5, 2] }),
+	Pow: (d) => {
+		const k = d.int(0, 5);
+		const whole = d.flag();
+		// A fixed exponent, as a float or an integer, or one that is differentiated too.
+		if (k === 5) return d.b.op("Pow", d.pair(positive));
+		const exponent = whole
+			? d.b.constant({
+					dtype: "int64",
+					dims: [],
+					data: BigInt64Array.of(BigInt(k)),
+				})
+			: d.b.scalar(k);
+		return d.b.op("Pow", [d.active(d.shape(), { size: [0.5, 2] }), exponent]);
+	},
+	Neg: unary("Neg"),
+	Exp: unary("Exp"),
+	Log: unary("Log", positive),
+	Sqrt: unary("Sqrt", positive),
+	Reciprocal: unary("Reciprocal", { size: [0.5, 2] }),
+	Abs: unary("Abs"),
+	Sin: unary("Sin"),
+	Cos: unary("Cos"),
+	Tanh: unary("Tanh"),
+	Sigmoid: unary("Sigmoid"),
+	Softplus: unary("Softplus"),
+	Relu: unary("Relu"),
+	LeakyRelu: (d) =>
+		d.b.op(
+			"LeakyRelu",
+			[d.active(d.shape())],
+			d.flag() ? { alpha: { kind: "float", value: d.int(0, 4) / 4 } } : {},
+		),
+	Erf: unary("Erf"),
+	Max: several("Max", { apart: true }),
+	Min: several("Min", { apart: true }),
+	Clip: (d) =>
+		d.b.op("Clip", [
+			d.active(d.shape(), { apart: true }),
+			d.flag() ? d.b.scalar(-3.05) : undefined,
+			d.flag() ? d.b.scalar(4.05) : undefined,
+		]),
+	Where: (d) => {
+		const shape = d.shape();
+		return d.b.op("Where", [
+			d.bool(d.partner(shape)),
+			d.active(d.partner(shape)),
+			d.active(d.partner(shape)),
+		]);
+	},
+	Softmax: along("Softmax"),
+	LogSoftmax: along("LogSoftmax"),
+	Expand: (d) => {
+		const shape = d.shape();
+		return d.b.op("Expand", [d.active(d.partner(shape)), d.b.ints(shape)]);
+	},
+	Dropout: unary("Dropout"),
+};
+
+test("every rule has a case", (t) => {
+	t.deepEqual(Object.keys(CASES).sort(), Object.keys(elementwise).sort());
+});
+
+for (const [op, build] of Object.entries(CASES))
+	test(`${op}: the gradient is what finite differences give`, async (t) => {
+		await fc.assert(
+			fc.asyncProperty(fc.gen(), async (g) => {
+				const d = new Draw((min, max) => g(fc.integer, { min, max }));
+				t.is(await checkCase(d, build), undefined);
+			}),
+			{ numRuns: 8 },
+		);
+	});

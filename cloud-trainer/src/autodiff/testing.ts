@@ -1,0 +1,159 @@
+import { seededRandom } from "@wattvox/models";
+import {
+	type Dim,
+	emptyGraph,
+	floats,
+	GraphBuilder,
+	int64s,
+	type Tensor,
+	type Value,
+} from "@wattvox/onnx";
+import { checkGradients } from "./check.ts";
+
+/** A case of a rule: builds one node, its inputs drawn at random, and returns what it makes. */
+export type Case = (d: Draw) => Value;
+
+/** How the values of an input are drawn. */
+export interface Range {
+	/** Smallest and largest size (0.1 to 2: clear of the kinks at 0). */
+	size?: [number, number];
+	/** Positive only. */
+	positive?: boolean;
+	/** Every value drawn so differs from every other by 0.1 at least: for rules that compare. */
+	apart?: boolean;
+	/** Axes whose sizes rules need to know: never symbolic. */
+	fixed?: number[] | "all";
+}
+
+/**
+ * Draws the inputs and settings of a case from random choices. In every other draw the sizes above 1
+ * are symbols: equal sizes get equal ones.
+ */
+export class Draw {
+	readonly feeds: Record<string, Tensor> = {};
+	readonly wrt: string[] = [];
+	readonly b: GraphBuilder;
+	readonly symbolic: boolean;
+	readonly #choose: (min: number, max: number) => number;
+	readonly #random: () => number;
+	#steps: number[] = [];
+
+	/** @param choose an integer between two, both included */
+	constructor(choose: (min: number, max: number) => number, opset = 17) {
+		this.#choose = choose;
+		this.symbolic = this.flag();
+		this.#random = seededRandom(choose(0, 0x7fffffff));
+		this.b = new GraphBuilder(emptyGraph("case", opset));
+	}
+
+	int = (min: number, max: number): number => this.#choose(min, max);
+	flag = (): boolean => this.int(0, 1) === 1;
+	pick = <T>(list: readonly T[]): T => list[this.int(0, list.length - 1)] as T;
+	list = (length: number, min: number, max: number): number[] =>
+		Array.from({ length }, () => this.int(min, max));
+	shape(min = 0, max = 3): number[] {
+		return this.list(this.int(min, max), 1, 4);
+	}
+	/** A shape that broadcasts to `shape`. */
+	partner(shape: readonly number[]): number[] {
+		return shape
+			.map((d) => (this.int(0, 2) ? d : 1))
+			.slice(this.int(0, shape.length));
+	}
+	axis = (rank: number): number => this.int(-rank, rank - 1);
+	/** Some axes of a rank, at least `min`, some counted from the back. */
+	axes(rank: number, min = 0): number[] {
+		const all = Array.from({ length: rank }, (_, i) => i);
+		const some = all.filter(() => this.flag());
+		return (some.length >= min ? some : all).map(
+			(a) => a - (this.flag() ? rank : 0),
+		);
+	}
+
+	/** An input that is differentiated; now and then one that is not. */
+	active(dims: readonly number[], range: Range = {}): Value {
+		const name = `x${this.b.graph.inputs.length}`;
+		const size = dims.reduce((a, b) => a * b, 1);
+		const data = Float32Array.from({ length: size }, () => this.#value(range));
+		this.feeds[name] = floats(data, dims);
+		if (!this.wrt.length || this.int(0, 4)) this.wrt.push(name);
+		const known = new Set(
+			range.fixed === "all"
+				? dims.keys()
+				: range.fixed?.map((a) => (a < 0 ? a + dims.length : a)),
+		);
+		return this.b.input(
+			name,
+			"float32",
+			dims.map(
+				(d, i): Dim => (this.symbolic && d > 1 && !known.has(i) ? `N${d}` : d),
+			),
+		);
+	}
+
+	#value({ size: [lo, hi] = [0.1, 2], positive, apart }: Range): number {
+		if (apart) {
+			// Steps of a grid, each taken once.
+			if (!this.#steps.length)
+				this.#steps = Array.from({ length: 400 }, (_, i) => i);
+			const at = Math.floor(this.#random() * this.#steps.length);
+			return ((this.#steps.splice(at, 1)[0] ?? 0) - 200) / 10;
+		}
+		const sign = positive || this.#random() < 0.5 ? 1 : -1;
+		return sign * (lo + (hi - lo) * this.#random());
+	}
+
+	/** Two inputs that broadcast to one shape, in either order; now and then one value twice. */
+	pair(first: Range = {}, second: Range = first): [Value, Value] {
+		const shape = this.shape();
+		const mixed = shape.map((d) => (this.int(0, 2) ? d : 1));
+		if (first === second && !first.apart && this.int(0, 5) === 0) {
+			const x = this.active(shape, first);
+			return [x, x];
+		}
+		return this.flag()
+			? [this.active(mixed, first), this.active(this.partner(shape), second)]
+			: [this.active(this.partner(shape), first), this.active(mixed, second)];
+	}
+
+	/** Row numbers from the front or the back, duplicates among them. */
+	indices(dims: readonly number[], below: number): Value {
+		const name = `x${this.b.graph.inputs.length}`;
+		const values = this.list(
+			dims.reduce((a, b) => a * b, 1),
+			-below,
+			below - 1,
+		);
+		this.feeds[name] = int64s(values, dims);
+		return this.b.input(name, "int64", dims);
+	}
+	/** A mask that is no gradient's business. */
+	bool(dims: readonly number[]): Value {
+		const x = `x${this.b.graph.inputs.length}`;
+		const size = dims.reduce((a, b) => a * b, 1);
+		const data = Uint8Array.from({ length: size }, () => this.int(0, 1));
+		this.feeds[x] = { dtype: "bool", dims: [...dims], data };
+		return this.b.input(x, "bool", dims);
+	}
+}
+
+/** Checks one draw of a case. @returns a description of what deviates, or undefined */
+export async function checkCase(
+	d: Draw,
+	build: Case,
+): Promise<string | undefined> {
+	const y = build(d);
+	const report = await checkGradients(d.b.graph, {
+		of: y.name,
+		wrt: d.wrt,
+		feeds: d.feeds,
+		directions: 1,
+		elements: 24,
+	});
+	if (!report.failures.length) return undefined;
+	const nodes = d.b.graph.nodes.map((n) => JSON.stringify(n)).join("\n");
+	const inputs = d.b.graph.inputs
+		.map((v) => `${v.name} [${v.shape}]`)
+		.join(", ");
+	return `${nodes}\n${inputs}\n${JSON.stringify(report.failures.slice(0, 3))}`;
+}
