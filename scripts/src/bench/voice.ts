@@ -93,6 +93,7 @@ interface Bench {
 	options: Options;
 	base: { dir: string; about: Base } | undefined;
 	ears: Ears;
+	signal: AbortSignal;
 }
 
 /** `bench voice`: the tables that decide whether a voice is good. */
@@ -116,10 +117,11 @@ export async function run(argv: string[]): Promise<void> {
 				: plainProgress((line) => process.stderr.write(`${line}\n`)),
 			signal: interrupts.signal,
 		});
+		const bench = { options: o, base, ears, signal: interrupts.signal };
 		const results: VoiceResult[] = [];
 		for (const { name, dir } of await voiceFolders(o.recordings)) {
 			const clips = await readClips(dir, count(o.limit, "limit"));
-			results.push(await judge({ options: o, base, ears }, name, clips));
+			results.push(await judge(bench, name, clips));
 		}
 		process.stdout.write(
 			o.json
@@ -158,7 +160,7 @@ async function judge(
 		if (!open) return undefined;
 		const source = await open();
 		try {
-			const said = await sayAll(source, clips);
+			const said = await sayAll(source, clips, bench.signal);
 			return measure(
 				recordings,
 				await ears.all(`${voice}: ${what}`, said),

@@ -37,6 +37,12 @@ test("a base speaks by an embedding, and all sentences or none are said", async 
 	t.true((a?.samples.length ?? 0) > 0);
 	t.true((b?.samples.length ?? 0) > (a?.samples.length ?? 0));
 	t.true(b?.samples.every(Number.isFinite));
+	await t.throwsAsync(
+		sayAll(voice, clips, AbortSignal.abort(new Error("enough"))),
+		{
+			message: "enough",
+		},
+	);
 	// The folder has no wav files: it says none of them.
 	await t.throwsAsync(sayAll(await openVoice(dir), clips), {
 		code: "E_FILE_MISSING",

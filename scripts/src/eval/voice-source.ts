@@ -117,14 +117,17 @@ async function synthesiser(files: VoiceFiles): Promise<VoiceSource> {
 /**
  * The sentences of `clips`, spoken by another voice.
  *
- * @throws WattvoxError E_FILE_MISSING when it lacks some, and what speaking throws
+ * @throws WattvoxError E_FILE_MISSING when it lacks some, what speaking throws,
+ *   and the signal's reason
  */
 export async function sayAll(
 	source: VoiceSource,
 	clips: readonly Clip[],
+	signal?: AbortSignal,
 ): Promise<Clip[]> {
 	const said: Clip[] = [];
 	for (const { name, text } of clips) {
+		signal?.throwIfAborted();
 		const samples = await source.say({ name, text });
 		if (samples) said.push({ name, text, samples });
 	}
