@@ -39,7 +39,7 @@ export const FLITE_PITCH: Readonly<Record<FliteVoice, number>> = {
 	slt: 165,
 	rms: 105,
 	awb: 125,
-	kal16: 105,
+	kal16: 92,
 };
 
 interface Group {

@@ -20,7 +20,7 @@ test("plain sentences are finished, others are left out", (t) => {
 	t.is(text("the cat sat on the mat"), "The cat sat on the mat.");
 	t.is(text("where is the cat now?"), "Where is the cat now?");
 	t.is(text("She said, 'no' to the man"), undefined);
-	t.is(text("he can't find the old key"), "He can't find the old key.");
+	t.is(text("he can't find the old key"), undefined);
 	t.is(text("too short now"), undefined);
 	t.is(text("the year 1984 was very long"), undefined);
 	t.is(text("the USA won the game today"), undefined);
@@ -43,8 +43,8 @@ test("greedy choice prefers what was not heard", (t) => {
 	const s = (phones: string) => ({ text: phones, phones: phones.split(" ") });
 	const pool = [s("a b a b"), s("a b a b"), s("c d e f"), s("a b c d")];
 	const chosen = choose(pool, 2);
-	t.is(chosen[0], pool[2]);
-	t.is(chosen[1], pool[3]);
+	t.is(chosen[0], pool[0], "a tie goes to the earlier");
+	t.is(chosen[1], pool[2]);
 	t.is(choose(pool, 9).length, 4);
 });
 

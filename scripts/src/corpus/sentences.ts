@@ -38,8 +38,8 @@ export function quoted(data: string): string[] {
 
 /**
  * A quotation as a sentence, or undefined when it is not plain: 4-16 words of the letters a-z,
- * only `' , . ? !` beside them, every word in the dictionary, no initials or capitals,
- * nothing unwanted. It gets a capital and, where it has none, a full stop.
+ * only `, . ? !` beside them, every word in the dictionary, no initials, capitals or
+ * contractions, nothing unwanted. It gets a capital and, where it has none, a full stop.
  */
 export function plain(
 	quotation: string,

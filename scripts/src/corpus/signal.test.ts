@@ -9,7 +9,7 @@ const RATE = 16000;
 /** A pulse train through one resonance: a vowel with one formant. */
 function vowel(pitch: number, formant: number, seconds = 1): Float32Array {
 	const out = new Float32Array(Math.round(RATE * seconds));
-	const r = Math.exp((-Math.PI * 150) / RATE);
+	const r = Math.exp((-Math.PI * 400) / RATE);
 	const a = 2 * r * Math.cos((2 * Math.PI * formant) / RATE);
 	const period = Math.round(RATE / pitch);
 	for (let i = 0; i < out.length; i++) {
