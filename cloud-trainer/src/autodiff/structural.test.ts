@@ -65,21 +65,15 @@ const CASES: Record<keyof typeof structural, Case> = {
 		const shape = d.shape(1);
 		const axis = d.axis(shape.length);
 		const at = axis < 0 ? axis + shape.length : axis;
-		// One input may be open along the axis.
-		const open = d.int(0, 2);
-		const parts = Array.from({ length: d.int(1, 3) }, (_, i) =>
+		// None, one or several inputs are open along the axis.
+		const parts = Array.from({ length: d.int(1, 3) }, () =>
 			d.active(
 				shape.map((v, j) => (j === at ? d.int(1, 3) : v)),
-				i === open ? {} : { fixed: [axis] },
+				d.flag() ? {} : { fixed: [axis] },
 			),
 		);
-		if (d.int(0, 4) === 0) parts.push(parts[0] as (typeof parts)[0]);
-		return d.b.concat(
-			parts.filter(
-				(v, i) => i === parts.indexOf(v) || typeof v.shape?.[at] === "number",
-			),
-			axis,
-		);
+		const again = d.int(0, 4) === 0 ? parts.slice(0, 1) : [];
+		return d.b.concat([...parts, ...again], axis);
 	},
 	Split: (d) => {
 		const shape = d.shape(1);

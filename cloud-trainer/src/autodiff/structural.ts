@@ -57,7 +57,7 @@ function reducedAxes(c: VjpContext): number[] {
 
 /** A reduction's cotangent (or output) with the reduced axes back as size 1. */
 function keepAxes(c: VjpContext, v: Value): Value {
-	if (intAttr(c.node, "keepdims", 1) === 1) return v;
+	if (intAttr(c.node, "keepdims", 1) === 1 || v.shape?.length === 0) return v;
 	const axes = reducedAxes(c).sort((a, b) => a - b);
 	return axes.length ? c.b.op("Unsqueeze", [v, c.b.ints(axes)]) : v;
 }
@@ -79,6 +79,17 @@ const reduceExtremum: Rule = (c) => {
 	const hit = mask(b, b.op("Equal", [x0(c), keepAxes(c, y0(c))]));
 	return [b.mul(hit, b.div(keepAxes(c, g0(c)), b.sum(hit, axes, 1)))];
 };
+
+/** A Concat's cotangent cut into pieces of the inputs' sizes, which the graph reads off when it runs. */
+function splitAsInputs(c: VjpContext, axis: number): (Value | undefined)[] {
+	const { b } = c;
+	const sizes = c.inputs.map((_, i) =>
+		b.slice(b.op("Shape", [input(c, i)]), 0, axis, axis + 1),
+	);
+	return b
+		.ops("Split", [g0(c), b.concat(sizes, 0)], sizes.length, { axis })
+		.map((part, i) => retype(b, part, input(c, i)));
+}
 
 const like: Rule = (c) => [reshapeLike(c.b, g0(c), x0(c))];
 
@@ -112,15 +123,12 @@ export const structural = {
 			intAttr(c.node, "axis", 0),
 			shapeOf(c, y0(c)).length,
 		);
-		const open = c.inputs.filter((v) => typeof v?.shape?.[axis] !== "number");
-		if (open.length > 1)
-			throw unsupported(
-				c,
-				"more than one input of unknown size along the axis",
-			);
-		// From the front until the open one, from the back after it.
 		const sizes = c.inputs.map((v) => v?.shape?.[axis] as Dim);
 		const at = sizes.findIndex((d) => typeof d !== "number");
+		// Two open sizes: only the run knows where one ends.
+		if (at >= 0 && sizes.some((d, i) => i > at && typeof d !== "number"))
+			return splitAsInputs(c, axis);
+		// From the front until the open one, from the back after it.
 		const total = (list: Dim[]) =>
 			list.reduce<number>((s, d) => s + Number(d), 0);
 		return c.inputs.map((v, i) => {

@@ -2,13 +2,17 @@ import { seededRandom } from "@wattvox/models";
 import {
 	type Dim,
 	emptyGraph,
+	encodeModel,
 	floats,
+	type Graph,
 	GraphBuilder,
 	int64s,
 	type Tensor,
 	type Value,
 } from "@wattvox/onnx";
+import * as ort from "onnxruntime-node";
 import { checkGradients } from "./check.ts";
+import { differentiate } from "./differentiate.ts";
 
 /** A case of a rule: builds one node, its inputs drawn at random, and returns what it makes. */
 export type Case = (d: Draw) => Value;
@@ -156,4 +160,42 @@ export async function checkCase(
 		.map((v) => `${v.name} [${v.shape}]`)
 		.join(", ");
 	return `${nodes}\n${inputs}\n${JSON.stringify(report.failures.slice(0, 3))}`;
+}
+
+/** The gradients of a value's sum, computed on ONNX Runtime; undefined where it does not depend on one. */
+export async function gradientsAt(
+	graph: Graph,
+	of: string,
+	wrt: readonly string[],
+	feeds: Readonly<Record<string, Tensor>>,
+): Promise<(number[] | undefined)[]> {
+	const { builder, gradients } = differentiate(graph, of, wrt);
+	builder.graph.outputs = [];
+	const names = wrt.map((name) => {
+		const g = gradients.get(name);
+		return g && builder.output(g, `d.${name}`).name;
+	});
+	if (!builder.graph.outputs.length) return names.map(() => undefined);
+	const session = await ort.InferenceSession.create(
+		encodeModel(builder.graph),
+		{
+			intraOpNumThreads: 1,
+			logSeverityLevel: 3,
+		},
+	);
+	const out = await session.run(
+		Object.fromEntries(
+			session.inputNames.map((name) => {
+				const { dtype, data, dims } = feeds[name] as Tensor;
+				return [
+					name,
+					new ort.Tensor(dtype as "float32", data as Float32Array, dims),
+				];
+			}),
+		),
+	);
+	await session.release();
+	return names.map(
+		(name) => name && Array.from(out[name]?.data as Float32Array),
+	) as (number[] | undefined)[];
 }

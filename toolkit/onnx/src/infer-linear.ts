@@ -12,13 +12,16 @@ import { type Dim, intAttr, intsAttr, type ValueType } from "./types.ts";
 const reduce: Rule = (c) => {
 	const { dtype } = type0(c);
 	const shape = shape0(c);
-	if (!shape) return [{ dtype, shape: undefined }];
 	const given = constInts(c, 1, "axes");
 	const keep = intAttr(c.node, "keepdims", 1) === 1;
 	const dynamic = !given && c.node.inputs[1];
+	const noop = intAttr(c.node, "noop_with_empty_axes", 0) === 1;
+	if (!shape) {
+		const all = !keep && !noop && !dynamic && !given?.length;
+		return [{ dtype, shape: all ? [] : undefined }];
+	}
 	if (dynamic)
 		return [{ dtype, shape: keep ? shape.map(() => freshDim()) : undefined }];
-	const noop = intAttr(c.node, "noop_with_empty_axes", 0) === 1;
 	const axes = new Set(
 		given?.length
 			? given.map((a) => axisOf(a, shape.length))
