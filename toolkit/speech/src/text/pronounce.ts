@@ -79,7 +79,7 @@ function withS(stem: readonly string[]): string[] {
 	const last = stem.at(-1) ?? "";
 	return [
 		...stem,
-		...(isSibilant(last) ? ["ax", "z"] : isVoiceless(last) ? ["s"] : ["z"]),
+		...(isSibilant(last) ? ["ih", "z"] : isVoiceless(last) ? ["s"] : ["z"]),
 	];
 }
 
@@ -88,7 +88,7 @@ function withD(stem: readonly string[]): string[] {
 	const last = stem.at(-1) ?? "";
 	return [
 		...stem,
-		...(/^[td]$/.test(last) ? ["ax", "d"] : isVoiceless(last) ? ["t"] : ["d"]),
+		...(/^[td]$/.test(last) ? ["ih", "d"] : isVoiceless(last) ? ["t"] : ["d"]),
 	];
 }
 
@@ -164,11 +164,16 @@ export class Pronouncer {
 		const capitals = shouted ? undefined : this.#capitals(word);
 		if (capitals) return capitals;
 		const lower = word.toLowerCase();
-		const found = this.#find(lower);
+		// Surnames look like compounds and are not: "Falkenberg", "Framingham".
+		const name = !shouted && /^[A-Z]/.test(word);
+		const found = this.#find(lower, name);
 		if (found) return found;
 		const bare = lower.replaceAll("'", "");
 		return (
-			this.#known(bare) ?? { phones: this.#rules.phones(bare), source: "rules" }
+			this.#known(bare, name) ?? {
+				phones: this.#rules.phones(bare),
+				source: "rules",
+			}
 		);
 	}
 
@@ -192,42 +197,52 @@ export class Pronouncer {
 			: { phones: plural(spellLetters(head)), source: "letters" };
 	}
 
-	#find(lower: string): Pronunciation | undefined {
+	#find(lower: string, name: boolean): Pronunciation | undefined {
 		const whole = this.#lexicon.lookup(lower);
 		if (whole) return { phones: whole, source: "lexicon" };
 		if (lower.length === 1)
 			return { phones: spellLetters(lower), source: "letters" };
 		const possessive = lower.match(/^(.+?)(?:'s|(?<=s)')$/)?.[1];
 		if (possessive !== undefined) {
-			const stem = this.word(possessive, true);
+			const stem = this.#find(possessive, name) ?? {
+				phones: this.#rules.phones(possessive),
+				source: "rules" as const,
+			};
 			const phones = lower.endsWith("'s") ? withS(stem.phones) : stem.phones;
 			return {
 				phones,
 				source: stem.source === "lexicon" ? "affix" : stem.source,
 			};
 		}
-		return lower.includes("'") ? undefined : this.#known(lower);
+		return lower.includes("'") ? undefined : this.#known(lower, name);
 	}
 
 	/** From known parts: an ending, a beginning, two words in one. */
-	#known(word: string): Pronunciation | undefined {
+	#known(word: string, name: boolean): Pronunciation | undefined {
 		const whole = this.#lexicon.lookup(word);
 		if (whole) return { phones: whole, source: "lexicon" };
 		const affixed = this.#suffixed(word) ?? this.#prefixed(word);
 		if (affixed) return { phones: affixed, source: "affix" };
-		const compound = this.#compound(word);
+		const compound = name ? undefined : this.#compound(word);
 		return compound && { phones: compound, source: "compound" };
 	}
 
-	#suffixed(word: string): string[] | undefined {
+	/** An ending, or two ("vlog-ger-s"), on a known word. */
+	#suffixed(word: string, endings = 2): string[] | undefined {
+		if (endings === 0) return undefined;
 		for (const { ending, stems, join } of SUFFIXES) {
 			const match = word.match(ending);
 			if (!match) continue;
-			for (const end of stems) {
-				const stem =
-					word.slice(0, match.index) + end.replace("$1", match[1] ?? "");
+			const base = word.slice(0, match.index);
+			// After one short vowel a consonant would have doubled: "citing" is from "cite", not from "cit".
+			const silentE = /[^aeiou][aeiouy][^aeiouwxy]$/.test(base);
+			for (const end of silentE ? stems.toReversed() : stems) {
+				const stem = base + end.replace("$1", match[1] ?? "");
 				if (stem.length < 3) continue;
-				const phones = this.#lexicon.lookup(stem) ?? this.#compound(stem);
+				const phones =
+					this.#lexicon.lookup(stem) ??
+					this.#compound(stem) ??
+					this.#suffixed(stem, endings - 1);
 				if (phones) return join(phones);
 			}
 		}

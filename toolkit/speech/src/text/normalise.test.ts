@@ -1,0 +1,248 @@
+import test from "ava";
+import fc from "fast-check";
+import { normalise } from "./normalise.ts";
+
+/** Groups of (text, as spoken). */
+const TABLE: Record<string, Record<string, string>> = {
+	numbers: {
+		"I have 3 cats, 21 dogs.": "I have three cats, twenty one dogs.",
+		"1,234,567 fish":
+			"one million two hundred thirty four thousand five hundred sixty seven fish",
+		"pi is 3.14159": "pi is three point one four one five nine",
+		"agent 007": "agent zero zero seven",
+		"It fell by .5 points.": "It fell by point five points.",
+		"from -3 to 5": "from minus three to five",
+		"1 000 000 people": "one million people",
+		"pages 5-10": "pages five to ten",
+		"pages 5–10": "pages five to ten",
+		"the score was 3 - 2": "the score was three to two",
+	},
+	ordinals: {
+		"the 1st, 2nd, 3rd and 4th": "the first, second, third and fourth",
+		"his 21st birthday": "his twenty first birthday",
+		"the 1,000th time": "the one thousandth time",
+	},
+	years: {
+		"in 1984": "in nineteen eighty four",
+		"in 2005 and 2024": "in two thousand five and twenty twenty four",
+		"1914-1918": "nineteen fourteen to nineteen eighteen",
+		"In 1500 cases": "In one thousand five hundred cases",
+		"In 1945 it was over.": "In nineteen forty five it was over.",
+		"the 1990s and the '80s": "the nineteen nineties and the eighties",
+	},
+	dates: {
+		"March 5, 2024": "March fifth, twenty twenty four",
+		"Mar. 5th": "March fifth",
+		"5 March 2024": "the fifth of March, twenty twenty four",
+		"the 5th of March": "the fifth of March",
+		"March 5-7": "March fifth to seventh",
+		"2024-03-05": "March fifth, twenty twenty four",
+		"3/5/2024": "March fifth, twenty twenty four",
+		"25/12/2024": "December twenty fifth, twenty twenty four",
+		"25.12.2024": "December twenty fifth, twenty twenty four",
+		"7/4/76": "July fourth, nineteen seventy six",
+		"March 2024": "March twenty twenty four",
+		"May 1.": "May first.",
+		"Sat, 5 May": "Saturday, the fifth of May",
+		"Mon-Fri": "Monday to Friday",
+	},
+	times: {
+		"at 3:45 pm": "at three forty five P M",
+		"at 9 a.m. sharp": "at nine A M sharp",
+		"It ended at 5 p.m.": "It ended at five P M.",
+		"15:30": "fifteen thirty",
+		"7:05": "seven oh five",
+		"at 3:00": "at three o'clock",
+		"1:23:45": "one twenty three and forty five seconds",
+		"12pm": "twelve P M",
+		"10:15-11:30": "ten fifteen to eleven thirty",
+		"9am-5pm": "nine A M to five P M",
+	},
+	money: {
+		$5: "five dollars",
+		$1: "one dollar",
+		"$5.50": "five dollars and fifty cents",
+		"$0.99": "ninety nine cents",
+		"$1,299.01": "one thousand two hundred ninety nine dollars and one cent",
+		"$3.5 million": "three point five million dollars",
+		"£3bn": "three billion pounds",
+		"£2.50": "two pounds and fifty pence",
+		"€20": "twenty euros",
+		"20 €": "twenty euros",
+		"EUR 20": "twenty euros",
+		"50 USD": "fifty US dollars",
+		US$5k: "five thousand US dollars",
+		"$5-10": "five to ten dollars",
+		"¥500": "five hundred yen",
+		"50¢": "fifty cents",
+		"99p": "ninety nine pence",
+		"He paid $5, then left.": "He paid five dollars, then left.",
+	},
+	percent: {
+		"5%": "five percent",
+		"99.9 %": "ninety nine point nine percent",
+		"5-10%": "five to ten percent",
+		"-2%": "minus two percent",
+	},
+	units: {
+		"5 km/h": "five kilometers per hour",
+		"1 km": "one kilometer",
+		"10 kg": "ten kilograms",
+		"a 10-kg bag": "a ten kilogram bag",
+		"20°C": "twenty degrees Celsius",
+		"-5 °C": "minus five degrees Celsius",
+		"5° C": "five degrees Celsius",
+		"90° turn": "ninety degrees turn",
+		"3 kWh": "three kilowatt hours",
+		"measured in kWh": "measured in kilowatt hours",
+		"16 GB": "sixteen gigabytes",
+		"100 MB/s": "one hundred megabytes per second",
+		"2 m²": "two square meters",
+		"9.81 m/s²": "nine point eight one meters per second squared",
+		"60 fps": "sixty frames per second",
+		"5 million km": "five million kilometers",
+		"7 l/100 km": "seven liters per hundred kilometers",
+		"6'2\"": "six foot two",
+		"5 ft 10 in": "five feet ten inches",
+		"5 μm": "five micrometers",
+		"150 ms": "one hundred fifty milliseconds",
+		"5 oz. of gold": "five ounces of gold",
+		"1920x1080": "nineteen twenty by one thousand eighty",
+		"3x faster": "three times faster",
+		gCO2e: "gCO two e",
+	},
+	fractions: {
+		"1/2": "one half",
+		"3/4 cup": "three quarters cup",
+		"1 1/2": "one and a half",
+		"2½ cups": "two and a half cups",
+		"5/16": "five sixteenths",
+		"⅔": "two thirds",
+		"open 24/7": "open twenty four seven",
+	},
+	"roman numerals": {
+		"Henry VIII": "Henry the eighth",
+		"Elizabeth II's reign": "Elizabeth the second's reign",
+		"World War II": "World War two",
+		"Chapter IV": "Chapter four",
+		"the XIX century": "the nineteenth century",
+		"Rocky III": "Rocky three",
+		"I am": "I am",
+		"vitamin C": "vitamin C",
+	},
+	abbreviations: {
+		"Dr. Smith": "Doctor Smith",
+		"Mr. and Mrs. Jones": "Mister and Missus Jones",
+		"12 Main St. is far": "twelve Main Street is far",
+		"St. Paul": "Saint Paul",
+		"Elm Dr. is near": "Elm Drive is near",
+		"cats, dogs, etc.": "cats, dogs, et cetera.",
+		"cats, etc. and more": "cats, et cetera and more",
+		"e.g. this": "for example this",
+		"i.e., that": "that is, that",
+		"A vs. B": "A versus B",
+		"No. 5": "number five",
+		"vol. 3, pp. 5-10": "volume three, pages five to ten",
+		"Acme Inc. and Co.": "Acme incorporated and company.",
+		"the U.S. Army": "the U S Army",
+		"the U.S.": "the U S.",
+		"a Ph.D. student": "a P H D student",
+		"J. K. Rowling": "J K Rowling",
+		"w/o sugar and/or milk": "without sugar and or milk",
+		"Martin Luther King Jr. spoke": "Martin Luther King junior spoke",
+	},
+	phones: {
+		"555-1234": "five five five, one two three four",
+		"(555) 123-4567": "five five five, one two three, four five six seven",
+		"+44 20 7946 0958":
+			"plus four four, two zero, seven nine four six, zero nine five eight",
+		"0800 123 456": "zero eight zero zero, one two three, four five six",
+		"call 911": "call nine one one",
+		"911 people": "nine hundred eleven people",
+	},
+	addresses: {
+		"https://www.example.com/path": "example dot com slash path",
+		"see example.org.": "see example dot org.",
+		"jane.doe@mail.co.uk": "jane dot doe at mail dot co dot U K",
+		"open report.pdf": "open report dot P D F",
+		"192.168.0.1":
+			"one hundred ninety two dot one hundred sixty eight dot zero dot one",
+		"v1.2.3": "version one point two point three",
+	},
+	signs: {
+		"AT&T": "AT and T",
+		"C++ and C#": "C plus plus and C sharp",
+		"#5": "number five",
+		"#WattVox": "hashtag WattVox",
+		"@user": "at user",
+		"5+5=10": "five plus five equals ten",
+		"5 - 3 = 2": "five minus three equals two",
+		"3 × 4 = 12": "three times four equals twelve",
+		"10 ÷ 2": "ten divided by two",
+		"he/she": "he slash she",
+		"~5": "about five",
+		"<5": "less than five",
+		">= 10": "greater than or equal to ten",
+		"**bold** _text_": "bold text",
+		"5 ± 2": "five plus or minus two",
+		"the angle α": "the angle alpha",
+	},
+	"letters and digits": {
+		"GPT-4": "GPT four",
+		H200: "H two hundred",
+		x86: "x eighty six",
+		"4K": "four K",
+		MP3: "MP three",
+		"COVID-19": "COVID nineteen",
+		RTX4090: "RTX forty ninety",
+	},
+	punctuation: {
+		"He said “hello” — and left… (Really?) No!":
+			'He said "hello", and left... (Really?) No!',
+		"well-known": "well-known",
+		"  too   many\tspaces\n": "too many spaces",
+		"naïve café, Łódź": "naive cafe, Lodz",
+		"ﬁne ＡＢＣ": "fine ABC",
+		"zero​width": "zerowidth",
+	},
+};
+
+for (const [group, table] of Object.entries(TABLE))
+	for (const [text, want] of Object.entries(table))
+		test(`${group}: ${text.trim()}`, (t) => t.is(normalise(text), want));
+
+test("no digit is left, whatever the text", (t) => {
+	const bits = fc.constantFrom(
+		..."0 1 7 42 1999 3.5 1,000 $ £ % / - – : . , ( ) km kWh ° st th am pm Mar # + = @ x ' \" IV Dr. St. No. e.g. http:// .com A the".split(
+			" ",
+		),
+		" ",
+		" ",
+		" ",
+	);
+	fc.assert(
+		fc.property(fc.array(bits, { maxLength: 12 }), (parts) => {
+			const said = normalise(parts.join(""));
+			t.notRegex(said, /\d/, parts.join(""));
+			t.notRegex(said, /undefined|NaN/);
+		}),
+		{ numRuns: 1000 },
+	);
+});
+
+test("plain words stay as they are, and normalising twice changes nothing", (t) => {
+	const word = fc.constantFrom(
+		..."the quick brown fox jumps over lazy dogs and doesn't stop twenty Times".split(
+			" ",
+		),
+	);
+	fc.assert(
+		fc.property(fc.array(word, { minLength: 1, maxLength: 10 }), (words) => {
+			const text = `${words.join(" ")}.`;
+			t.is(normalise(text), text);
+		}),
+	);
+	for (const table of Object.values(TABLE))
+		for (const want of Object.values(table))
+			t.is(normalise(normalise(want)), normalise(want), want);
+});
