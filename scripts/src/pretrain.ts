@@ -1,82 +1,68 @@
-import { mkdir, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import {
-	distilStudent,
-	ENGLISH_PHONES,
-	embedAll,
-	loadFeatures,
-	newBase,
-	readBase,
-	readCorpus,
-	symbolsOf,
-	trainAligner,
-	trainSpeaker,
-	trainTeacher,
-	trainVocoder,
-	writeBase,
-} from "@wattvox/cloud-trainer";
+import { pretrain, STAGES, type StageName } from "@wattvox/cloud-trainer";
+import { asWattvoxError, plainProgress, WattvoxError, writeAtomic } from "@wattvox/core";
+import { formatLedger, Ledger, Meter, openPowerSource } from "@wattvox/energy";
 
+/**
+ * Trains the base that ships, or one of your own: `npm run pretrain -- --corpus DIR --out DIR`.
+ * The corpus of the shipped base is made by `node scripts/dist/corpus.js --out DIR --hours 6 --seed 1`.
+ */
 const { values } = parseArgs({
 	options: {
 		corpus: { type: "string" },
 		out: { type: "string" },
-		work: { type: "string" },
-		stage: { type: "string", default: "all" },
-		steps: { type: "string" },
-		threads: { type: "string", default: "1" },
-		seed: { type: "string", default: "1" },
 		name: { type: "string", default: "en" },
+		language: { type: "string", default: "en" },
+		stage: { type: "string", multiple: true },
+		steps: { type: "string" },
+		scale: { type: "string", default: "1" },
+		"align-with": { type: "string" },
+		threads: { type: "string", default: "2" },
+		seed: { type: "string", default: "1" },
 	},
 });
-const { corpus, out } = values;
-if (!corpus || !out) throw new Error("--corpus and --out are needed");
-const work = values.work ?? `${out}/work`;
-await mkdir(work, { recursive: true });
-const abort = new AbortController();
-process.once("SIGINT", () => abort.abort());
-process.once("SIGTERM", () => abort.abort());
 
-const STEPS: Record<string, number> = { speaker: 1200, aligner: 1200, teacher: 5000, vocoder: 6000, student: 2500 };
-const base = await readBase(out).catch(() => newBase(values.name, "en", symbolsOf(ENGLISH_PHONES)));
-await writeBase(out, base);
-const utterances = await readCorpus(corpus);
-const { examples, left } = await loadFeatures(corpus, utterances, base.audio, base.symbols, (d, n) =>
-	console.error(`features ${d}/${n}`),
-);
-console.error(`${examples.length} utterances, ${left} left out`);
-const threads = Number(values.threads);
-let last = Date.now();
-const options = (stage: string) => ({
-	work,
-	threads,
-	seed: Number(values.seed),
-	steps: Number(values.steps ?? STEPS[stage]),
-	signal: abort.signal,
-	onStep: (name: string, r: { step: number; steps: number; milliseconds: number; values: Record<string, number> }) => {
-		if (Date.now() - last < 20_000 && r.step !== r.steps && r.step > 3) return;
-		last = Date.now();
-		console.error(
-			`${name} ${r.step}/${r.steps} ${Math.round(r.milliseconds)} ms ${Object.entries(r.values)
-				.map(([k, v]) => `${k}=${v.toFixed(4)}`)
-				.join(" ")}`,
-		);
-	},
-});
-const embeddings = async () => {
-	console.error("embedding");
-	return embedAll(out, base, examples, threads);
-};
-const stages: Record<string, () => Promise<void>> = {
-	features: async () => undefined,
-	speaker: () => trainSpeaker(out, base, examples, options("speaker")),
-	aligner: () => trainAligner(out, base, examples, options("aligner")),
-	vocoder: () => trainVocoder(out, base, examples, options("vocoder")),
-	teacher: async () => trainTeacher(out, base, examples, await embeddings(), options("teacher")),
-	student: async () => distilStudent(out, base, examples, await embeddings(), options("student")),
-};
-for (const stage of values.stage === "all" ? Object.keys(stages) : [values.stage]) {
-	if (abort.signal.aborted) break;
-	const began = Date.now();
-	await stages[stage]?.();
-	await writeFile(`${work}/${stage}.time.json`, JSON.stringify({ seconds: (Date.now() - began) / 1000 }));
+async function main(): Promise<void> {
+	const { corpus, out } = values;
+	if (!corpus || !out) throw new WattvoxError("E_USAGE", "--corpus DIR and --out DIR are needed");
+	const stages = values.stage as StageName[] | undefined;
+	for (const s of stages ?? [])
+		if (!STAGES.includes(s)) throw new WattvoxError("E_USAGE", `no stage ${s}: ${STAGES.join(", ")}`);
+	const abort = new AbortController();
+	process.once("SIGINT", () => abort.abort());
+	process.once("SIGTERM", () => abort.abort());
+	const { source } = await openPowerSource();
+	const meter = new Meter(source);
+	await meter.start(abort.signal);
+	const ledger = new Ledger({ meter, path: `${out}/work/energy.jsonl` });
+	await ledger.start();
+	try {
+		await pretrain({
+			corpus,
+			out,
+			name: values.name,
+			language: values.language,
+			...(stages ? { stages } : {}),
+			...(values.steps ? { steps: Object.fromEntries(STAGES.map((s) => [s, Number(values.steps)])) } : {}),
+			...(values["align-with"] ? { alignWith: values["align-with"] } : {}),
+			scale: Number(values.scale),
+			threads: Number(values.threads),
+			seed: Number(values.seed),
+			progress: plainProgress((line) => process.stderr.write(`${line}\n`), { everyMs: 20_000 }),
+			book: (stage, work) => ledger.stage(stage, work),
+			signal: abort.signal,
+		});
+	} finally {
+		process.stdout.write(`${formatLedger(ledger.summary())}\n`);
+		await writeAtomic(`${out}/work/energy.json`, JSON.stringify(ledger.summary()));
+		await ledger.stop();
+		await meter.stop();
+		await source.close();
+	}
 }
+
+await main().catch((thrown) => {
+	const error = asWattvoxError(thrown);
+	process.stderr.write(`error ${error.code}: ${error.message}\n${error.help}\n`);
+	process.exitCode = error.exit;
+});

@@ -31,7 +31,7 @@ const CACHE = "features";
 const VERSION = 2;
 
 /**
- * Log-mel and samples of a whole corpus in memory, computed once and kept in two files beside it.
+ * Log-mel and samples of a whole corpus in memory, computed once and kept in two files in `cache`.
  * Utterances whose phones are unknown to the base, or outnumber the frames, are left out and counted.
  */
 export async function loadFeatures(
@@ -40,6 +40,8 @@ export async function loadFeatures(
 	audio: AudioConfig,
 	symbols: readonly string[],
 	progress?: (done: number, total: number) => void,
+	/** Where the cache lies; beside the corpus when absent. */
+	cache = dir,
 ): Promise<{ examples: Example[]; left: number }> {
 	const key = createHash("sha256")
 		.update(
@@ -51,7 +53,7 @@ export async function loadFeatures(
 		)
 		.digest("hex")
 		.slice(0, 16);
-	const base = join(dir, `${CACHE}-${key}`);
+	const base = join(cache, `${CACHE}-${key}`);
 	if (!(await stat(`${base}.json`).catch(() => undefined)))
 		await build(dir, base, utterances, audio, progress);
 	const index = JSON.parse(

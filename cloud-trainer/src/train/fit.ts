@@ -1,4 +1,5 @@
-import { appendFile } from "node:fs/promises";
+import { appendFile, mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
 import { encodeModel, type Graph, type Tensor } from "@wattvox/onnx";
 import {
 	ADAMW,
@@ -121,6 +122,7 @@ const scalarsOf = (outputs: Record<string, Tensor>): Record<string, number> =>
  */
 export async function fit(o: FitOptions): Promise<FitResult> {
 	const adamw = o.adamw ?? ADAMW;
+	if (o.log) await mkdir(dirname(o.log), { recursive: true });
 	const training = trainingGraph(o.graph, o.loss, o.trainable, adamw, o.rates);
 	const programs: Record<string, ProgramSpec> = {
 		train: {
