@@ -15,6 +15,10 @@ export interface BenchModule {
 export const BENCHES: Readonly<
 	Record<string, { about: string; load: () => Promise<BenchModule> }>
 > = {
+	distil: {
+		about: "A distilled student adapter against one trained directly, per joule",
+		load: () => import("./bench/distil.ts"),
+	},
 	pull: {
 		about: "A bundle over MQTT, verified and on disk, against an HTTP download",
 		load: () => import("./bench/pull.ts"),

@@ -46,7 +46,11 @@ export interface AdaptOptions {
 	threads: number;
 	seed: number;
 	onStep?: (report: StepReport) => void;
-	onValidation?: (loss: number, step: number) => void;
+	onValidation?: (
+		loss: number,
+		step: number,
+		values: Record<string, number>,
+	) => void;
 	signal?: AbortSignal;
 }
 
@@ -114,8 +118,8 @@ async function adapt(
 		adamw: { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0, clip: 1 },
 		validateEvery: o.validateEvery,
 		keepBest: true,
-		onValidation: (loss, step) => {
-			o.onValidation?.(loss, step);
+		onValidation: (loss, step, values) => {
+			o.onValidation?.(loss, step, values);
 			if (loss < best * 0.998) {
 				best = loss;
 				worse = 0;
