@@ -118,7 +118,12 @@ function smooth(nodes: Node[], order: number, symbols: number): void {
 			}
 		const [, n1 = 0, n2 = 0, n3 = 0, n4 = 0] = n;
 		const y = n1 / (n1 + 2 * n2);
-		const d = [0, 1 - (2 * y * n2) / n1, 2 - (3 * y * n3) / n2, 3 - (4 * y * n4) / n3];
+		const d = [
+			0,
+			1 - (2 * y * n2) / n1,
+			2 - (3 * y * n3) / n2,
+			3 - (4 * y * n4) / n3,
+		];
 		// With few n-grams (the unigrams) the estimate may leave its range, and probabilities turn negative.
 		const sound = d.every((v, c) => v >= 0 && v <= c);
 		return sound ? d : [0, 0.5, 0.75, 0.9];

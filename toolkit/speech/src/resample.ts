@@ -1,4 +1,3 @@
-import SampleRate from "@alexanderolsen/libsamplerate-js";
 import { WattvoxError } from "@wattvox/core";
 
 /** libsamplerate's own limit on either rate and on the ratio between them. */
@@ -38,6 +37,10 @@ export async function resample(
 			"E_USAGE",
 			`cannot resample from ${from} Hz to ${to} Hz`,
 		);
+	// Loaded here and not above: a device speaks without ever resampling, and this is 10 MB of its memory.
+	const { default: SampleRate } = await import(
+		"@alexanderolsen/libsamplerate-js"
+	);
 	const converter = await SampleRate.create(1, a, b, {
 		converterType: SampleRate.ConverterType.SRC_SINC_BEST_QUALITY,
 	});

@@ -109,7 +109,10 @@ const TABLE: Record<string, Record<string, string>> = {
 		"5 oz. of gold": "five ounces of gold",
 		"1920x1080": "nineteen twenty by one thousand eighty",
 		"3x faster": "three times faster",
-		gCO2e: "gCO two e",
+		"12 g CO2e": "twelve grams of carbon dioxide equivalent",
+		"1.5 kgCO2e/kWh":
+			"one point five kilograms of carbon dioxide equivalent per kilowatt hour",
+		"CO2 levels": "CO two levels",
 	},
 	fractions: {
 		"1/2": "one half",

@@ -109,7 +109,8 @@ const UNITS: Record<string, readonly [string, string?]> = {
 	"°C": ["degree Celsius", "degrees Celsius"],
 	"°F": ["degree Fahrenheit", "degrees Fahrenheit"],
 	"°": ["degree"],
-	CO2e: ["carbon dioxide equivalent", "carbon dioxide equivalent"],
+	gCO2e: ["gram of CO2e", "grams of CO2e"],
+	kgCO2e: ["kilogram of CO2e", "kilograms of CO2e"],
 };
 
 /** Read as units even where no number stands before them; shorter ones would be taken for words. */
@@ -153,6 +154,7 @@ function rate(unit: string): string {
 /** "5 km/h" -> "five kilometers per hour", "a 10-kg bag" -> "a ten kilogram bag"; "in kWh" -> "in kilowatt hours". */
 export function expandUnits(text: string): string {
 	return text
+		.replace(/(?<=\d ?k?g) ?CO2(?:eq?)?\b/g, "CO2e")
 		.replace(
 			counted,
 			(
@@ -170,9 +172,13 @@ export function expandUnits(text: string): string {
 				return `${spellNumber(number)}${scale} ${name(unit, one)}${rate(per)}`;
 			},
 		)
-		.replace(alone, (whole, unit: string, per: string, offset: number) => {
-			if (!ALONE.test(unit + per)) return whole;
-			const one = /\b(?:per|an?|each) $/.test(text.slice(0, offset));
-			return `${name(unit, one)}${rate(per)}`;
-		});
+		.replace(/\bCO2eq?\b/g, "carbon dioxide equivalent")
+		.replace(
+			alone,
+			(found, unit: string, per: string, offset: number, whole: string) => {
+				if (!ALONE.test(unit + per)) return found;
+				const one = /\b(?:per|an?|each) $/.test(whole.slice(0, offset));
+				return `${name(unit, one)}${rate(per)}`;
+			},
+		);
 }
