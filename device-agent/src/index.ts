@@ -10,3 +10,4 @@ export {
 } from "./planner.ts";
 export { report, type Seen, type Situation } from "./report.ts";
 export type { AgentStatus } from "./reporter.ts";
+export { formatStatus, readStatus, type WrittenStatus } from "./status.ts";

@@ -1,2 +1,138 @@
-#!/usr/bin/env node
-import "./index.ts";
+import { parseArgs } from "node:util";
+import { loadTrust } from "@wattvox/bundle";
+import {
+	asWattvoxError,
+	catchInterrupts,
+	createLog,
+	logLevel,
+	WattvoxError,
+} from "@wattvox/core";
+import { Agent } from "./agent.ts";
+import { formatStatus, readStatus } from "./status.ts";
+
+const HELP = `wattvox-agent: the device's side of wattvox
+
+  wattvox-agent run --broker URL --fleet ID --device ID --data DIR --trust FILE...
+      pulls the voice that the fleet wants, speaks it on 127.0.0.1, reports power
+      --broker URL     mqtt://, mqtts://, ws:// or wss://
+      --trust FILE     public key (.pub) or a folder of them; may be repeated
+      --port N         of the speech API (default 8420)
+      --threads N      inside one operator (default 1)
+      --username NAME  for the broker; the password comes from WATTVOX_BROKER_PASSWORD
+  wattvox-agent status --data DIR [--json]
+      what the agent on this data folder runs
+
+  curl -s http://127.0.0.1:8420/v1/audio/speech -H 'content-type: application/json' \\
+      -d '{"input": "Good morning."}' > good-morning.wav
+`;
+
+const OPTIONS = {
+	broker: { type: "string" },
+	fleet: { type: "string" },
+	device: { type: "string" },
+	data: { type: "string" },
+	trust: { type: "string", multiple: true },
+	port: { type: "string" },
+	threads: { type: "string" },
+	username: { type: "string" },
+	json: { type: "boolean" },
+	help: { type: "boolean", short: "h" },
+} as const;
+
+type Values = ReturnType<
+	typeof parseArgs<{ options: typeof OPTIONS; allowPositionals: true }>
+>["values"];
+
+async function main(argv: string[]): Promise<void> {
+	const { values, positionals } = parse(argv);
+	const [command, ...rest] = positionals;
+	if (values.help || (!command && argv.length === 0)) {
+		process.stdout.write(HELP);
+		return;
+	}
+	if (rest.length > 0) throw usage(`what is "${rest[0]}"?`);
+	if (command === "run") return run(values);
+	if (command === "status") return showStatus(values);
+	throw usage(`there is no command "${command ?? ""}"`);
+}
+
+function parse(argv: string[]) {
+	try {
+		return parseArgs({ args: argv, options: OPTIONS, allowPositionals: true });
+	} catch (thrown) {
+		throw usage(asWattvoxError(thrown).message);
+	}
+}
+
+async function run(values: Values): Promise<void> {
+	const port = number(values.port, "port", 0, 65_535);
+	const threads = number(values.threads, "threads", 1, 256);
+	const { username } = values;
+	const password = process.env.WATTVOX_BROKER_PASSWORD;
+	const agent = new Agent({
+		broker: {
+			url: needed(values.broker, "broker"),
+			...(username !== undefined && { username }),
+			...(password !== undefined && { password }),
+		},
+		fleet: needed(values.fleet, "fleet"),
+		device: needed(values.device, "device"),
+		dataDir: needed(values.data, "data"),
+		trust: await loadTrust(needed(values.trust, "trust")),
+		log: createLog("agent", { level: logLevel(process.env, "info") }),
+		...(port !== undefined && { port }),
+		...(threads !== undefined && { threads }),
+	});
+	const interrupts = catchInterrupts();
+	try {
+		await agent.start(interrupts.signal);
+		process.stdout.write(`speaking on ${agent.url}\n`);
+		if (!interrupts.signal.aborted)
+			await new Promise<void>((resolve) =>
+				interrupts.signal.addEventListener("abort", () => resolve(), {
+					once: true,
+				}),
+			);
+	} finally {
+		await agent.stop();
+		interrupts.stop();
+	}
+}
+
+async function showStatus(values: Values): Promise<void> {
+	const status = await readStatus(needed(values.data, "data"));
+	process.stdout.write(
+		values.json ? `${JSON.stringify(status)}\n` : `${formatStatus(status)}\n`,
+	);
+}
+
+function needed<T>(value: T | undefined, name: string): T {
+	if (value === undefined) throw usage(`--${name} is missing`);
+	return value;
+}
+
+function number(
+	text: string | undefined,
+	name: string,
+	min: number,
+	max: number,
+): number | undefined {
+	if (text === undefined) return undefined;
+	const value = Number(text);
+	if (Number.isInteger(value) && value >= min && value <= max) return value;
+	throw usage(`--${name} ${text} is not a whole number in ${min} to ${max}`);
+}
+
+function usage(message: string): WattvoxError {
+	return new WattvoxError("E_USAGE", `${message} (wattvox-agent --help)`);
+}
+
+try {
+	await main(process.argv.slice(2));
+} catch (thrown) {
+	const error = asWattvoxError(thrown);
+	process.stderr.write(
+		`wattvox-agent: ${error.code}: ${error.message}\n${error.help}\n`,
+	);
+	process.exitCode = error.exit;
+}

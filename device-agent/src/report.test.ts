@@ -19,7 +19,9 @@ test("states follow what is done", (t) => {
 	const state = (step: Parameters<typeof report>[1]["step"]) =>
 		report(seen({ desired }), { ...idle, step }).state;
 	t.is(report(seen(), idle).state, "idle");
-	t.is(report(seen({ active }), idle).state, "active");
+	t.is(report(seen({ active }), idle).state, "checking");
+	const speaker = { up: true, digest: A, failed: null };
+	t.is(report(seen({ active, speaker }), idle).state, "active");
 	t.is(state({ do: "pull", digest: B, store: "store" }), "pulling");
 	t.is(state({ do: "try", digest: B }), "checking");
 	t.is(state({ do: "wait", until: 1 }), "failed");

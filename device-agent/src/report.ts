@@ -25,7 +25,8 @@ export function report(view: Seen, situation: Situation): Reported {
 			? rejected
 			: undefined;
 	const mute = speaker.failed?.digest === active?.digest && speaker.failed;
-	const reason = refused ?? (mute || trouble);
+	// Trouble is cleared when a bundle is rejected, so where there is any it is the newest.
+	const reason = trouble ?? refused ?? (mute || undefined);
 	return {
 		v: 1,
 		bundle: active?.digest ?? null,
@@ -56,5 +57,7 @@ function stateOf(
 			return "checking";
 	}
 	if (refused || step?.do === "wait") return "failed";
-	return view.active ? "active" : "idle";
+	if (!view.active) return "idle";
+	// chosen is not spoken yet: the speaker changes to it between two utterances
+	return view.speaker.digest === view.active.digest ? "active" : "checking";
 }

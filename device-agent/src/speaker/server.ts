@@ -166,7 +166,8 @@ export class SpeechServer {
 							wanted.response_format,
 						);
 						const ended = once(sound, "close");
-						reply.raw.socket?.setTimeout(STALL_MS, () => reply.raw.destroy());
+						// Node destroys the connection then, and restores its own limit afterwards.
+						reply.raw.socket?.setTimeout(STALL_MS);
 						answered(
 							reply
 								.type(

@@ -1,0 +1,371 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import {
+	FolderStore,
+	newKey,
+	type PrivateKey,
+	trustKeys,
+	writeBundle,
+} from "@wattvox/bundle";
+import { createLog } from "@wattvox/core";
+import { Broker, publish, StoreServer } from "@wattvox/fleet";
+import {
+	decode,
+	filter,
+	Link,
+	type PowerMessage,
+	type Reported,
+	zPowerMessage,
+	zReported,
+} from "@wattvox/link";
+import { BASE_MEL, readWav } from "@wattvox/speech";
+import { type Golden, makeGolden, Voice } from "@wattvox/synth";
+import { tinyBundle, tinyVoice } from "@wattvox/synth/testing";
+import test, { type ExecutionContext } from "ava";
+import { Agent, type AgentOptions } from "./agent.ts";
+
+// Real processes and a real broker; they would only slow each other down side by side.
+const it = test.serial;
+// A tiny voice on a busy machine is no measure of speed.
+const limits = { realTimeFactor: 1000 };
+
+/** Broker, store and room for devices; one release key. */
+async function fleet(t: ExecutionContext) {
+	t.timeout(180_000);
+	const dir = await mkdtemp(join(tmpdir(), "wattvox-agent-"));
+	const broker = await Broker.start({ port: 0 });
+	const store = new FolderStore(join(dir, "store"));
+	const url = broker.url;
+	const server = new StoreServer({ source: store, broker: { url } });
+	await server.start();
+	const key = newKey();
+	const ends: (() => Promise<unknown>)[] = [
+		() => rm(dir, { recursive: true, force: true }),
+		() => broker.stop(),
+		() => server.stop(),
+	];
+	t.teardown(async () => {
+		for (const end of ends.reverse()) await end();
+	});
+	let revision = 0;
+	return {
+		dir,
+		url,
+		store,
+		key,
+		ends,
+		/** Writes a bundle; its golden sentences are spoken by `goldenBy`, itself by default. */
+		async bundle(
+			name: string,
+			options: { seed?: number; adapterSeed?: number } = {},
+			golden?: Golden | null,
+			by: PrivateKey = key,
+		) {
+			const files = tinyVoice({ name, ...options });
+			const sentences =
+				golden === undefined ? await goldenOf(files) : (golden ?? undefined);
+			const path = join(dir, `bundle-${name}`);
+			const { digest } = await writeBundle(
+				path,
+				tinyBundle.sources(files, sentences),
+				tinyBundle.meta(name),
+				by,
+			);
+			return { path, digest };
+		},
+		publish: (path: string, by: PrivateKey = key, device = "d1") =>
+			publish(path, store, {
+				fleet: "f",
+				devices: [device],
+				key: by,
+				trust: trustKeys([key.publicKey, by.publicKey]),
+				broker: { url },
+				revision: ++revision,
+			}),
+		async agent(options: Partial<AgentOptions> = {}) {
+			const agent = new Agent({
+				broker: { url, reconnectMs: { base: 20, max: 100 } },
+				fleet: "f",
+				device: "d1",
+				dataDir: join(dir, "d1"),
+				trust: trustKeys([key.publicKey]),
+				port: 0,
+				limits,
+				retryMs: { base: 50, max: 200 },
+				log: createLog("agent", { level: "silent" }),
+				...options,
+			});
+			await agent.start();
+			ends.push(() => agent.stop());
+			return agent;
+		},
+	};
+}
+
+async function goldenOf(files: Parameters<typeof Voice.load>[0]) {
+	const voice = await Voice.load(files);
+	try {
+		return await makeGolden(voice, ["All is well."], BASE_MEL);
+	} finally {
+		await voice.dispose();
+	}
+}
+
+async function say(agent: Agent, input = "Good morning.") {
+	const reply = await fetch(`${agent.url}/v1/audio/speech`, {
+		method: "POST",
+		headers: { "content-type": "application/json" },
+		body: JSON.stringify({ input }),
+	});
+	const bytes = new Uint8Array(await reply.arrayBuffer());
+	return {
+		status: reply.status,
+		bundle: reply.headers.get("x-wattvox-bundle"),
+		bytes,
+	};
+}
+
+/** Waits for a reported state. */
+async function reported(
+	agent: Agent,
+	met: (r: Reported) => boolean,
+): Promise<Reported> {
+	for (;;) {
+		const now = agent.status().reported;
+		if (met(now)) return now;
+		await new Promise((resolve) => agent.once("reported", resolve));
+	}
+}
+
+/** What a device publishes, as the fleet hears it. */
+async function listen(url: string, ends: (() => Promise<unknown>)[]) {
+	const link = new Link({ url, clientId: "listener" });
+	const power: PowerMessage[] = [];
+	const states: Reported[] = [];
+	let heard: () => void = () => undefined;
+	await link.subscribe(filter("power"), (_, payload) => {
+		const message = decode(zPowerMessage, payload);
+		if (message) power.push(message);
+		heard();
+	});
+	await link.subscribe(filter("reported"), (_, payload) => {
+		const message = decode(zReported, payload);
+		if (message) states.push(message);
+		heard();
+	});
+	await link.start();
+	ends.push(() => link.stop());
+	const until = async (met: () => boolean) => {
+		while (!met())
+			await new Promise<void>((resolve) => {
+				heard = resolve;
+			});
+	};
+	return { power, states, until };
+}
+
+it("a published bundle is pulled, proves itself, speaks, and its power is reported", async (t) => {
+	const f = await fleet(t);
+	const { power, states, until } = await listen(f.url, f.ends);
+	const agent = await f.agent();
+	t.is((await say(agent)).status, 503);
+	t.is(agent.status().reported.state, "idle");
+	const { path, digest } = await f.bundle("anna", { adapterSeed: 3 });
+	await f.publish(path);
+	await agent.speaksWith(digest);
+	const { status, bundle, bytes } = await say(agent, "Hello. You there.");
+	t.is(status, 200);
+	t.is(bundle, digest);
+	const wav = readWav(bytes);
+	t.true(wav.samples.length > 8000);
+
+	await until(() => power.some((p) => p.utterances === 1));
+	const last = power.at(-1) as PowerMessage;
+	t.is(last.device, "d1");
+	t.is(last.voice, digest);
+	t.true(Math.abs(last.audioSeconds - wav.samples.length / 16000) < 0.01);
+	t.true(last.computeSeconds > 0);
+	t.true(last.millijoules === null || last.millijoules > 0);
+	t.deepEqual(
+		power.map((p) => p.sequence),
+		[...new Set(power.map((p) => p.sequence))].sort((a, b) => a - b),
+	);
+	await until(() => states.at(-1)?.state === "active");
+	t.is(states.at(-1)?.bundle, digest);
+	t.true(states.some((s) => s.state === "pulling"));
+	t.true(states.some((s) => s.state === "checking"));
+	const { trial } = agent.status();
+	t.true(trial?.passed);
+	t.true((trial?.melDistance ?? 9) < 0.05);
+});
+
+it("after a restart it speaks at once, with no broker", async (t) => {
+	const f = await fleet(t);
+	const first = await f.agent();
+	const { path, digest } = await f.bundle("anna");
+	await f.publish(path);
+	await first.speaksWith(digest);
+	await first.stop();
+	await first.stop();
+	const again = await f.agent({
+		broker: { url: "mqtt://127.0.0.1:9", connectTimeoutMs: 200 },
+	});
+	await again.speaksWith(digest);
+	t.is((await say(again)).bundle, digest);
+	t.false(again.status().connected);
+	await t.throwsAsync(f.agent(), { code: "E_BUSY" });
+});
+
+it("a voice that does not sound as it should leaves the old one speaking, and says why", async (t) => {
+	const f = await fleet(t);
+	const agent = await f.agent();
+	const good = await f.bundle("good", { seed: 1 });
+	await f.publish(good.path);
+	await agent.speaksWith(good.digest);
+
+	const other = await goldenOf(tinyVoice({ seed: 1 }));
+	const bad = await f.bundle("bad", { seed: 2 }, other);
+	await f.publish(bad.path);
+	await t.throwsAsync(agent.speaksWith(bad.digest), { code: "E_GOLDEN" });
+	const told = await reported(agent, (r) => r.reason?.code === "E_GOLDEN");
+	t.is(told.bundle, good.digest);
+	t.is(told.state, "failed");
+	t.regex(told.reason?.message ?? "", /sounds different/);
+	t.is((await say(agent)).bundle, good.digest);
+
+	const mute = await f.bundle("mute", { seed: 3 }, null);
+	await f.publish(mute.path);
+	await t.throwsAsync(agent.speaksWith(mute.digest), {
+		code: "E_FILE_FORMAT",
+		message: /no golden sentences/,
+	});
+	t.is((await say(agent)).bundle, good.digest);
+
+	// Asked for again, it is tried again.
+	const next = await f.bundle("next", { seed: 4 });
+	await f.publish(next.path);
+	await agent.speaksWith(next.digest);
+	await f.publish(good.path);
+	await agent.speaksWith(good.digest);
+	t.deepEqual(
+		(await readdir(join(f.dir, "d1", "voices"))).sort(),
+		[good.digest, next.digest].sort(),
+	);
+});
+
+it("what is not signed by a trusted key is refused", async (t) => {
+	const f = await fleet(t);
+	const agent = await f.agent();
+	const good = await f.bundle("good");
+	await f.publish(good.path);
+	await agent.speaksWith(good.digest);
+	const stranger = newKey();
+
+	// A desired state by a stranger.
+	const other = await f.bundle("other", { seed: 2 });
+	await f.publish(other.path, stranger);
+	const first = await reported(agent, (r) => r.reason?.code === "E_SIGNATURE");
+	t.is(first.bundle, good.digest);
+	t.regex(first.reason?.message ?? "", /not trusted/);
+
+	// A bundle by a stranger under a good desired state.
+	const foreign = await f.bundle("foreign", { seed: 3 }, null, stranger);
+	await f.store.put(foreign.path, trustKeys([stranger.publicKey]));
+	await publish(foreign.path, f.store, {
+		fleet: "f",
+		devices: ["d1"],
+		key: f.key,
+		trust: trustKeys([stranger.publicKey]),
+		broker: { url: f.url },
+		revision: 1000,
+	});
+	await t.throwsAsync(agent.speaksWith(foreign.digest), {
+		code: "E_SIGNATURE",
+	});
+	t.is((await say(agent)).bundle, good.digest);
+
+	// An old wish, well signed.
+	await publish(good.path, f.store, {
+		fleet: "f",
+		devices: ["d1"],
+		key: f.key,
+		broker: { url: f.url },
+		revision: 999,
+	});
+	const old = await reported(agent, (r) =>
+		/below/.test(r.reason?.message ?? ""),
+	);
+	t.is(old.revision, 1000);
+});
+
+it("an update while speaking drops no request", async (t) => {
+	const f = await fleet(t);
+	const agent = await f.agent();
+	const a = await f.bundle("a", { adapterSeed: 1 });
+	const b = await f.bundle("b", { adapterSeed: 2 });
+	await f.publish(a.path);
+	await agent.speaksWith(a.digest);
+	let updated = false;
+	const replies: Awaited<ReturnType<typeof say>>[] = [];
+	const talk = (async () => {
+		while (!updated) replies.push(await say(agent, "One. Two. Three."));
+		replies.push(await say(agent, "One. Two. Three."));
+	})();
+	const start = performance.now();
+	await f.publish(b.path);
+	await agent.speaksWith(b.digest);
+	t.log(`update to speaking: ${Math.round(performance.now() - start)} ms`);
+	updated = true;
+	await talk;
+	t.true(replies.every((r) => r.status === 200 && r.bytes.length > 1000));
+	t.is(replies[0]?.bundle, a.digest);
+	t.is(replies.at(-1)?.bundle, b.digest);
+	t.is(agent.status().speaker.restarts, 0);
+});
+
+it("a killed speaker comes back on its port with its voice", async (t) => {
+	const f = await fleet(t);
+	const agent = await f.agent();
+	const { path, digest } = await f.bundle("anna");
+	await f.publish(path);
+	await agent.speaksWith(digest);
+	const { url } = agent;
+	const { pid } = agent.status().speaker;
+	t.truthy(pid);
+	process.kill(pid as number, "SIGKILL");
+	while (agent.status().speaker.restarts === 0) await delay(5);
+	await agent.speaksWith(digest);
+	t.is(agent.url, url);
+	t.not(agent.status().speaker.pid, pid);
+	t.is((await say(agent)).bundle, digest);
+});
+
+it("an active voice that rotted on disk is not loaded; the last good one speaks and it is fetched again", async (t) => {
+	const f = await fleet(t);
+	const first = await f.agent();
+	const [a, b] = [
+		await f.bundle("a", { seed: 1 }),
+		await f.bundle("b", { seed: 2 }),
+	];
+	await f.publish(a.path);
+	await first.speaksWith(a.digest);
+	await f.publish(b.path);
+	await first.speaksWith(b.digest);
+	await first.stop();
+	const file = join(f.dir, "d1", "voices", b.digest, "text.onnx");
+	const bytes = await readFile(file);
+	bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+	await rm(file);
+	await writeFile(file, bytes);
+	const again = await f.agent({
+		broker: { url: "mqtt://127.0.0.1:9", connectTimeoutMs: 200 },
+	});
+	await again.speaksWith(a.digest);
+	t.is((await say(again)).bundle, a.digest);
+	await again.stop();
+	const online = await f.agent();
+	await online.speaksWith(b.digest);
+	t.is((await say(online)).bundle, b.digest);
+});

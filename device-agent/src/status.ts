@@ -1,0 +1,60 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { facts, WattvoxError } from "@wattvox/core";
+import { alive } from "./lock.ts";
+import type { AgentStatus } from "./reporter.ts";
+
+/** What an agent last wrote about itself, and whether it still runs. */
+export interface WrittenStatus extends AgentStatus {
+	running: boolean;
+}
+
+/**
+ * Reads the status of the agent on a data folder; asks no process.
+ * @throws WattvoxError E_FILE_MISSING when none ever ran there
+ */
+export async function readStatus(dataDir: string): Promise<WrittenStatus> {
+	const path = join(dataDir, "status.json");
+	try {
+		const written = JSON.parse(await readFile(path, "utf8")) as AgentStatus;
+		return { running: alive(written.pid), ...written };
+	} catch (cause) {
+		throw new WattvoxError("E_FILE_MISSING", `no agent ever ran on ${path}`, {
+			cause,
+		});
+	}
+}
+
+/** A status for people. */
+export function formatStatus(status: WrittenStatus): string {
+	const { reported, speaker, running, pid } = status;
+	const lines: [string, string][] = [
+		[
+			"agent",
+			running ? `process ${pid}` : "not running; this is what it said last",
+		],
+		[
+			"speech",
+			`${status.url} (${speaker.up ? `process ${speaker.pid}, restarted ${speaker.restarts} times` : "down"})`,
+		],
+		["broker", status.connected ? "connected" : "not connected"],
+		["voice", reported.bundle ?? "none yet"],
+		[
+			"state",
+			reported.revision === null
+				? reported.state
+				: `${reported.state}, revision ${reported.revision}`,
+		],
+	];
+	if (reported.reason)
+		lines.push([
+			"because",
+			`${reported.reason.code}: ${reported.reason.message}`,
+		]);
+	if (reported.progress)
+		lines.push([
+			"pulled",
+			`${reported.progress.done} of ${reported.progress.total} bytes`,
+		]);
+	return facts(lines);
+}
