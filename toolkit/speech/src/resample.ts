@@ -37,7 +37,7 @@ export async function resample(
 			"E_USAGE",
 			`cannot resample from ${from} Hz to ${to} Hz`,
 		);
-	// Loaded here and not above: a device speaks without ever resampling, and this is 10 MB of its memory.
+	// Loaded here and not above: a device speaks without ever resampling, and this is 20 MB of its memory.
 	const { default: SampleRate } = await import(
 		"@alexanderolsen/libsamplerate-js"
 	);
