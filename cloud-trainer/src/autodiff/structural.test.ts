@@ -49,7 +49,7 @@ const CASES: Record<keyof typeof structural, Case> = {
 		return d.b.op("Unsqueeze", [d.active(shape), d.b.ints([d.axis(rank)])]);
 	},
 	Transpose: (d) => {
-		const shape = d.shape();
+		const shape = d.shape(2, 4);
 		const from = [...shape.keys()];
 		const perm = shape.map(
 			() => from.splice(d.int(0, from.length - 1), 1)[0] as number,

@@ -1,3 +1,4 @@
+import { WattvoxError } from "@wattvox/core";
 import type { Value } from "@wattvox/onnx";
 import {
 	type Graph,
@@ -68,7 +69,8 @@ export interface TrainingGraph {
  * Forward, backward, clipping and AdamW in one graph. Its outputs are the given graph's own, the
  * gradient norm, and the next state.
  * @param loss name of the scalar output to lower
- * @param trainable names of initialisers
+ * @param trainable names of float32 initialisers
+ * @throws WattvoxError E_MODEL for names that are none; E_OP_UNSUPPORTED as differentiate does
  */
 export function trainingGraph(
 	graph: Graph,
@@ -78,6 +80,16 @@ export function trainingGraph(
 	/** Learning-rate factor by parameter name (1 where absent). */
 	rates: (name: string) => number = () => 1,
 ): TrainingGraph {
+	for (const name of trainable) {
+		const dtype = graph.initializers.get(name)?.dtype;
+		if (dtype !== "float32")
+			throw new WattvoxError(
+				"E_MODEL",
+				dtype
+					? `${name} is ${dtype}: parameters are trained in float32`
+					: `the graph has no initialiser ${name} to train`,
+			);
+	}
 	const lifted = liftParameters(graph, trainable);
 	const { builder: b, gradients } = differentiate(lifted.graph, loss, [
 		...lifted.values.keys(),

@@ -1,4 +1,4 @@
-import { parentPort } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import type { DType, Tensor } from "@wattvox/onnx";
 import * as ort from "onnxruntime-node";
 import type { Reply, Request, RunResult, StepperInit } from "./protocol.ts";
@@ -51,6 +51,17 @@ async function init({
 	}
 }
 
+/** Replaces state tensors that are known already: another model's checkpoint is refused whole. */
+function replace(state: Map<string, Tensor>): void {
+	for (const [name, { dims }] of state) {
+		const known = live.get(name);
+		if (!known) throw new Error(`the state has no ${name}`);
+		if (known.dims.join() !== dims.join())
+			throw new Error(`${name} is [${known.dims}], what is loaded [${dims}]`);
+	}
+	load(state);
+}
+
 function load(state: Map<string, Tensor>): void {
 	for (const [name, tensor] of state) {
 		live.set(name, toOrt(tensor));
@@ -63,6 +74,8 @@ async function run(
 ): Promise<RunResult> {
 	const program = programs.get(request.program);
 	if (!program) throw new Error(`no program ${request.program}`);
+	if (request.guard && !program.session.outputNames.includes(request.guard))
+		throw new Error(`${request.program} has no output ${request.guard}`);
 	const feeds: Record<string, ort.Tensor> = {};
 	for (const [name, tensor] of Object.entries(request.feeds))
 		feeds[name] = toOrt(tensor);
@@ -74,8 +87,8 @@ async function run(
 	const start = performance.now();
 	const out = await program.session.run(feeds, fetches);
 	const milliseconds = performance.now() - start;
-	const guard = request.guard ? (out[request.guard]?.data[0] as number) : 0;
-	const applied = Number.isFinite(guard);
+	const applied =
+		!request.guard || Number.isFinite(Number(out[request.guard]?.data[0]));
 	if (applied)
 		for (const [state, output] of program.updates) {
 			const old = live.get(state) as ort.Tensor;
@@ -116,15 +129,18 @@ async function handle(request: Request): Promise<unknown> {
 				]),
 			);
 		case "load":
-			return load(request.state);
+			return replace(request.state);
 		case "close":
 			for (const p of programs.values()) await p.session.release();
-			parentPort?.close();
 			return undefined;
 	}
 }
 
-parentPort?.on("message", async (request: Request) => {
+/** The owner's wish to stop: messages cannot be read while a step computes, this can be read after it. */
+const halt = workerData as Int32Array;
+
+async function answer(request: Request): Promise<void> {
+	if (Atomics.load(halt, 0) && request.kind !== "close") return;
 	let reply: Reply;
 	try {
 		reply = { id: request.id, ok: true, value: await handle(request) };
@@ -136,4 +152,12 @@ parentPort?.on("message", async (request: Request) => {
 		};
 	}
 	parentPort?.postMessage(reply);
+	// With the port closed nothing keeps the worker alive.
+	if (request.kind === "close") parentPort?.close();
+}
+
+// One after the other: a run must see the state that the one before it left.
+let last: Promise<void> = Promise.resolve();
+parentPort?.on("message", (request: Request) => {
+	last = last.then(() => answer(request));
 });

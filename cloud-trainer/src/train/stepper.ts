@@ -12,6 +12,9 @@ type Unsent<T> = T extends unknown ? Omit<T, "id"> : never;
 export class Stepper {
 	readonly #init: StepperInit;
 	#worker: Worker | undefined;
+	/** Set to 1, it makes the worker skip what it has not begun. */
+	#halt = new Int32Array(new SharedArrayBuffer(4));
+	#stopping: Promise<void> | undefined;
 	#next = 0;
 	readonly #waiting = new Map<
 		number,
@@ -22,9 +25,17 @@ export class Stepper {
 		this.#init = init;
 	}
 
-	/** Starts the worker and loads the programs. @throws WattvoxError E_MODEL */
+	/**
+	 * Starts the worker and loads the programs.
+	 * @throws WattvoxError E_MODEL when a program is no valid model; the worker has ended then
+	 */
 	async start(): Promise<void> {
-		const worker = new Worker(new URL("./stepper-worker.js", import.meta.url));
+		if (this.#worker)
+			throw new WattvoxError("E_BUG", "the stepper was started twice");
+		this.#halt = new Int32Array(new SharedArrayBuffer(4));
+		const worker = new Worker(new URL("./stepper-worker.js", import.meta.url), {
+			workerData: this.#halt,
+		});
 		this.#worker = worker;
 		worker.on("message", (reply: Reply) => {
 			const waiting = this.#waiting.get(reply.id);
@@ -32,12 +43,9 @@ export class Stepper {
 			if (reply.ok) waiting?.resolve(reply.value);
 			else waiting?.reject(new WattvoxError("E_MODEL", reply.message));
 		});
-		const fail = (why: Error) => {
-			for (const { reject } of this.#waiting.values()) reject(why);
-			this.#waiting.clear();
-		};
 		worker.on("error", (error) =>
-			fail(
+			this.#lose(
+				worker,
 				new WattvoxError(
 					"E_MEMORY",
 					`the training worker failed: ${error.message}`,
@@ -45,9 +53,24 @@ export class Stepper {
 			),
 		);
 		worker.on("exit", () =>
-			fail(new WattvoxError("E_BUG", "the training worker ended")),
+			this.#lose(
+				worker,
+				new WattvoxError("E_BUG", "the training worker ended"),
+			),
 		);
-		await this.#ask({ kind: "init", init: this.#init });
+		try {
+			await this.#ask({ kind: "init", init: this.#init });
+		} catch (thrown) {
+			await this.stop();
+			throw thrown;
+		}
+	}
+
+	/** Rejects all that waits for a worker that has ended; nothing is sent to it any more. */
+	#lose(worker: Worker, why: WattvoxError): void {
+		if (this.#worker === worker) this.#worker = undefined;
+		for (const { reject } of this.#waiting.values()) reject(why);
+		this.#waiting.clear();
 	}
 
 	/**
@@ -79,21 +102,34 @@ export class Stepper {
 		await this.#ask({ kind: "load", state });
 	}
 
-	/** Ends the worker. */
+	/**
+	 * Ends the worker; may be called at any time, and again. What still runs or waits is rejected with
+	 * E_INTERRUPTED at once; the promise resolves when the running step is over and the worker gone.
+	 */
 	async stop(): Promise<void> {
-		const worker = this.#worker;
-		if (!worker) return;
-		this.#worker = undefined;
-		worker.removeAllListeners("exit");
-		await worker.terminate();
-		for (const { reject } of this.#waiting.values())
-			reject(new WattvoxError("E_INTERRUPTED", "training was stopped"));
-		this.#waiting.clear();
+		this.#stopping ??= this.#end().finally(() => {
+			this.#stopping = undefined;
+		});
+		await this.#stopping;
 	}
 
-	#ask(request: Unsent<Request>): Promise<unknown> {
+	async #end(): Promise<void> {
 		const worker = this.#worker;
-		if (!worker) throw new WattvoxError("E_BUG", "the stepper is not started");
+		if (!worker) return;
+		// Not terminate(): inside ONNX Runtime that aborts the whole process.
+		const ended = new Promise((resolve) => worker.once("exit", resolve));
+		Atomics.store(this.#halt, 0, 1);
+		worker.postMessage({ kind: "close", id: -1 } satisfies Request);
+		this.#lose(
+			worker,
+			new WattvoxError("E_INTERRUPTED", "training was stopped"),
+		);
+		await ended;
+	}
+
+	async #ask(request: Unsent<Request>): Promise<unknown> {
+		const worker = this.#worker;
+		if (!worker) throw new WattvoxError("E_BUG", "the stepper does not run");
 		const id = this.#next++;
 		return new Promise((resolve, reject) => {
 			this.#waiting.set(id, { resolve, reject });
