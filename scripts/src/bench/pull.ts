@@ -1,9 +1,9 @@
 import { fork } from "node:child_process";
-import { createWriteStream } from "node:fs";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { mkdir, mkdtemp, open, rm } from "node:fs/promises";
 import { get, type IncomingMessage } from "node:http";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { parseArgs } from "node:util";
 import {
 	FolderStore,
@@ -69,7 +69,7 @@ export async function run(argv: string[]): Promise<void> {
 		: plainProgress((line) => process.stderr.write(`${line}\n`));
 	const dir = await mkdtemp(join(o.dir, "bench-pull-"));
 	try {
-		const result = await measure(
+		const result = await measurePull(
 			{ bytes: megabytes * 1e6, runs, dir },
 			progress.note,
 			interrupts.signal,
@@ -86,6 +86,8 @@ export async function run(argv: string[]): Promise<void> {
 interface Sample {
 	digest: string;
 	trust: Trust;
+	/** SHA-256 of its largest file, which HTTP serves too. */
+	file: string;
 }
 
 /** A signed bundle of a made-up voice in the store below `dir`. */
@@ -97,19 +99,25 @@ async function makeSample(
 ): Promise<Sample> {
 	const trust = trustKeys([key.publicKey]);
 	const files = sampleFiles({ voice, decoderBytes });
-	const { digest } = await writeBundle(
+	const { digest, manifest } = await writeBundle(
 		join(dir, voice),
 		files,
 		sampleMeta(voice),
 		key,
 	);
 	await new FolderStore(join(dir, "store")).put(join(dir, voice), trust);
-	return { digest, trust };
+	const decoder = manifest.files.find((f) => f.role === "decoder");
+	return { digest, trust, file: decoder?.sha256 ?? "" };
 }
 
-type Result = Awaited<ReturnType<typeof measure>>;
+type Result = Awaited<ReturnType<typeof measurePull>>;
 
-async function measure(
+/**
+ * Pulls over MQTT and downloads over HTTP of the same file to the same disk, alternating, the far
+ * side in a process of its own.
+ * @throws WattvoxError as `pullBundle`; the signal's reason
+ */
+export async function measurePull(
 	{ bytes, runs, dir }: Options,
 	note: (line: string) => void,
 	signal: AbortSignal,
@@ -121,7 +129,6 @@ async function measure(
 	const second = await makeSample(dir, bytes, "bob", key);
 	const server = fork(new URL("./pull-server.js", import.meta.url), [
 		join(dir, "store"),
-		join(dir, "ada", "decoder.onnx"),
 	]);
 	try {
 		const url = await new Promise<Url>((resolve, reject) => {
@@ -134,9 +141,15 @@ async function measure(
 		await link.start(signal);
 		try {
 			const pulls: PullResult[] = [];
-			const seconds = { mqtt: [] as number[], http: [] as number[] };
+			const seconds = {
+				mqtt: [] as number[],
+				http: [] as number[],
+				hashed: [] as number[],
+			};
+			const from = `${url.http}/${sample.file}`;
 			for (let i = 0; i < runs; i++) {
-				seconds.http.push(await download(url.http, dir, signal));
+				seconds.http.push(await download(from, dir, signal));
+				seconds.hashed.push(await download(from, dir, signal, sample.file));
 				const pulled = await pull(link, sample, join(dir, `mqtt-${i}`), signal);
 				seconds.mqtt.push(pulled.seconds);
 				pulls.push(pulled);
@@ -149,6 +162,7 @@ async function measure(
 			const resumed = await resume(link, sample, join(dir, "resume"), signal);
 			const rate = {
 				http: bytes / 1e6 / median(seconds.http),
+				hashed: bytes / 1e6 / median(seconds.hashed),
 				mqtt: (pulls[0]?.totalBytes ?? 0) / 1e6 / median(seconds.mqtt),
 			};
 			return {
@@ -157,6 +171,7 @@ async function measure(
 				seconds,
 				megabytesPerSecond: rate,
 				ofHttp: rate.mqtt / rate.http,
+				ofHashed: rate.mqtt / rate.hashed,
 				newVoiceOfBundle:
 					(adapter.totalBytes - adapter.keptBytes) / adapter.totalBytes,
 				resume: resumed,
@@ -169,21 +184,36 @@ async function measure(
 	}
 }
 
-/** Streams the same file to the same disk and syncs it; nothing is verified. @returns seconds */
+/**
+ * Streams a URL to a file and brings it to disk.
+ * @param sha256 hash it on the way and hold it to this; without it nothing is verified
+ * @returns seconds
+ * @throws WattvoxError E_TAMPERED; the signal's reason
+ */
 async function download(
 	url: string,
 	dir: string,
 	signal: AbortSignal,
+	sha256?: string,
 ): Promise<number> {
 	const path = join(dir, "http.bin");
 	const begin = performance.now();
-	const response = await new Promise<IncomingMessage>((resolve, reject) => {
-		get(url, { signal }, resolve).once("error", reject);
-	});
-	await pipeline(response, createWriteStream(path), { signal });
-	const file = await open(path, "r+");
-	await file.sync();
-	await file.close();
+	const [response] = (await once(get(url, { signal }), "response")) as [
+		IncomingMessage,
+	];
+	const hash = sha256 === undefined ? undefined : createHash("sha256");
+	const file = await open(path, "w");
+	try {
+		for await (const chunk of response) {
+			hash?.update(chunk);
+			await file.write(chunk);
+		}
+		await file.sync();
+	} finally {
+		await file.close();
+	}
+	if (hash && hash.digest("hex") !== sha256)
+		throw new WattvoxError("E_TAMPERED", "the download is not the file");
 	const seconds = (performance.now() - begin) / 1000;
 	await rm(path);
 	return seconds;
@@ -246,6 +276,10 @@ function report(r: Result): string {
 	const rows = [
 		["HTTP download, synced", `${r.megabytesPerSecond.http.toFixed(0)} MB/s`],
 		[
+			"HTTP download, hashed, synced",
+			`${r.megabytesPerSecond.hashed.toFixed(0)} MB/s`,
+		],
+		[
 			"MQTT pull, verified, synced",
 			`${r.megabytesPerSecond.mqtt.toFixed(0)} MB/s`,
 		],
@@ -255,6 +289,7 @@ function report(r: Result): string {
 			`>= ${percent(GOAL.ofHttp)}`,
 			verdict(r.ofHttp >= GOAL.ofHttp),
 		],
+		["MQTT of hashed HTTP", percent(r.ofHashed)],
 		[
 			"new voice on a known base, of the bundle",
 			percent(r.newVoiceOfBundle),

@@ -2,6 +2,5 @@ export * from "./broker.ts";
 export * from "./collector.ts";
 export * from "./collector-table.ts";
 export * from "./collector-totals.ts";
-export * from "./measure.ts";
 export * from "./publish.ts";
 export * from "./store-server.ts";
