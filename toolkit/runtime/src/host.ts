@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { WattvoxError } from "@wattvox/core";
 import type { Answer, Request } from "./protocol.ts";
+import { noTelemetry } from "./telemetry.ts";
 
 /** A request without its number, which the host gives. */
 export type Ask = Request extends infer R
@@ -35,6 +36,13 @@ export class EngineHost {
 	#next = 1;
 	#engines = 0;
 	#generation = 0;
+
+	readonly #script: URL;
+
+	/** @param script what the thread runs; another one only in tests */
+	constructor(script = new URL("./worker.js", import.meta.url)) {
+		this.#script = script;
+	}
 
 	/** Rises when the thread died: engines of an older generation are gone. */
 	get generation(): number {
@@ -145,7 +153,8 @@ export class EngineHost {
 
 	#start(): Worker {
 		if (this.#worker) return this.#worker;
-		const worker = new Worker(new URL("./worker.js", import.meta.url));
+		noTelemetry();
+		const worker = new Worker(this.#script);
 		worker.on("message", (answer: Answer) => this.#answered(answer));
 		worker.on("error", (error) => this.#died(worker, error));
 		worker.on("exit", () => this.#died(worker, undefined));

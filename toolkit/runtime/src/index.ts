@@ -7,7 +7,12 @@ export type {
 } from "./engine.ts";
 export { checkFeeds, tensorOf } from "./engine.ts";
 export { EngineHost } from "./host.ts";
-export { createEngine, type EngineOptions } from "./onnx-engine.ts";
+export {
+	createEngine,
+	type EngineOptions,
+	type GivenModel,
+} from "./onnx-engine.ts";
+export { noTelemetry } from "./telemetry.ts";
 export {
 	type DataOf,
 	type Dtype,

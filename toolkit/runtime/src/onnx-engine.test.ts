@@ -38,6 +38,55 @@ test("a model is loaded from a file; a missing file is named", async (t) => {
 	});
 });
 
+test("a lent model stays the caller's, a given one is gone", async (t) => {
+	const lent = arithmetic();
+	const given = arithmetic();
+	const first = createEngine(lent);
+	lent.fill(0); // what happens to it now must not matter
+	const engines = [await first, await createEngine({ given })];
+	t.true(lent.length > 0);
+	t.is(given.length, 0);
+	for (const engine of engines) {
+		t.is((await engine.run(one())).sum?.data[0], 5);
+		await engine.dispose();
+	}
+	await t.throwsAsync(createEngine({ given: new Uint8Array(8).subarray(1) }), {
+		code: "E_BUG",
+	});
+});
+
+test("running out of memory has a code of its own", async (t) => {
+	const model = tinyModel({
+		nodes: [{ op: "Expand", inputs: ["x", "dims"], outputs: ["y"] }],
+		inputs: [
+			["x", 1, [1]],
+			["dims", 7, [2]],
+		],
+		outputs: [["y", 1, ["A", "B"]]],
+	});
+	const engine = await createEngine(model);
+	const x = tensor("float32", [1], Float32Array.of(1));
+	const huge = tensor("int64", [2], BigInt64Array.of(1n << 20n, 1n << 24n));
+	await t.throwsAsync(engine.run({ x, dims: huge }), { code: "E_MEMORY" });
+	const small = tensor("int64", [2], BigInt64Array.of(1n, 2n));
+	t.is((await engine.run({ x, dims: small })).y?.data.length, 2);
+	await engine.dispose();
+});
+
+test("when the thread ends, what waits is told, and the next engine gets a new one", async (t) => {
+	const host = new EngineHost(
+		new URL("data:text/javascript,setImmediate(() => process.exit(3))"),
+	);
+	await t.throwsAsync(createEngine(arithmetic(), { host }), {
+		code: "E_BUG",
+		message: /thread ended/,
+	});
+	t.false(host.running);
+	t.is(host.generation, 1);
+	await t.throwsAsync(createEngine(arithmetic(), { host }), { code: "E_BUG" });
+	t.is(host.generation, 2);
+});
+
 test("an operator ONNX Runtime lacks is E_MODEL and named", async (t) => {
 	const model = tinyModel({
 		nodes: [{ op: "Teleport", inputs: ["x"], outputs: ["y"] }],

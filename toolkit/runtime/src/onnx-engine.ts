@@ -32,18 +32,25 @@ export interface EngineOptions {
 	signal?: AbortSignal | undefined;
 }
 
+/** A model's bytes that change hands: afterwards the giver's array is detached (length 0). */
+export interface GivenModel {
+	/** Must cover its whole buffer. */
+	readonly given: Uint8Array;
+}
+
 const shared = new EngineHost();
 
 /**
  * Loads an ONNX model into ONNX Runtime (CPU provider) in a worker thread.
- * @param model the model's bytes (lent: copied) or the path of its file
+ * @param model the model's bytes, lent (copied) or given (moved), or the path of its file
  * @throws WattvoxError E_MODEL (not a model, or an operator is missing), E_FILE_MISSING,
  *   E_MEMORY, E_INTERRUPTED
  */
 export async function createEngine(
-	model: Uint8Array | string,
+	model: Uint8Array | GivenModel | string,
 	options: EngineOptions = {},
 ): Promise<Engine> {
+	const [source, transfer] = modelSource(model);
 	const host = options.host ?? shared;
 	const settings: SessionSettings = {
 		threads: options.threads ?? 1,
@@ -55,8 +62,9 @@ export async function createEngine(
 	host.retain();
 	try {
 		const { id, value } = await host.ask<Loaded>(
-			{ kind: "load", model, settings },
+			{ kind: "load", model: source, settings },
 			{
+				transfer,
 				signal: options.signal,
 				// Loaded after all, for nobody: let it go.
 				orphan: (engine) =>
@@ -68,6 +76,19 @@ export async function createEngine(
 		await host.release();
 		throw thrown;
 	}
+}
+
+function modelSource(
+	model: Uint8Array | GivenModel | string,
+): [Uint8Array | string, ArrayBuffer[]] {
+	if (typeof model === "string") return [model, []];
+	const own = "given" in model ? model.given : model.slice();
+	if (own.byteLength !== own.buffer.byteLength)
+		throw new WattvoxError(
+			"E_BUG",
+			"a given model must cover the whole of its buffer",
+		);
+	return [own, [own.buffer as ArrayBuffer]];
 }
 
 class OnnxEngine implements Engine {

@@ -2,14 +2,6 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MANIFEST, parseManifest, type Role } from "@wattvox/bundle";
 import { asWattvoxError, WattvoxError } from "@wattvox/core";
-import {
-	decodeModel,
-	decodeSafetensors,
-	encodeModel,
-	loraPairs,
-	mergeLora,
-	widenWeights,
-} from "@wattvox/onnx";
 import { parseVoiceConfig, type VoiceConfig } from "./voice-config.ts";
 
 /** A voice's files in memory. */
@@ -68,7 +60,11 @@ async function read(dir: string, name: string): Promise<Uint8Array> {
 	if (/[/\\]/.test(name) || name.startsWith("."))
 		throw new WattvoxError("E_FILE_FORMAT", `"${name}" is not a file name`);
 	try {
-		return await readFile(join(dir, name));
+		const bytes = await readFile(join(dir, name));
+		// Whole buffers can be moved to a thread; a small file may share Node's pool.
+		return bytes.byteLength === bytes.buffer.byteLength
+			? bytes
+			: Uint8Array.from(bytes);
 	} catch (thrown) {
 		const { code, message } = asWattvoxError(thrown);
 		throw new WattvoxError(
@@ -77,38 +73,4 @@ async function read(dir: string, name: string): Promise<Uint8Array> {
 			{ cause: thrown },
 		);
 	}
-}
-
-/**
- * The two graphs with the voice's adapter merged into their weights; as they are when it has none.
- * @throws WattvoxError E_FILE_FORMAT, E_MODEL (the adapter does not fit this base)
- */
-export function mergedGraphs(files: VoiceFiles): {
-	text: Uint8Array;
-	decoder: Uint8Array;
-} {
-	const { config, text, decoder, adapter } = files;
-	if (!config.adapter) return { text, decoder };
-	if (!adapter)
-		throw new WattvoxError(
-			"E_FILE_MISSING",
-			`voice ${config.name} needs ${config.adapter.file}`,
-		);
-	const { tensors } = decodeSafetensors(adapter);
-	const { scale } = config.adapter;
-	const found = new Set<string>();
-	const merge = (model: Uint8Array) => {
-		const result = mergeLora(widenWeights(decodeModel(model)), tensors, scale);
-		for (const name of result.merged) found.add(name);
-		return result.merged.length > 0 ? encodeModel(result.graph) : model;
-	};
-	const graphs = { text: merge(text), decoder: merge(decoder) };
-	// A pair that found no weight belongs to another base.
-	const wanted = loraPairs(tensors).size;
-	if (found.size === 0 || found.size !== wanted)
-		throw new WattvoxError(
-			"E_MODEL",
-			`the adapter of voice ${config.name} fits ${found.size} of its ${wanted} weights: it was made for another base`,
-		);
-	return graphs;
 }

@@ -12,14 +12,11 @@ import {
 	languageFrontend,
 	type SpokenSentence,
 } from "./frontend.ts";
+import { mergedGraphs } from "./merge.ts";
 import { durations, Regulator, type Window } from "./regulate.ts";
 import { type SpeakOptions, Utterance } from "./utterance.ts";
 import type { VoiceConfig } from "./voice-config.ts";
-import {
-	mergedGraphs,
-	readVoiceFiles,
-	type VoiceFiles,
-} from "./voice-files.ts";
+import { readVoiceFiles, type VoiceFiles } from "./voice-files.ts";
 
 export interface LoadOptions {
 	/** Threads inside one operator. Default 1. */
@@ -80,16 +77,21 @@ export class Voice {
 		source: string | VoiceFiles,
 		options: LoadOptions = {},
 	): Promise<Voice> {
-		const files =
-			typeof source === "string" ? await readVoiceFiles(source) : source;
+		// What is read here is ours to move; what the caller holds is only lent.
+		const owned = typeof source === "string";
+		const files = owned ? await readVoiceFiles(source) : source;
 		const frontend =
 			options.frontend ?? languageFrontend(files.config.language);
-		const graphs = mergedGraphs(files);
 		const { signal, threads = 1, host } = options;
+		const graphs = await mergedGraphs(files, { owned, signal });
 		const make =
 			options.engine ??
 			((model: Uint8Array) =>
-				createEngine(model, { threads, signal, ...(host && { host }) }));
+				createEngine(graphs.owned ? { given: model } : model, {
+					threads,
+					signal,
+					...(host && { host }),
+				}));
 		const text = await make(graphs.text, { signal });
 		let decoder: Engine | undefined;
 		try {
@@ -238,6 +240,8 @@ export class Voice {
 	}
 
 	async #warmUp(signal: AbortSignal | undefined): Promise<void> {
+		// Dictionaries are read at first use.
+		for await (const _ of this.#frontend("Ready.")) break;
 		const regulator = await this.#regulate(BigInt64Array.of(1n, 1n), {
 			speed: 1,
 			seed: 0,
