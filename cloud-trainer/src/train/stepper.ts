@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { WattvoxError } from "@wattvox/core";
 import type { Tensor } from "@wattvox/onnx";
+import { noTelemetry } from "@wattvox/runtime";
 import type { Reply, Request, RunResult, StepperInit } from "./protocol.ts";
 
 type Unsent<T> = T extends unknown ? Omit<T, "id"> : never;
@@ -33,6 +34,7 @@ export class Stepper {
 		if (this.#worker)
 			throw new WattvoxError("E_BUG", "the stepper was started twice");
 		this.#halt = new Int32Array(new SharedArrayBuffer(4));
+		noTelemetry();
 		const worker = new Worker(new URL("./stepper-worker.js", import.meta.url), {
 			workerData: this.#halt,
 		});

@@ -59,11 +59,19 @@ export async function cli(
 	return Object.assign(host, { code });
 }
 
-/** Starts a command line that runs until it is told to stop. */
-export function service(argv: readonly string[]): {
+/** Starts a command line that runs until it is told to stop, at the latest when the test ends. */
+export function service(
+	argv: readonly string[],
+	t: { teardown(fn: () => Promise<unknown>): void },
+): {
 	host: FakeHost;
 	ended: Promise<number>;
 } {
 	const host = new FakeHost();
-	return { host, ended: run(argv, all, allGroups, host) };
+	const ended = run(argv, all, allGroups, host);
+	t.teardown(() => {
+		host.emit("SIGTERM");
+		return ended;
+	});
+	return { host, ended };
 }

@@ -12,25 +12,23 @@ test("an engine leaves no identifier and no event in the user's folders", async 
 	const model = join(home, "model.onnx");
 	await writeFile(model, arithmetic());
 	const runtime = new URL("./index.js", import.meta.url).href;
-	const program = `
-		const { createEngine } = await import(${JSON.stringify(runtime)});
+	const program = join(home, "program.mjs");
+	await writeFile(
+		program,
+		`import { createEngine } from ${JSON.stringify(runtime)};
 		const engine = await createEngine(${JSON.stringify(model)});
-		await engine.dispose();
-	`;
-	const { ORT_DISABLE_TELEMETRY: _, ...env } = process.env;
-	await promisify(execFile)(
-		process.execPath,
-		["--input-type=module", "-e", program],
-		{
-			env: {
-				...env,
-				HOME: home,
-				XDG_CACHE_HOME: join(home, ".cache"),
-				TMPDIR: home,
-				// as on a device: ONNX Runtime is silent of its own accord under CI
-				CI: "",
-			},
-		},
+		await engine.dispose();`,
 	);
-	t.deepEqual(await readdir(home), ["model.onnx"]);
+	const { ORT_DISABLE_TELEMETRY: _, ...env } = process.env;
+	await promisify(execFile)(process.execPath, [program], {
+		env: {
+			...env,
+			HOME: home,
+			XDG_CACHE_HOME: join(home, ".cache"),
+			TMPDIR: home,
+			// as on a device: ONNX Runtime is silent of its own accord under CI
+			CI: "",
+		},
+	});
+	t.deepEqual(await readdir(home), ["model.onnx", "program.mjs"]);
 });

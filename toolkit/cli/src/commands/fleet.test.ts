@@ -25,9 +25,10 @@ async function house(t: ExecutionContext) {
 test("serve, publish, report power, stop, and read the bill", async (t) => {
 	const h = await house(t);
 	const data = join(h.dir, "data");
-	const { host, ended } = service([
-		...["fleet", "serve", "--store", h.store, "--data", data, "--port", "0"],
-	]);
+	const { host, ended } = service(
+		[...["fleet", "serve", "--store", h.store, "--data", data, "--port", "0"]],
+		t,
+	);
 	const [, url = ""] = await host.says(/serving .* on (mqtt:\S+)/);
 	const published = await cli([
 		...["publish", h.bundle, "--store", h.store, "--key", h.key],
@@ -93,10 +94,13 @@ test("publish without a broker exits 5, with a wrong key 4, with a bad id 2", as
 			...["--broker", `mqtt://u:hunter2@127.0.0.1:${port}`, ...more],
 		]);
 	const ours = ["--key", h.key, "--device", "kitchen"];
-	const stopped = service([
-		...["publish", h.bundle, "--store", h.store, "--fleet", "home"],
-		...["--broker", `mqtt://127.0.0.1:${port}`, ...ours],
-	]);
+	const stopped = service(
+		[
+			...["publish", h.bundle, "--store", h.store, "--fleet", "home"],
+			...["--broker", `mqtt://127.0.0.1:${port}`, ...ours],
+		],
+		t,
+	);
 	await stopped.host.says(/publish/);
 	stopped.host.emit("SIGINT");
 	t.is(await stopped.ended, 130);

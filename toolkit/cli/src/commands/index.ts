@@ -1,17 +1,29 @@
 import type { Command } from "../command.ts";
+import { agentRun } from "./agent-run.ts";
+import { agentStatus } from "./agent-status.ts";
+import { demo } from "./demo.ts";
+import { distilCommand } from "./distil.ts";
 import { doctor } from "./doctor.ts";
+import { exportCommand } from "./export.ts";
 import { fleetPower } from "./fleet-power.ts";
 import { fleetServe } from "./fleet-serve.ts";
 import { inspect } from "./inspect.ts";
 import { keysNew } from "./keys-new.ts";
 import { publish } from "./publish.ts";
 import { say } from "./say.ts";
+import { train } from "./train.ts";
 
 /** Every command, in the order in which `--help` lists them. */
 export const commands: readonly Command[] = [
+	demo,
+	train,
+	distilCommand,
+	exportCommand,
 	say,
 	inspect,
 	publish,
+	agentRun,
+	agentStatus,
 	fleetServe,
 	fleetPower,
 	keysNew,
@@ -20,6 +32,7 @@ export const commands: readonly Command[] = [
 
 /** First words that several commands share. */
 export const groups: Readonly<Record<string, string>> = {
+	agent: "The agent on a device",
 	fleet: "The fleet's server and its power bill",
 	keys: "Signing keys",
 };

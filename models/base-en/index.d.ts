@@ -1,0 +1,2 @@
+/** Folder that holds base.json and the weights. */
+export declare const baseDir: string;

@@ -1,0 +1,50 @@
+import { dirname } from "node:path";
+import { ensureWritableDir } from "@wattvox/core";
+import type { Ledger, Meter, Stage } from "@wattvox/energy";
+
+/** An open ledger on the best power source that works here. */
+export interface Books {
+	ledger: Ledger;
+	/** Started; stopped by {@link booked}. */
+	meter: Meter;
+	/** What a stage has cost so far, worded for a progress bar; undefined while nobody knows. */
+	spent(stage: Stage): string | undefined;
+}
+
+/**
+ * Opens the power source, a meter on it and a ledger, runs `work` with them and closes all.
+ * @param path the ledger's file; an existing one is continued
+ * @throws whatever `work` throws; WattvoxError E_OUTPUT, E_DISK_FULL, E_FILE_FORMAT
+ */
+export async function booked<T>(
+	path: string,
+	work: (books: Books) => Promise<T>,
+): Promise<T> {
+	const { formatEnergy, Ledger, Meter, openPowerSource } = await import(
+		"@wattvox/energy"
+	);
+	// Before anything is measured: the ledger is the first file of a run.
+	await ensureWritableDir(dirname(path));
+	const { source } = await openPowerSource();
+	const { measured } = source.describe();
+	const meter = new Meter(source);
+	const ledger = new Ledger({ meter, path });
+	try {
+		await meter.start();
+		await ledger.start();
+		return await work({
+			ledger,
+			meter,
+			spent(stage) {
+				const energy = stage.energy();
+				return energy.joules === null
+					? undefined
+					: formatEnergy({ ...energy, coverage: 1, measured });
+			},
+		});
+	} finally {
+		await ledger.stop();
+		await meter.stop();
+		await source.close();
+	}
+}

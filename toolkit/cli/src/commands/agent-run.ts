@@ -1,0 +1,64 @@
+import { once } from "node:events";
+import { BROKER_OPTIONS, brokerAccess } from "../broker-options.ts";
+import { command } from "../command.ts";
+
+export const agentRun = command({
+	usage: "agent run",
+	about: "Pull the voice that the fleet wants and speak it on 127.0.0.1",
+	examples: [
+		[
+			"agent run --fleet home --device kitchen --data agent/ --trust keys/",
+			"until it is told to stop",
+		],
+	],
+	positionals: {},
+	options: {
+		fleet: { type: "string", demandOption: true, describe: "The fleet's id" },
+		device: {
+			type: "string",
+			demandOption: true,
+			describe: "This device's id",
+		},
+		data: {
+			type: "string",
+			demandOption: true,
+			describe: "Folder for voices and state",
+		},
+		trust: {
+			type: "array",
+			string: true,
+			demandOption: true,
+			describe: "Public key, or a folder of them, that may sign",
+		},
+		port: { type: "number", default: 8420, describe: "Of the speech API" },
+		threads: { type: "number", default: 1, describe: "Of one operator" },
+		...BROKER_OPTIONS,
+	},
+	service: true,
+	async run(args, io) {
+		const [{ Agent }, { loadTrust }, { createLog, logLevel }] =
+			await Promise.all([
+				import("@wattvox/device-agent"),
+				import("@wattvox/bundle"),
+				import("@wattvox/core"),
+			]);
+		const agent = new Agent({
+			broker: await brokerAccess(args),
+			fleet: args.fleet,
+			device: args.device,
+			dataDir: args.data,
+			trust: await loadTrust(args.trust),
+			port: args.port,
+			threads: args.threads,
+			log: createLog("agent", { level: logLevel(io.env, "info") }),
+		});
+		try {
+			await agent.start(io.signal);
+			io.progress.note(`speaking on ${agent.url}`);
+			if (!io.signal.aborted) await once(io.signal, "abort");
+			io.result(agent.status(), "stopped");
+		} finally {
+			await agent.stop();
+		}
+	},
+});

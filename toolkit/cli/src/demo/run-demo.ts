@@ -1,0 +1,287 @@
+import { existsSync } from "node:fs";
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { ExportCheck, VoiceRun } from "@wattvox/cloud-trainer";
+import { ensureWritableDir, formatSeconds, writeAtomic } from "@wattvox/core";
+import type { LedgerSummary, SpeechMeasurement } from "@wattvox/energy";
+import type { PowerTable } from "@wattvox/fleet";
+import { type Books, booked } from "../booked.ts";
+import type { Io } from "../command.ts";
+import {
+	openOrPrepare,
+	preparedResult,
+	type Trained,
+	trained,
+} from "../training.ts";
+import { ask, type Spoken } from "./ask.ts";
+import { DEVICE, FLEET, openHouse } from "./house.ts";
+import { type Likeness, likeness } from "./likeness.ts";
+
+export interface DemoOptions {
+	clip: string;
+	transcript: string;
+	/** Folder of the base. */
+	base: string;
+	/** Folder of everything that comes out. */
+	out: string;
+	/** What the new voice says. */
+	sentences: readonly string[];
+	threads: number;
+	/** At most so many steps of each training. */
+	steps?: number;
+	consent: string;
+	/** Seconds of the fixed workload; undefined: only where a sensor measures, and then 30. */
+	workload?: number;
+}
+
+/** What the demonstration came to. */
+export interface DemoResult {
+	run: VoiceRun;
+	fineTune: Trained;
+	distil: Trained;
+	exported: { digest: string; check: ExportCheck; adapterBytes: number };
+	/** The clip's first held-out segment, as the new voice says it. */
+	heldOut: Spoken | undefined;
+	spoken: Spoken[];
+	/** Paths of the wav files. */
+	files: string[];
+	likeness: Likeness;
+	/** Seconds of computing per second of sound, by the device's own count. */
+	realTimeFactor: number | null;
+	workload: SpeechMeasurement | undefined;
+	power: PowerTable;
+	energy: LedgerSummary;
+	/** A few words on each stage. */
+	results: Record<string, string>;
+}
+
+const REPORT = "report.html";
+/** What a demonstration leaves; only these are removed before the next one. */
+const LEFTOVERS = ["run", "voice", "house", "keys", REPORT];
+
+/**
+ * The main job on this machine: clip -> adapter -> bundle -> device -> speech. One that was
+ * interrupted goes on; one that had finished is begun anew.
+ */
+export async function runDemo(o: DemoOptions, io: Io): Promise<DemoResult> {
+	await ensureWritableDir(o.out);
+	if (existsSync(join(o.out, REPORT)))
+		for (const name of LEFTOVERS)
+			await rm(join(o.out, name), { recursive: true, force: true });
+	const { RUN } = await import("@wattvox/cloud-trainer");
+	return booked(join(o.out, "run", RUN.ledger), (books) =>
+		allStages(o, io, books),
+	);
+}
+
+async function allStages(
+	o: DemoOptions,
+	io: Io,
+	books: Books,
+): Promise<DemoResult> {
+	const trainer = await import("@wattvox/cloud-trainer");
+	const results: Record<string, string> = {};
+	const run = await openOrPrepare(
+		{
+			clip: o.clip,
+			text: o.transcript,
+			out: join(o.out, "run"),
+			base: o.base,
+			name: "demo",
+			consent: o.consent,
+			signal: io.signal,
+		},
+		io,
+		books,
+	);
+	results.prepare = preparedResult(run);
+	const request = {
+		threads: o.threads,
+		...(o.steps !== undefined && { steps: o.steps }),
+	};
+	const fineTune = await trained(
+		"fine-tune",
+		(r) => trainer.fineTune(run, r),
+		request,
+		io,
+		books,
+	);
+	results["fine-tune"] = fineTune.result;
+	const distil = await trained(
+		"distil",
+		(r) => trainer.distil(run, r),
+		request,
+		io,
+		books,
+	);
+	results.distil = distil.result;
+	const key = await builderKey(join(o.out, "keys"));
+	const bundle = join(o.out, "voice");
+	const exported = await stage("export", io, books, async () => {
+		const { makePassport } = await import("@wattvox/energy");
+		const passport = makePassport(books.ledger.summary());
+		const { signal } = io;
+		const made = await trainer.exportVoice(run, bundle, {
+			key,
+			passport,
+			signal,
+		});
+		results.export = `adapter of ${Math.round(made.adapterBytes / 1000)} kB, max difference ${made.check.wave.toExponential(1)}`;
+		return [made, results.export];
+	});
+	return deliver(
+		o,
+		io,
+		books,
+		{ run, fineTune, distil, exported, results },
+		key,
+	);
+}
+
+type Made = Pick<
+	DemoResult,
+	"run" | "fineTune" | "distil" | "exported" | "results"
+>;
+
+/** From the bundle on: publish, pull, verify, speak, measure. */
+async function deliver(
+	o: DemoOptions,
+	io: Io,
+	books: Books,
+	made: Made,
+	key: Awaited<ReturnType<typeof builderKey>>,
+): Promise<DemoResult> {
+	const { publish } = await import("@wattvox/fleet");
+	const { results, run } = made;
+	const house = await openHouse(join(o.out, "house"), key, io.signal);
+	try {
+		await stage("publish and pull", io, books, async () => {
+			const { digest } = await publish(join(o.out, "voice"), house.store, {
+				fleet: FLEET,
+				devices: [DEVICE],
+				key,
+				broker: { url: house.brokerUrl },
+				signal: io.signal,
+			});
+			await house.agent.speaksWith(digest, io.signal);
+			const { trial } = house.agent.status();
+			results["publish and pull"] =
+				`${digest.slice(0, 12)} verified${trial ? `, golden sentences within ${trial.melDistance.toFixed(2)}` : ""}`;
+			return [undefined, results["publish and pull"]];
+		});
+		const held = run.segments.find((s) => s.split === "val");
+		const { url } = house.agent;
+		const [heldOut, spoken] = await stage("speak", io, books, async () => {
+			const first = held && (await ask(url, held.text, io.signal));
+			const all: Spoken[] = [];
+			for (const text of o.sentences) all.push(await ask(url, text, io.signal));
+			const seconds = [...(first ? [first] : []), ...all].reduce(
+				(sum, s) => sum + s.samples.length / s.sampleRate,
+				0,
+			);
+			results.speak = `${all.length + (first ? 1 : 0)} utterances, ${formatSeconds(seconds)} of sound`;
+			return [[first, all] as const, results.speak];
+		});
+		const workload = await measured(o, io, books, url, results);
+		const files = await saveAll(o.out, run.name, heldOut, spoken);
+		const alike = await likeness(run, [
+			...(heldOut ? [heldOut] : []),
+			...spoken,
+		]);
+		const power = await house.stop();
+		return {
+			...made,
+			heldOut,
+			spoken,
+			files,
+			likeness: alike,
+			realTimeFactor: power.total.realTimeFactor,
+			workload,
+			power,
+			energy: books.ledger.summary(),
+		};
+	} finally {
+		await house.stop();
+	}
+}
+
+/** The fixed workload, where it is asked for or a sensor makes it worth its half minute. */
+async function measured(
+	o: DemoOptions,
+	io: Io,
+	books: Books,
+	url: string,
+	results: Record<string, string>,
+): Promise<SpeechMeasurement | undefined> {
+	const seconds =
+		o.workload ?? (books.meter.describe().measured ? 30 : undefined);
+	if (!seconds) return undefined;
+	const { measureSpeech } = await import("@wattvox/energy");
+	return stage("measure", io, books, async (progress) => {
+		const found = await measureSpeech(
+			async (text, signal) => {
+				const { samples, sampleRate } = await ask(url, text, signal);
+				return { audioSeconds: samples.length / sampleRate };
+			},
+			{
+				meter: books.meter,
+				seconds,
+				idleSeconds: 5,
+				signal: io.signal,
+				onProgress: progress,
+			},
+		);
+		results.measure = `${found.utterances} utterances back to back`;
+		return [found, results.measure];
+	});
+}
+
+/** One booked stage with its line of progress. */
+async function stage<T>(
+	name: string,
+	io: Io,
+	books: Books,
+	work: (progress: (share: number) => void) => Promise<[T, string]>,
+): Promise<T> {
+	const task = io.progress.task(name, 1);
+	try {
+		const [value, result] = await books.ledger.stage(name, () =>
+			work((share) => task.update(share)),
+		);
+		task.finish(result);
+		return value;
+	} catch (thrown) {
+		task.fail();
+		throw thrown;
+	}
+}
+
+async function saveAll(
+	out: string,
+	voice: string,
+	heldOut: Spoken | undefined,
+	spoken: readonly Spoken[],
+): Promise<string[]> {
+	const [{ writeWav }, { syntheticTag }] = await Promise.all([
+		import("@wattvox/speech"),
+		import("@wattvox/synth"),
+	]);
+	const files: string[] = [];
+	const save = async (name: string, s: Spoken) => {
+		const path = join(out, name);
+		const comment = syntheticTag(voice);
+		await writeAtomic(path, writeWav(s.samples, s.sampleRate, { comment }));
+		files.push(path);
+	};
+	for (const [i, s] of spoken.entries()) await save(`sentence-${i + 1}.wav`, s);
+	if (heldOut) await save("held-out.wav", heldOut);
+	return files;
+}
+
+/** The demonstration's signing key: made once, kept beside what it signed. */
+async function builderKey(dir: string) {
+	const { loadPrivateKey, writeKeys } = await import("@wattvox/bundle");
+	const path = join(dir, "builder.key");
+	if (await readFile(path).catch(() => undefined)) return loadPrivateKey(path);
+	return (await writeKeys(dir, "builder")).key;
+}

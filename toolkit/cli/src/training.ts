@@ -1,0 +1,144 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type {
+	Adapted,
+	AdaptRequest,
+	PrepareOptions,
+	VoiceRun,
+} from "@wattvox/cloud-trainer";
+import { formatSeconds, WattvoxError } from "@wattvox/core";
+import type { Books } from "./booked.ts";
+import type { Io, OptionTable } from "./command.ts";
+
+/** What every command that trains takes. */
+export const TRAINING_OPTIONS = {
+	steps: {
+		type: "number",
+		describe: "At most so many; it stops early when held-out speech says so",
+	},
+	threads: { type: "number", default: 2, describe: "Of one operator" },
+	seed: { type: "number", default: 1, describe: "Of everything random" },
+} as const satisfies OptionTable;
+
+/** Points of a curve: [step, value]. */
+export type Points = [number, number][];
+
+/** A training's end, with the curves it drew. */
+export interface Trained {
+	adapted: Adapted;
+	training: Points;
+	heldOut: Points;
+	/** A few words on how it went. */
+	result: string;
+}
+
+/** The base that `--base` means: a folder, or else the English one that ships. */
+export async function baseDir(base: string | undefined): Promise<string> {
+	if (base !== undefined) return base;
+	const shipped = await import("@wattvox/base-en");
+	return shipped.baseDir;
+}
+
+/** The run in a folder if there is one, made of the same text; otherwise it is prepared now. */
+export async function openOrPrepare(
+	o: PrepareOptions,
+	io: Io,
+	books: Books,
+): Promise<VoiceRun> {
+	const { openRun, prepareRun, RUN } = await import("@wattvox/cloud-trainer");
+	if (existsSync(join(o.out, RUN.description))) {
+		const run = await openRun(o.out);
+		const text = await readFile(o.text, "utf8").catch(() => undefined);
+		if (run.name !== o.name || (text !== undefined && text !== run.text))
+			throw new WattvoxError(
+				"E_USAGE",
+				`${o.out} holds the run of another voice, ${run.name}: give another --out`,
+			);
+		io.progress.note(`going on with the run in ${o.out}`);
+		return run;
+	}
+	const task = io.progress.task("prepare");
+	try {
+		const prepared = await books.ledger.stage("prepare", () => prepareRun(o));
+		task.finish(preparedResult(prepared.run));
+		for (const { text, why } of prepared.skipped)
+			io.progress.note(`left out ${JSON.stringify(text)}: ${why}`);
+		return prepared.run;
+	} catch (thrown) {
+		task.fail();
+		throw thrown;
+	}
+}
+
+/** What a preparation came to, in a few words. */
+export function preparedResult({ base, segments }: VoiceRun): string {
+	const { hop, sampleRate } = base.audio;
+	const frames = segments.reduce((sum, s) => sum + s.frames, 0);
+	return `${segments.length} segments, ${formatSeconds((frames * hop) / sampleRate)} of speech`;
+}
+
+/**
+ * Runs one training with its progress and books it.
+ * @throws WattvoxError E_INTERRUPTED after an abort, with a checkpoint to go on from
+ */
+export async function trained(
+	name: "fine-tune" | "distil",
+	work: (request: AdaptRequest) => Promise<Adapted>,
+	request: AdaptRequest,
+	io: Io,
+	books: Books,
+): Promise<Trained> {
+	const { ADAPT } = await import("@wattvox/cloud-trainer");
+	const task = io.progress.task(name, request.steps ?? ADAPT.steps);
+	const training: Points = [];
+	const heldOut: Points = [];
+	try {
+		const adapted = await books.ledger.stage(name, (stage) =>
+			work({
+				...request,
+				signal: io.signal,
+				onStep({ step, values }) {
+					const loss = values.loss ?? Number.NaN;
+					training.push([step, loss]);
+					const energy = books.spent(stage);
+					task.update(step, {
+						loss: loss.toFixed(3),
+						...(energy !== undefined && { energy }),
+					});
+				},
+				onValidation: (loss, step) => void heldOut.push([step, loss]),
+			}),
+		);
+		const { steps, interrupted, best } = adapted.fit;
+		if (interrupted)
+			throw new WattvoxError(
+				"E_INTERRUPTED",
+				`${name} stopped at step ${steps}; its state is kept`,
+			);
+		const first = heldOut[0]?.[1];
+		const result = [
+			`${steps} steps`,
+			...(best
+				? [
+						`held-out loss ${first === undefined ? "" : `${first.toFixed(3)} to `}${best.loss.toFixed(3)}`,
+					]
+				: []),
+		].join(", ");
+		task.finish(result);
+		return { adapted, training, heldOut, result };
+	} catch (thrown) {
+		task.fail();
+		throw thrown;
+	}
+}
+
+/** Request fields of the training options that were given. */
+export function trainingRequest(args: {
+	steps?: number | undefined;
+	threads: number;
+	seed: number;
+}): AdaptRequest {
+	const { steps, threads, seed } = args;
+	return { threads, seed, ...(steps !== undefined && { steps }) };
+}
