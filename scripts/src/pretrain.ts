@@ -1,6 +1,11 @@
 import { parseArgs } from "node:util";
 import { pretrain, STAGES, type StageName } from "@wattvox/cloud-trainer";
-import { asWattvoxError, plainProgress, WattvoxError, writeAtomic } from "@wattvox/core";
+import {
+	asWattvoxError,
+	plainProgress,
+	WattvoxError,
+	writeAtomic,
+} from "@wattvox/core";
 import { formatLedger, Ledger, Meter, openPowerSource } from "@wattvox/energy";
 
 /**
@@ -24,10 +29,12 @@ const { values } = parseArgs({
 
 async function main(): Promise<void> {
 	const { corpus, out } = values;
-	if (!corpus || !out) throw new WattvoxError("E_USAGE", "--corpus DIR and --out DIR are needed");
+	if (!corpus || !out)
+		throw new WattvoxError("E_USAGE", "--corpus DIR and --out DIR are needed");
 	const stages = values.stage as StageName[] | undefined;
 	for (const s of stages ?? [])
-		if (!STAGES.includes(s)) throw new WattvoxError("E_USAGE", `no stage ${s}: ${STAGES.join(", ")}`);
+		if (!STAGES.includes(s))
+			throw new WattvoxError("E_USAGE", `no stage ${s}: ${STAGES.join(", ")}`);
 	const abort = new AbortController();
 	process.once("SIGINT", () => abort.abort());
 	process.once("SIGTERM", () => abort.abort());
@@ -43,18 +50,29 @@ async function main(): Promise<void> {
 			name: values.name,
 			language: values.language,
 			...(stages ? { stages } : {}),
-			...(values.steps ? { steps: Object.fromEntries(STAGES.map((s) => [s, Number(values.steps)])) } : {}),
+			...(values.steps
+				? {
+						steps: Object.fromEntries(
+							STAGES.map((s) => [s, Number(values.steps)]),
+						),
+					}
+				: {}),
 			...(values["align-with"] ? { alignWith: values["align-with"] } : {}),
 			scale: Number(values.scale),
 			threads: Number(values.threads),
 			seed: Number(values.seed),
-			progress: plainProgress((line) => process.stderr.write(`${line}\n`), { everyMs: 20_000 }),
+			progress: plainProgress((line) => process.stderr.write(`${line}\n`), {
+				everyMs: 20_000,
+			}),
 			book: (stage, work) => ledger.stage(stage, work),
 			signal: abort.signal,
 		});
 	} finally {
 		process.stdout.write(`${formatLedger(ledger.summary())}\n`);
-		await writeAtomic(`${out}/work/energy.json`, JSON.stringify(ledger.summary()));
+		await writeAtomic(
+			`${out}/work/energy.json`,
+			JSON.stringify(ledger.summary()),
+		);
 		await ledger.stop();
 		await meter.stop();
 		await source.close();
@@ -63,6 +81,8 @@ async function main(): Promise<void> {
 
 await main().catch((thrown) => {
 	const error = asWattvoxError(thrown);
-	process.stderr.write(`error ${error.code}: ${error.message}\n${error.help}\n`);
+	process.stderr.write(
+		`error ${error.code}: ${error.message}\n${error.help}\n`,
+	);
 	process.exitCode = error.exit;
 });

@@ -3,7 +3,10 @@ import { writeAtomic } from "@wattvox/core";
 import type { Engine } from "@wattvox/runtime";
 import { toPhones } from "@wattvox/speech";
 import { phoneProbabilities } from "../align/aligner.ts";
-import { type TokenizedTranscript, transcriptTokens } from "../align/transcript.ts";
+import {
+	type TokenizedTranscript,
+	transcriptTokens,
+} from "../align/transcript.ts";
 import { alignTokens } from "../align/viterbi.ts";
 import type { Utterance } from "../data/corpus.ts";
 import type { Example } from "../data/features.ts";
@@ -15,13 +18,16 @@ const VALIDATION_EVERY = 40;
 
 /** A recording's words as phones; a corpus with phones of its own counts as one word. */
 function wordsOf(r: Recording): { text: string; phones: string[] }[] {
-	if (r.phones) return [{ text: r.text, phones: r.phones.filter((p) => p !== PAUSE) }];
+	if (r.phones)
+		return [{ text: r.text, phones: r.phones.filter((p) => p !== PAUSE) }];
 	return toPhones(r.text).words;
 }
 
 /** The symbols that a corpus needs beyond padding: a pause, then its phones in order of the alphabet. */
 export function phonesOf(recordings: readonly Recording[]): string[] {
-	const seen = new Set(recordings.flatMap((r) => wordsOf(r).flatMap((w) => w.phones)));
+	const seen = new Set(
+		recordings.flatMap((r) => wordsOf(r).flatMap((w) => w.phones)),
+	);
 	seen.delete(PAUSE);
 	return [PAUSE, ...[...seen].sort()];
 }
@@ -31,10 +37,17 @@ export function phonesOf(recordings: readonly Recording[]): string[] {
  * Recordings without words are left out.
  * @param lengths samples of each recording at its own rate, by id
  */
-export function flatStart(recordings: readonly Recording[], lengths: ReadonlyMap<string, number>): Utterance[] {
+export function flatStart(
+	recordings: readonly Recording[],
+	lengths: ReadonlyMap<string, number>,
+): Utterance[] {
 	const out: Utterance[] = [];
 	recordings.forEach((r, i) => {
-		const phones = [PAUSE, ...wordsOf(r).flatMap((w) => w.phones.filter((p) => p !== PAUSE)), PAUSE];
+		const phones = [
+			PAUSE,
+			...wordsOf(r).flatMap((w) => w.phones.filter((p) => p !== PAUSE)),
+			PAUSE,
+		];
 		const samples = lengths.get(r.id) ?? 0;
 		if (phones.length < 3 || samples === 0) return;
 		out.push({
@@ -44,7 +57,10 @@ export function flatStart(recordings: readonly Recording[], lengths: ReadonlyMap
 			text: r.text,
 			wav: r.wav,
 			samples,
-			phones: phones.map((p, k) => [p, Math.round((samples * (k + 1)) / phones.length)]),
+			phones: phones.map((p, k) => [
+				p,
+				Math.round((samples * (k + 1)) / phones.length),
+			]),
 			split: i % VALIDATION_EVERY === VALIDATION_EVERY - 1 ? "val" : "train",
 		});
 	});
@@ -77,19 +93,38 @@ export async function realign(
 	const transcripts = new Map<string, TokenizedTranscript>();
 	for (const r of recordings) {
 		const words = wordsOf(r);
-		if (words.some((w) => w.phones.length)) transcripts.set(r.id, transcriptTokens(words, symbols, PAUSE));
+		if (words.some((w) => w.phones.length))
+			transcripts.set(r.id, transcriptTokens(words, symbols, PAUSE));
 	}
 	const out: AlignedCorpus = { examples: [], rejected: [] };
 	for (const [i, e] of examples.entries()) {
 		const transcript = transcripts.get(e.id);
 		if (!transcript) continue;
-		const logp = await phoneProbabilities(aligner, Float32Array.from(e.mel), e.frames, nMels);
-		const found = alignTokens(logp, e.frames, symbols.length, transcript.tokens);
+		const logp = await phoneProbabilities(
+			aligner,
+			Float32Array.from(e.mel),
+			e.frames,
+			nMels,
+		);
+		const found = alignTokens(
+			logp,
+			e.frames,
+			symbols.length,
+			transcript.tokens,
+		);
 		if (!found || found.score < floor) {
-			out.rejected.push({ id: e.id, score: found?.score ?? Number.NEGATIVE_INFINITY });
+			out.rejected.push({
+				id: e.id,
+				score: found?.score ?? Number.NEGATIVE_INFINITY,
+			});
 			continue;
 		}
-		const kept = found.spans.map((s, t) => ({ d: s.end - s.start, symbol: transcript.tokens[t]?.symbol ?? 0 })).filter((x) => x.d > 0);
+		const kept = found.spans
+			.map((s, t) => ({
+				d: s.end - s.start,
+				symbol: transcript.tokens[t]?.symbol ?? 0,
+			}))
+			.filter((x) => x.d > 0);
 		out.examples.push({
 			...e,
 			phones: Int32Array.from(kept, (x) => x.symbol),

@@ -1,4 +1,11 @@
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import {
+	mkdir,
+	mkdtemp,
+	readFile,
+	rm,
+	stat,
+	writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { studentConfig, teacherConfig, vocoderConfig } from "@wattvox/models";
@@ -8,7 +15,14 @@ import { ENGLISH_PHONES, readCorpus, symbolsOf } from "../data/corpus.ts";
 import { readWeights } from "./base.ts";
 import { pretrain } from "./pretrain.ts";
 
-const SENTENCES = ["a bee saw me", "we see a sea", "be my bee", "so low a sea", "no bee may be so", "my low bee"];
+const SENTENCES = [
+	"a bee saw me",
+	"we see a sea",
+	"be my bee",
+	"so low a sea",
+	"no bee may be so",
+	"my low bee",
+];
 const PHONE_SECONDS = 0.11;
 
 /** "Speech" in which each phone is a chord of its own: enough for an aligner to learn from. */
@@ -20,14 +34,27 @@ function chords(text: string, pitch: number): Float32Array {
 		const at = ENGLISH_PHONES.indexOf(p);
 		for (let k = 0; k < each && p !== "pau"; k++) {
 			const s = k / 16000;
-			out[i * each + k] = 0.1 * (Math.sin(2 * Math.PI * (pitch + 90 * at) * s) + Math.sin(2 * Math.PI * (3500 - 60 * at) * s));
+			out[i * each + k] =
+				0.1 *
+				(Math.sin(2 * Math.PI * (pitch + 90 * at) * s) +
+					Math.sin(2 * Math.PI * (3500 - 60 * at) * s));
 		}
 	});
 	return out;
 }
 
 const symbols = symbolsOf(ENGLISH_PHONES).length;
-const tiny = { width: 16, heads: 2, trunkLayers: 1, contentLayers: 1, cond: 8, decoderWidth: 16, decoderLayers: 1, posteriorWidth: 8, expand: 1 };
+const tiny = {
+	width: 16,
+	heads: 2,
+	trunkLayers: 1,
+	contentLayers: 1,
+	cond: 8,
+	decoderWidth: 16,
+	decoderLayers: 1,
+	posteriorWidth: 8,
+	expand: 1,
+};
 const SIZES = {
 	teacher: { ...teacherConfig(symbols), ...tiny, decoderWidth: 24 },
 	student: { ...studentConfig(symbols), ...tiny },
@@ -43,7 +70,10 @@ test("a corpus of wav and txt pairs becomes a base: aligned from a flat start, a
 		for (const [s, speaker] of ["ann", "bob"].entries()) {
 			await mkdir(join(corpus, speaker), { recursive: true });
 			for (const [i, text] of SENTENCES.entries()) {
-				await writeFile(join(corpus, speaker, `${i}.wav`), writeWav(chords(text, 300 + 200 * s), 16000));
+				await writeFile(
+					join(corpus, speaker, `${i}.wav`),
+					writeWav(chords(text, 300 + 200 * s), 16000),
+				);
 				await writeFile(join(corpus, speaker, `${i}.txt`), text);
 			}
 		}
@@ -60,7 +90,13 @@ test("a corpus of wav and txt pairs becomes a base: aligned from a flat start, a
 		const base = await pretrain(options);
 		t.is(base.name, "tiny");
 		t.deepEqual(Object.keys(base.voices).sort(), ["ann", "bob"]);
-		for (const model of ["teacher", "student", "vocoder", "speaker", "aligner"] as const)
+		for (const model of [
+			"teacher",
+			"student",
+			"vocoder",
+			"speaker",
+			"aligner",
+		] as const)
 			t.true((await readWeights(out, model)).size > 0, model);
 		const aligned = await readCorpus(join(out, "work"));
 		t.is(aligned.length, 12);
@@ -68,7 +104,10 @@ test("a corpus of wav and txt pairs becomes a base: aligned from a flat start, a
 			// The chords are all of one length, so every inner phone's end is known.
 			const inner = u.phones.filter(([p]) => p !== "pau");
 			for (const [k, [, end]] of inner.entries())
-				t.true(Math.abs(end / 16000 - (k + 2) * PHONE_SECONDS) < 0.06, `${u.id} ${k}`);
+				t.true(
+					Math.abs(end / 16000 - (k + 2) * PHONE_SECONDS) < 0.06,
+					`${u.id} ${k}`,
+				);
 		}
 		// Every stage is done: a second run finds the checkpoints and trains no further step.
 		const before = (await stat(join(out, "work", "teacher.log.jsonl"))).size;

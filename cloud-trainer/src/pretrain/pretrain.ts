@@ -9,8 +9,20 @@ import { ENGLISH_PHONES, readCorpus, symbolsOf } from "../data/corpus.ts";
 import { type Example, loadFeatures } from "../data/features.ts";
 import { detectLayout, readRecordings } from "../data/layouts.ts";
 import { alignerGraph } from "../graphs/encoders.ts";
-import { flatStart, phonesOf, realign, writeUtterances } from "./align-corpus.ts";
-import { type Base, newBase, readBase, readWeights, withWeights, writeBase } from "./base.ts";
+import {
+	flatStart,
+	phonesOf,
+	realign,
+	writeUtterances,
+} from "./align-corpus.ts";
+import {
+	type Base,
+	newBase,
+	readBase,
+	readWeights,
+	withWeights,
+	writeBase,
+} from "./base.ts";
 import type { StageOptions } from "./run.ts";
 import {
 	distilStudent,
@@ -23,7 +35,13 @@ import {
 } from "./stages.ts";
 
 /** The stages of base training, in order. */
-export const STAGES = ["speaker", "aligner", "vocoder", "teacher", "student"] as const;
+export const STAGES = [
+	"speaker",
+	"aligner",
+	"vocoder",
+	"teacher",
+	"student",
+] as const;
 export type StageName = (typeof STAGES)[number];
 
 /** Steps per stage that the shipped English base was trained with. */
@@ -52,7 +70,9 @@ export interface PretrainOptions {
 	scale?: number;
 	steps?: Partial<Record<StageName, number>>;
 	/** Sizes other than ours, for a base that is made anew. */
-	sizes?: Partial<Pick<Base, "teacher" | "student" | "vocoder" | "speaker" | "aligner">>;
+	sizes?: Partial<
+		Pick<Base, "teacher" | "student" | "vocoder" | "speaker" | "aligner">
+	>;
 	/** A base whose aligner starts the alignment of a corpus that has none. */
 	alignWith?: string;
 	threads?: number;
@@ -88,20 +108,31 @@ export async function pretrain(o: PretrainOptions): Promise<Base> {
 		speaker: (s) => trainSpeaker(o.out, base, examples, s),
 		aligner: (s) => trainAligner(o.out, base, examples, s),
 		vocoder: (s) => trainVocoder(o.out, base, examples, s),
-		teacher: async (s) => trainTeacher(o.out, base, examples, await embedded(), s),
-		student: async (s) => distilStudent(o.out, base, examples, await embedded(), s),
+		teacher: async (s) =>
+			trainTeacher(o.out, base, examples, await embedded(), s),
+		student: async (s) =>
+			distilStudent(o.out, base, examples, await embedded(), s),
 	};
 	for (const stage of o.stages ?? STAGES) {
 		await book(stage, () => run[stage](stageOptions(o, stage, work)));
-		if (o.signal?.aborted) throw new WattvoxError("E_INTERRUPTED", `stopped in stage ${stage}; its checkpoint is kept`);
+		if (o.signal?.aborted)
+			throw new WattvoxError(
+				"E_INTERRUPTED",
+				`stopped in stage ${stage}; its checkpoint is kept`,
+			);
 	}
 	base.voices = ownVoices(examples, await embedded());
 	await writeBase(o.out, base);
 	return base;
 }
 
-function stageOptions(o: PretrainOptions, stage: StageName, work: string): StageOptions {
-	const steps = o.steps?.[stage] ?? Math.max(1, Math.round(STEPS[stage] * (o.scale ?? 1)));
+function stageOptions(
+	o: PretrainOptions,
+	stage: StageName,
+	work: string,
+): StageOptions {
+	const steps =
+		o.steps?.[stage] ?? Math.max(1, Math.round(STEPS[stage] * (o.scale ?? 1)));
 	const task = o.progress?.task(stage, steps);
 	return {
 		work,
@@ -121,17 +152,24 @@ function stageOptions(o: PretrainOptions, stage: StageName, work: string): Stage
 }
 
 /** The largest voices of a corpus with their mean embeddings: what a new voice must not be taken for. */
-function ownVoices(examples: readonly Example[], embeddings: ReadonlyMap<string, Float32Array>): Base["voices"] {
+function ownVoices(
+	examples: readonly Example[],
+	embeddings: ReadonlyMap<string, Float32Array>,
+): Base["voices"] {
 	const groups = new Map<string, Float32Array[]>();
 	for (const e of examples) {
 		const v = embeddings.get(e.id);
-		if (v && e.split === "train") groups.set(e.speaker, [...(groups.get(e.speaker) ?? []), v]);
+		if (v && e.split === "train")
+			groups.set(e.speaker, [...(groups.get(e.speaker) ?? []), v]);
 	}
 	const largest = Math.max(...[...groups.values()].map((g) => g.length));
 	return Object.fromEntries(
 		[...groups]
 			.filter(([, g]) => g.length > largest / 2)
-			.map(([name, g]) => [name, Array.from(meanEmbedding(g), (x) => Math.round(x * 1e6) / 1e6)]),
+			.map(([name, g]) => [
+				name,
+				Array.from(meanEmbedding(g), (x) => Math.round(x * 1e6) / 1e6),
+			]),
 	);
 }
 
@@ -139,67 +177,130 @@ function ownVoices(examples: readonly Example[], embeddings: ReadonlyMap<string,
 async function openCorpus(o: PretrainOptions, work: string): Promise<Corpus> {
 	const layout = await detectLayout(o.corpus);
 	const task = o.progress?.task("features");
-	const seen = (done: number, total: number) => task?.update(done, { of: String(total) });
+	const seen = (done: number, total: number) =>
+		task?.update(done, { of: String(total) });
 	const described = (symbols: string[]) =>
-		readBase(o.out).catch(() => sized(newBase(o.name, o.language, symbols), o.sizes));
+		readBase(o.out).catch(() =>
+			sized(newBase(o.name, o.language, symbols), o.sizes),
+		);
 	if (layout === "wattvox") {
 		const base = await described(symbolsOf(ENGLISH_PHONES));
 		await writeBase(o.out, base);
 		const utterances = await readCorpus(o.corpus);
-		const { examples, left } = await loadFeatures(o.corpus, utterances, base.audio, base.symbols, seen, work);
-		task?.finish(`${examples.length} utterances${left ? `, ${left} left out` : ""}`);
+		const { examples, left } = await loadFeatures(
+			o.corpus,
+			utterances,
+			base.audio,
+			base.symbols,
+			seen,
+			work,
+		);
+		task?.finish(
+			`${examples.length} utterances${left ? `, ${left} left out` : ""}`,
+		);
 		return { base, examples };
 	}
 	const recordings = await readRecordings(o.corpus, layout);
 	const own = recordings.some((r) => r.phones);
-	const base = await described(symbolsOf(own ? phonesOf(recordings) : ENGLISH_PHONES));
+	const base = await described(
+		symbolsOf(own ? phonesOf(recordings) : ENGLISH_PHONES),
+	);
 	await writeBase(o.out, base);
-	const utterances = flatStart(recordings, await lengthsOf(o.corpus, recordings));
-	const loaded = await loadFeatures(o.corpus, utterances, base.audio, base.symbols, seen, work);
+	const utterances = flatStart(
+		recordings,
+		await lengthsOf(o.corpus, recordings),
+	);
+	const loaded = await loadFeatures(
+		o.corpus,
+		utterances,
+		base.audio,
+		base.symbols,
+		seen,
+		work,
+	);
 	task?.finish(`${loaded.examples.length} recordings`);
 	let { examples } = loaded;
 	const pass = async (from: Base, dir: string) => {
 		const engine = await createEngine(
-			encodeModel(withWeights(alignerGraph(from.aligner, from.symbols.length, 0), await readWeights(dir, "aligner"))),
+			encodeModel(
+				withWeights(
+					alignerGraph(from.aligner, from.symbols.length, 0),
+					await readWeights(dir, "aligner"),
+				),
+			),
 			{ threads: o.threads ?? 2 },
 		);
 		const align = o.progress?.task("align", loaded.examples.length);
 		try {
-			const found = await realign(loaded.examples, recordings, base.symbols, base.audio.nMels, engine, undefined, (d) => align?.update(d));
-			align?.finish(`${found.examples.length} aligned, ${found.rejected.length} rejected`);
+			const found = await realign(
+				loaded.examples,
+				recordings,
+				base.symbols,
+				base.audio.nMels,
+				engine,
+				undefined,
+				(d) => align?.update(d),
+			);
+			align?.finish(
+				`${found.examples.length} aligned, ${found.rejected.length} rejected`,
+			);
 			examples = found.examples;
 		} finally {
 			await engine.dispose();
 		}
 	};
 	const helper = o.alignWith ? await readBase(o.alignWith) : undefined;
-	if (helper && o.alignWith && String(helper.symbols) === String(base.symbols)) await pass(helper, o.alignWith);
+	if (helper && o.alignWith && String(helper.symbols) === String(base.symbols))
+		await pass(helper, o.alignWith);
 	else
 		for (let round = 1; round <= FLAT_ROUNDS; round++) {
 			// A fresh checkpoint name each round: the aligner starts anew on better labels.
-			await trainAligner(o.out, base, examples, stageOptions(o, "aligner", join(work, `flat-${round}`)));
+			await trainAligner(
+				o.out,
+				base,
+				examples,
+				stageOptions(o, "aligner", join(work, `flat-${round}`)),
+			);
 			await pass(base, o.out);
 		}
 	if (examples.length === 0)
-		throw new WattvoxError("E_ALIGN", `no recording of ${o.corpus} fits its text`);
-	await writeUtterances(work, utterances, examples, base.symbols, base.audio.hop);
+		throw new WattvoxError(
+			"E_ALIGN",
+			`no recording of ${o.corpus} fits its text`,
+		);
+	await writeUtterances(
+		work,
+		utterances,
+		examples,
+		base.symbols,
+		base.audio.hop,
+	);
 	return { base, examples };
 }
 
 /** A base with other sizes, and the halo that follows from them. */
 function sized(base: Base, sizes: PretrainOptions["sizes"]): Base {
 	const changed = { ...base, ...sizes };
-	return { ...changed, halo: decoderReach(changed.student) + vocoderReach(changed.vocoder) };
+	return {
+		...changed,
+		halo: decoderReach(changed.student) + vocoderReach(changed.vocoder),
+	};
 }
 
-async function lengthsOf(dir: string, recordings: readonly { id: string; wav: string }[]): Promise<Map<string, number>> {
+async function lengthsOf(
+	dir: string,
+	recordings: readonly { id: string; wav: string }[],
+): Promise<Map<string, number>> {
 	const out = new Map<string, number>();
 	for (const r of recordings) {
 		const bytes = await readFile(join(dir, r.wav)).catch((cause) => {
-			throw new WattvoxError("E_FILE_MISSING", `${join(dir, r.wav)} is missing`, { cause });
+			throw new WattvoxError(
+				"E_FILE_MISSING",
+				`${join(dir, r.wav)} is missing`,
+				{ cause },
+			);
 		});
 		out.set(r.id, readWav(bytes).samples.length);
 	}
 	return out;
 }
-

@@ -1,5 +1,5 @@
 import { WattvoxError } from "@wattvox/core";
-import type { AudioConfig } from "@wattvox/models";
+import type { MelConfig } from "@wattvox/speech";
 import type { Alignment } from "../align/aligner.ts";
 import type { TokenizedTranscript } from "../align/transcript.ts";
 import type { Example } from "../data/features.ts";
@@ -41,7 +41,7 @@ export interface Segment extends Example {
 export function cutSegments(
 	mel: Float32Array,
 	samples: Float32Array,
-	audio: AudioConfig,
+	audio: MelConfig,
 	transcript: TokenizedTranscript,
 	alignment: Alignment,
 	o: CutOptions = CUT,
@@ -83,7 +83,7 @@ export function cutSegments(
 function segment(
 	mel: Float32Array,
 	samples: Float32Array,
-	audio: AudioConfig,
+	audio: MelConfig,
 	transcript: TokenizedTranscript,
 	alignment: Alignment,
 	group: { first: number; last: number },

@@ -74,7 +74,8 @@ export async function run(argv: string[]): Promise<void> {
 			steps: Number(o.steps),
 			threads: Number(o.threads),
 			signal: interrupts.signal,
-			onValidation: (_loss, _step, values) => mel.push(values["loss.mel"] ?? Number.NaN),
+			onValidation: (_loss, _step, values) =>
+				mel.push(values["loss.mel"] ?? Number.NaN),
 		});
 		interrupts.signal.throwIfAborted();
 		const energy = between(from, await meter.point());
@@ -109,7 +110,13 @@ export async function run(argv: string[]): Promise<void> {
 				{ ...ADAPT, threads: 2, work: dir, ...r },
 			),
 		);
-		await writePeft(join(dir, "direct-adapter"), direct.adapter, direct.lora, direct.adapted, voice.base.name);
+		await writePeft(
+			join(dir, "direct-adapter"),
+			direct.adapter,
+			direct.lora,
+			direct.adapted,
+			voice.base.name,
+		);
 		if (o.json) return void process.stdout.write(`${JSON.stringify(rows)}\n`);
 		process.stdout.write(`${text(rows)}\n`);
 	} finally {
