@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { access, mkdir, open, rename, rm } from "node:fs/promises";
+import { access, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { asWattvoxError, WattvoxError } from "./errors.ts";
 
@@ -15,13 +15,35 @@ export async function syncDir(dir: string): Promise<void> {
 }
 
 /**
+ * Makes a folder and its missing parents. Node's own recursive mkdir never returns where the kernel
+ * answers ENOENT for an existing parent, as below /proc.
+ */
+async function makeDirs(dir: string): Promise<void> {
+	try {
+		await mkdir(dir);
+	} catch (thrown) {
+		const { code } = thrown as NodeJS.ErrnoException;
+		if (code === "EEXIST") {
+			if ((await stat(dir)).isDirectory()) return;
+			throw thrown;
+		}
+		const parent = dirname(dir);
+		if (code !== "ENOENT" || parent === dir) throw thrown;
+		await makeDirs(parent);
+		await mkdir(dir).catch((again: NodeJS.ErrnoException) => {
+			if (again.code !== "EEXIST") throw again;
+		});
+	}
+}
+
+/**
  * Writes a file whole or not at all: beside it, fsync, rename, fsync of the folder.
- * Missing parent folders are made.
+ * Missing parent folders are made. Data in pieces is written one after the other.
  * @throws WattvoxError E_OUTPUT (not writable), E_DISK_FULL
  */
 export async function writeAtomic(
 	path: string,
-	data: string | Uint8Array,
+	data: string | Uint8Array | Iterable<Uint8Array>,
 	mode?: number,
 ): Promise<void> {
 	const dir = dirname(path);
@@ -30,10 +52,11 @@ export async function writeAtomic(
 		`.${basename(path)}.${randomBytes(4).toString("hex")}.tmp`,
 	);
 	try {
-		await mkdir(dir, { recursive: true });
+		await makeDirs(dir);
 		const handle = await open(aside, "w", mode);
 		try {
-			await handle.writeFile(data);
+			const whole = typeof data === "string" || data instanceof Uint8Array;
+			for (const piece of whole ? [data] : data) await handle.writeFile(piece);
 			await handle.sync();
 		} finally {
 			await handle.close();
@@ -52,7 +75,7 @@ export async function writeAtomic(
  */
 export async function ensureWritableDir(dir: string): Promise<void> {
 	try {
-		await mkdir(dir, { recursive: true });
+		await makeDirs(dir);
 		await access(dir, constants.W_OK | constants.X_OK);
 		const probe = join(dir, `.probe.${randomBytes(4).toString("hex")}`);
 		await (await open(probe, "wx")).close();
