@@ -1,5 +1,6 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { WattvoxError } from "@wattvox/core";
+import { isFresh } from "./dims.ts";
 import * as pb from "./gen/onnx_pb.ts";
 import {
 	type Attr,
@@ -25,7 +26,10 @@ const IR_VERSION = 8n;
 export const bytesOf = (data: TensorData): Uint8Array =>
 	new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
-/** A typed view of raw little-endian bytes; copied, since the source may not be aligned. */
+/**
+ * Raw little-endian bytes as elements; copied, since the source may not be aligned.
+ * @throws RangeError when the bytes are no whole number of elements
+ */
 export function dataFrom(dtype: DType, bytes: Uint8Array): TensorData {
 	const copy = new Uint8Array(bytes.byteLength);
 	copy.set(bytes);
@@ -45,11 +49,13 @@ function decodeTensor(proto: pb.TensorProto): Tensor {
 			`tensor ${proto.name} keeps its data in another file; load it with readModel`,
 		);
 	const dims = proto.dims.map(Number);
-	const data = tensorData(proto, dtype);
-	if (data.length !== sizeOf(dims))
+	const each = DATA_CLASS[dtype].BYTES_PER_ELEMENT;
+	const data =
+		proto.rawData.length % each ? undefined : tensorData(proto, dtype);
+	if (data?.length !== sizeOf(dims) || dims.some((d) => d < 0))
 		throw new WattvoxError(
 			"E_MODEL",
-			`tensor ${proto.name} holds ${data.length} elements, its shape [${dims}] says ${sizeOf(dims)}`,
+			`tensor ${proto.name} holds ${data?.length ?? proto.rawData.length / each} elements, its shape is [${dims}]`,
 		);
 	return { dtype, dims, data };
 }
@@ -96,7 +102,7 @@ function decodeType(info: pb.ValueInfoProto): ValueType | undefined {
 	const shape = type.value.shape?.dim.map((d, i) =>
 		d.value.case === "dimValue"
 			? Number(d.value.value)
-			: d.value.case === "dimParam" && d.value.value
+			: d.value.case === "dimParam" && d.value.value && !isFresh(d.value.value)
 				? d.value.value
 				: `${info.name}.${i}`,
 	);
@@ -120,7 +126,9 @@ function encodeValue(value: Value): pb.ValueInfoProto {
 				value:
 					typeof d === "number"
 						? { case: "dimValue", value: BigInt(d) }
-						: { case: "dimParam", value: d },
+						: isFresh(d)
+							? { case: undefined }
+							: { case: "dimParam", value: d },
 			}),
 		),
 	};
@@ -165,18 +173,25 @@ function decodeAttr(proto: pb.AttributeProto, node: string): Attr {
 	);
 }
 
+/** The ends of int64 ("to the end" in old slices) round up to 2^63 as numbers: back into range. */
+const toInt64 = (value: number): bigint => {
+	const wide = BigInt(value);
+	const most = (1n << 63n) - 1n;
+	return wide > most ? most : wide < -most ? -most - 1n : wide;
+};
+
 function encodeAttr(name: string, attr: Attr): pb.AttributeProto {
 	const of = (type: pb.AttributeProto_AttributeType, rest: object) =>
 		create(pb.AttributeProtoSchema, { name, type, ...rest });
 	switch (attr.kind) {
 		case "int":
-			return of(A.INT, { i: BigInt(attr.value) });
+			return of(A.INT, { i: toInt64(attr.value) });
 		case "float":
 			return of(A.FLOAT, { f: attr.value });
 		case "string":
 			return of(A.STRING, { s: text.encode(attr.value) });
 		case "ints":
-			return of(A.INTS, { ints: attr.value.map(BigInt) });
+			return of(A.INTS, { ints: attr.value.map(toInt64) });
 		case "floats":
 			return of(A.FLOATS, { floats: attr.value });
 		case "strings":
@@ -192,6 +207,11 @@ function decodeGraph(
 	proto: pb.GraphProto,
 	opsets: Record<string, number>,
 ): Graph {
+	if (proto.sparseInitializer.length > 0)
+		throw new WattvoxError(
+			"E_MODEL",
+			`graph ${proto.name} has sparse initialisers, which are not supported`,
+		);
 	const initializers = new Map(
 		proto.initializer.map((t) => [t.name, decodeTensor(t)] as const),
 	);
@@ -256,19 +276,24 @@ function encodeGraph(graph: Graph): pb.GraphProto {
 	});
 }
 
-/**
- * Reads an ONNX model whose data is all inside.
- * @throws WattvoxError E_MODEL when the bytes are no ONNX model, or use types that we do not handle
- */
-export function decodeModel(bytes: Uint8Array): Graph {
-	let model: pb.ModelProto;
+/** Reads the protobuf of a model. @throws WattvoxError E_MODEL when the bytes are no ONNX model */
+export function parseModel(bytes: Uint8Array): pb.ModelProto {
 	try {
-		model = fromBinary(pb.ModelProtoSchema, bytes);
+		return fromBinary(pb.ModelProtoSchema, bytes);
 	} catch (cause) {
 		throw new WattvoxError("E_MODEL", "not an ONNX model", { cause });
 	}
+}
+
+/** The graph of a parsed model. @throws WattvoxError E_MODEL for what we do not handle */
+export function graphOf(model: pb.ModelProto): Graph {
 	if (!model.graph)
 		throw new WattvoxError("E_MODEL", "the ONNX model has no graph");
+	if (model.functions.length > 0)
+		throw new WattvoxError(
+			"E_MODEL",
+			`the model defines functions of its own (${model.functions[0]?.name}), which are not supported: inline them`,
+		);
 	const opsets = Object.fromEntries(
 		model.opsetImport.map((o) => [
 			o.domain === "ai.onnx" ? "" : o.domain,
@@ -283,23 +308,31 @@ export function decodeModel(bytes: Uint8Array): Graph {
 	};
 }
 
-/** Writes an ONNX model with its data inside. Protobuf holds at most 2 GiB. */
-export function encodeModel(graph: Graph): Uint8Array {
-	return toBinary(
-		pb.ModelProtoSchema,
-		create(pb.ModelProtoSchema, {
-			irVersion: IR_VERSION,
-			producerName: "wattvox",
-			opsetImport: Object.entries(graph.opsets).map(([domain, version]) =>
-				create(pb.OperatorSetIdProtoSchema, {
-					domain,
-					version: BigInt(version),
-				}),
-			),
-			graph: encodeGraph(graph),
-			metadataProps: Object.entries(graph.metadata).map(([key, value]) =>
-				create(pb.StringStringEntryProtoSchema, { key, value }),
-			),
-		}),
-	);
+/**
+ * Reads an ONNX model whose data is all inside.
+ * @throws WattvoxError E_MODEL when the bytes are no ONNX model, or use what we do not handle
+ */
+export const decodeModel = (bytes: Uint8Array): Graph =>
+	graphOf(parseModel(bytes));
+
+/** The protobuf of a graph; see {@link encodeModel}. */
+export function protoOf(graph: Graph): pb.ModelProto {
+	return create(pb.ModelProtoSchema, {
+		irVersion: IR_VERSION,
+		producerName: "wattvox",
+		opsetImport: Object.entries(graph.opsets).map(([domain, version]) =>
+			create(pb.OperatorSetIdProtoSchema, {
+				domain,
+				version: BigInt(version),
+			}),
+		),
+		graph: encodeGraph(graph),
+		metadataProps: Object.entries(graph.metadata).map(([key, value]) =>
+			create(pb.StringStringEntryProtoSchema, { key, value }),
+		),
+	});
 }
+
+/** Writes an ONNX model with its data inside. Protobuf holds at most 2 GiB: beyond, use writeModel. */
+export const encodeModel = (graph: Graph): Uint8Array =>
+	toBinary(pb.ModelProtoSchema, protoOf(graph));

@@ -1,6 +1,7 @@
 export * from "./builder.ts";
 export { bytesOf, dataFrom, decodeModel, encodeModel } from "./codec.ts";
 export * from "./dims.ts";
+export { readModel, type WriteModelOptions, writeModel } from "./external.ts";
 export { fromHalf, toHalf } from "./half.ts";
 export { constantOf, inferNode, inferTypes, opKey } from "./infer.ts";
 export * from "./merge.ts";

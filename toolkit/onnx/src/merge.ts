@@ -10,24 +10,29 @@ const KEY = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/;
 export const loraKey = (name: string, half: "A" | "B"): string =>
 	`${PREFIX}${name}.lora_${half}.weight`;
 
-/** LoRA pairs by the name of the weight they adapt. A is [r, in], B is [out, r], as PEFT keeps them. */
+/**
+ * LoRA pairs by the name of the weight they adapt, in float32. A is [r, in], B is [out, r], as PEFT
+ * keeps them.
+ * @throws WattvoxError E_FILE_FORMAT when half of a pair is missing or no floats
+ */
 export function loraPairs(
 	adapter: ReadonlyMap<string, Tensor>,
 ): Map<string, { a: Tensor; b: Tensor }> {
 	const pairs = new Map<string, { a: Tensor; b: Tensor }>();
-	for (const [key, a] of adapter) {
-		const match = KEY.exec(key);
-		if (match?.[2] !== "A" || !match[1]) continue;
-		const b = adapter.get(loraKey(match[1], "B"));
-		if (!b)
-			throw new WattvoxError(
-				"E_FILE_FORMAT",
-				`the adapter lacks lora_B of ${match[1]}`,
-			);
-		pairs.set(match[1], {
-			a: castFloat(a, "float32"),
-			b: castFloat(b, "float32"),
-		});
+	for (const key of adapter.keys()) {
+		const [, name, half] = KEY.exec(key) ?? [];
+		if (!name || (half === "B" && pairs.has(name))) continue;
+		const part = (which: "A" | "B"): Tensor => {
+			const tensor = adapter.get(loraKey(name, which));
+			const single = tensor && castFloat(tensor, "float32");
+			if (single?.dtype !== "float32")
+				throw new WattvoxError(
+					"E_FILE_FORMAT",
+					`the adapter ${single ? `has integers for lora_${which} of` : `lacks lora_${which} of`} ${name}`,
+				);
+			return single;
+		};
+		if (!pairs.has(name)) pairs.set(name, { a: part("A"), b: part("B") });
 	}
 	return pairs;
 }

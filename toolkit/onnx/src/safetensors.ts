@@ -2,7 +2,7 @@ import { WattvoxError } from "@wattvox/core";
 import { bytesOf, dataFrom } from "./codec.ts";
 import { DATA_CLASS, type DType, sizeOf, type Tensor } from "./types.ts";
 
-const NAMES: Partial<Record<DType, string>> = {
+const NAMES: Record<DType, string> = {
 	float32: "F32",
 	float16: "F16",
 	float64: "F64",
@@ -12,6 +12,9 @@ const NAMES: Partial<Record<DType, string>> = {
 	int16: "I16",
 	int8: "I8",
 	uint8: "U8",
+	uint16: "U16",
+	uint32: "U32",
+	uint64: "U64",
 	bool: "BOOL",
 };
 const DTYPES = new Map(
@@ -24,7 +27,8 @@ export function encodeSafetensors(
 	tensors: ReadonlyMap<string, Tensor>,
 	metadata: Record<string, string> = {},
 ): Uint8Array {
-	const header: Record<string, unknown> = {};
+	// Without a prototype any name can be a key.
+	const header: Record<string, unknown> = Object.create(null);
 	if (Object.keys(metadata).length) header.__metadata__ = metadata;
 	let offset = 0;
 	for (const [name, t] of tensors) {
@@ -66,7 +70,7 @@ export function decodeSafetensors(bytes: Uint8Array): {
 	const length = Number(view.getBigUint64(0, true));
 	if (length > MAX_HEADER || 8 + length > bytes.length)
 		throw bad("header length");
-	let header: Record<string, unknown>;
+	let header: unknown;
 	try {
 		header = JSON.parse(Buffer.from(bytes.subarray(8, 8 + length)).toString());
 	} catch (cause) {
@@ -74,14 +78,18 @@ export function decodeSafetensors(bytes: Uint8Array): {
 			cause,
 		});
 	}
-	const { __metadata__, ...entries } = header;
+	if (!isRecord(header)) throw bad("header");
+	const { __metadata__: metadata = {}, ...entries } = header;
+	if (!isRecord(metadata)) throw bad("metadata");
 	const tensors = new Map<string, Tensor>();
 	const data = bytes.subarray(8 + length);
-	for (const [name, raw] of Object.entries(entries)) {
-		const e = raw as { dtype: string; shape: number[]; data_offsets: number[] };
-		const dtype = DTYPES.get(e?.dtype);
-		const [start = -1, end = -1] = e?.data_offsets ?? [];
-		if (!dtype) throw bad(`${name} has element type ${e?.dtype}`);
+	for (const [name, e] of Object.entries(entries)) {
+		if (!isRecord(e)) throw bad(`the entry of ${name}`);
+		const dtype = DTYPES.get(String(e.dtype));
+		if (!dtype) throw bad(`${name} has element type ${e.dtype}`);
+		if (!isSizes(e.shape)) throw bad(`the shape of ${name}`);
+		if (!isSizes(e.data_offsets)) throw bad(`the offsets of ${name}`);
+		const [start = -1, end = -1] = e.data_offsets;
 		if (
 			start < 0 ||
 			end > data.length ||
@@ -90,9 +98,19 @@ export function decodeSafetensors(bytes: Uint8Array): {
 			throw bad(`${name} lies outside the data`);
 		tensors.set(name, {
 			dtype,
-			dims: [...e.shape],
+			dims: e.shape,
 			data: dataFrom(dtype, data.subarray(start, end)),
 		});
 	}
-	return { tensors, metadata: (__metadata__ as Record<string, string>) ?? {} };
+	return {
+		tensors,
+		metadata: Object.fromEntries(
+			Object.entries(metadata).map(([k, v]) => [k, String(v)]),
+		),
+	};
 }
+
+const isRecord = (v: unknown): v is Record<string, unknown> =>
+	typeof v === "object" && v !== null && !Array.isArray(v);
+const isSizes = (v: unknown): v is number[] =>
+	Array.isArray(v) && v.every((d) => Number.isSafeInteger(d) && d >= 0);

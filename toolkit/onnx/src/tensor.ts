@@ -35,20 +35,40 @@ export const scalar = (value: number): Tensor => floats([value], []);
 export const zeros = (dims: readonly number[]): Tensor =>
 	floats(new Float32Array(sizeOf(dims)), dims);
 
-/** A floating tensor in another floating type; other tensors are returned as they are. */
+/** float32 values as bfloat16 words, rounded to nearest even. */
+function toBrain(values: Float32Array): Uint16Array {
+	const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+	return Uint16Array.from(bits, (b) =>
+		(b & 0x7fffffff) > 0x7f800000
+			? (b >>> 16) | 0x40
+			: (b + 0x7fff + ((b >>> 16) & 1)) >>> 16,
+	);
+}
+
+/** bfloat16 words as float32 values. */
+const fromBrain = (words: Uint16Array): Float32Array =>
+	new Float32Array(Uint32Array.from(words, (w) => w << 16).buffer);
+
+/**
+ * A floating tensor in another floating type, rounded to nearest even; tensors of other types are
+ * returned as they are.
+ */
 export function castFloat(tensor: Tensor, to: DType): Tensor {
-	if (tensor.dtype === to) return tensor;
-	if (tensor.dtype === "float32" && to === "float16")
-		return {
-			dtype: to,
-			dims: tensor.dims,
-			data: toHalf(tensor.data as Float32Array),
-		};
-	if (tensor.dtype === "float16" && to === "float32")
-		return {
-			dtype: to,
-			dims: tensor.dims,
-			data: fromHalf(tensor.data as Uint16Array),
-		};
-	return tensor;
+	const { dtype, dims, data } = tensor;
+	const floating = (d: DType) => d.includes("float");
+	if (dtype === to || !floating(dtype) || !floating(to)) return tensor;
+	const as = (converted: Tensor["data"]): Tensor => ({
+		dtype: to,
+		dims,
+		data: converted,
+	});
+	const single =
+		dtype === "float16"
+			? fromHalf(data as Uint16Array)
+			: dtype === "bfloat16"
+				? fromBrain(data as Uint16Array)
+				: Float32Array.from(data as Float64Array);
+	if (to === "float16") return as(toHalf(single));
+	if (to === "bfloat16") return as(toBrain(single));
+	return as(to === "float64" ? Float64Array.from(single) : single);
 }
