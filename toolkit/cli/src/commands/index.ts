@@ -9,6 +9,7 @@ import { fleetPower } from "./fleet-power.ts";
 import { fleetServe } from "./fleet-serve.ts";
 import { inspect } from "./inspect.ts";
 import { keysNew } from "./keys-new.ts";
+import { pretrainCommand } from "./pretrain.ts";
 import { publish } from "./publish.ts";
 import { say } from "./say.ts";
 import { train } from "./train.ts";
@@ -19,6 +20,7 @@ export const commands: readonly Command[] = [
 	train,
 	distilCommand,
 	exportCommand,
+	pretrainCommand,
 	say,
 	inspect,
 	publish,

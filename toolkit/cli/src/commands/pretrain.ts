@@ -1,0 +1,94 @@
+import { join } from "node:path";
+import type { StageName } from "@wattvox/cloud-trainer";
+import { WattvoxError } from "@wattvox/core";
+import type { Stage } from "@wattvox/energy";
+import { booked } from "../booked.ts";
+import { command } from "../command.ts";
+
+export const pretrainCommand = command({
+	usage: "pretrain",
+	about: "A base of your own, from a folder of recordings with transcripts",
+	examples: [
+		["pretrain --corpus LJSpeech-1.1 --out base/", "every stage, in order"],
+		[
+			"pretrain --corpus corpus/ --out base/ --stage teacher --stage student",
+			"these alone; Ctrl-C and the same command resume",
+		],
+	],
+	positionals: {},
+	options: {
+		corpus: {
+			type: "string",
+			demandOption: true,
+			describe:
+				"Folder: LJSpeech, VCTK or AISHELL-3 layout, or wav files beside txt files",
+		},
+		out: { type: "string", demandOption: true, describe: "Folder of the base" },
+		name: { type: "string", default: "en", describe: "The base's name" },
+		language: { type: "string", default: "en", describe: "BCP 47 tag" },
+		stage: {
+			type: "array",
+			string: true,
+			default: [],
+			describe: "Only this one; give it again for more",
+		},
+		scale: {
+			type: "number",
+			default: 1,
+			describe: "Of the steps that the shipped base was trained with",
+		},
+		"align-with": {
+			type: "string",
+			describe: "A base whose aligner starts the alignment",
+		},
+		threads: { type: "number", default: 2, describe: "Of one operator" },
+		seed: { type: "number", default: 1, describe: "Of everything random" },
+	},
+	async run(args, io) {
+		const { pretrain, STAGES } = await import("@wattvox/cloud-trainer");
+		const stages = args.stage.map((wanted): StageName => {
+			const stage = STAGES.find((s) => s === wanted);
+			if (stage) return stage;
+			throw new WattvoxError(
+				"E_USAGE",
+				`no stage ${wanted}: ${STAGES.join(", ")}`,
+			);
+		});
+		const ledgerPath = join(args.out, "work", "energy.jsonl");
+		await booked(ledgerPath, async ({ ledger, spent }) => {
+			let current: Stage | undefined;
+			const base = await pretrain({
+				corpus: args.corpus,
+				out: args.out,
+				name: args.name,
+				language: args.language,
+				scale: args.scale,
+				threads: args.threads,
+				seed: args.seed,
+				progress: io.progress,
+				energy: () => current && spent(current),
+				book: (name, work) =>
+					ledger.stage(name, (stage) => {
+						current = stage;
+						return work();
+					}),
+				signal: io.signal,
+				...(stages.length > 0 && { stages }),
+				...(args["align-with"] !== undefined && {
+					alignWith: args["align-with"],
+				}),
+			});
+			const { formatLedger } = await import("@wattvox/energy");
+			const summary = ledger.summary();
+			io.result(
+				{
+					base: args.out,
+					name: base.name,
+					voices: Object.keys(base.voices),
+					energy: summary,
+				},
+				`${formatLedger(summary)}\n\n${args.out}`,
+			);
+		});
+	},
+});
