@@ -1,12 +1,4 @@
-/** Spectral frame of a model family; part of the base's config, so that the rate is no constant. */
-export interface AudioConfig {
-	sampleRate: number;
-	nFft: number;
-	hop: number;
-	nMels: number;
-	fmin: number;
-	fmax: number;
-}
+import { BASE_MEL, type MelConfig } from "@wattvox/speech";
 
 /** Sizes of an acoustic model. Interfaces are the same for teacher and student. */
 export interface AcousticConfig {
@@ -41,14 +33,8 @@ export const POSITION = 3;
 export const MEL_MEAN = -5;
 export const MEL_SCALE = 2.5;
 
-export const AUDIO: AudioConfig = {
-	sampleRate: 16000,
-	nFft: 800,
-	hop: 200,
-	nMels: 80,
-	fmin: 0,
-	fmax: 8000,
-};
+/** The spectral frame of our models; part of a base's config, so that the rate is no constant. */
+export const AUDIO: Readonly<MelConfig> = BASE_MEL;
 
 /** The cloud's model. */
 export const teacherConfig = (symbols: number): AcousticConfig => ({
@@ -79,7 +65,7 @@ export const studentConfig = (symbols: number): AcousticConfig => ({
 });
 
 export interface VocoderConfig {
-	audio: AudioConfig;
+	audio: MelConfig;
 	width: number;
 	layers: number;
 	expand: number;

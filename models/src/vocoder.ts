@@ -1,4 +1,5 @@
 import { floats, type Value } from "@wattvox/onnx";
+import { hann } from "@wattvox/speech";
 import {
 	dilationOf,
 	MEL_MEAN,
@@ -6,14 +7,6 @@ import {
 	type VocoderConfig,
 } from "./config.ts";
 import { block, layerNorm, linear, type Net, unfold } from "./nn.ts";
-
-/** The periodic Hann window. */
-export function hann(size: number): Float32Array {
-	return Float32Array.from(
-		{ length: size },
-		(_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / size),
-	);
-}
 
 /**
  * Inverse real DFT with the synthesis window in it: [2 bins, nFft], the first half for real parts, the

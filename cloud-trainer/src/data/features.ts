@@ -2,8 +2,7 @@ import { createHash } from "node:crypto";
 import { open, readFile, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { WattvoxError, writeAtomic } from "@wattvox/core";
-import type { AudioConfig } from "@wattvox/models";
-import { logMel, readWav, resample } from "@wattvox/speech";
+import { logMel, type MelConfig, readWav, resample } from "@wattvox/speech";
 import { phoneFrames, type Utterance } from "./corpus.ts";
 
 /** One utterance ready for training. */
@@ -37,7 +36,7 @@ const VERSION = 2;
 export async function loadFeatures(
 	dir: string,
 	utterances: readonly Utterance[],
-	audio: AudioConfig,
+	audio: MelConfig,
 	symbols: readonly string[],
 	progress?: (done: number, total: number) => void,
 	/** Where the cache lies; beside the corpus when absent. */
@@ -131,7 +130,7 @@ async function build(
 	dir: string,
 	base: string,
 	utterances: readonly Utterance[],
-	audio: AudioConfig,
+	audio: MelConfig,
 	progress?: (done: number, total: number) => void,
 ): Promise<void> {
 	const index: IndexEntry[] = [];

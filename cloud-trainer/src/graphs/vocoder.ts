@@ -1,5 +1,4 @@
 import {
-	hann,
 	type Net,
 	seededRandom,
 	type VocoderConfig,
@@ -12,7 +11,7 @@ import {
 	GraphBuilder,
 	type Value,
 } from "@wattvox/onnx";
-import { melBasis } from "@wattvox/speech";
+import { hann, melBasis } from "@wattvox/speech";
 import { LOSS } from "./acoustic.ts";
 
 /** STFT sizes that the spectral loss compares; hop is a quarter. */

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { dft, readWav } from "@wattvox/speech";
+import { dft, hann, readWav } from "@wattvox/speech";
 import { voicedPitch } from "../eval/pitch.ts";
 import type { Utterance } from "./generate.ts";
 import { hash } from "./random.ts";
@@ -31,14 +31,14 @@ const SPAN = 15;
 /** Mean absolute change of the log spectrum across +-2 hops, one value a hop. */
 function flux(samples: Float32Array): Float32Array {
 	const plan = dft(SIZE);
+	const window = hann(SIZE);
 	const data = new Float64Array(2 * SIZE);
 	const half = SIZE / 2 + 1;
 	const count = Math.max(0, Math.floor((samples.length - SIZE) / HOP) + 1);
 	const logs: Float32Array[] = [];
 	for (let f = 0; f < count; f++) {
 		for (let i = 0; i < SIZE; i++) {
-			const hann = 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / SIZE);
-			data[2 * i] = (samples[f * HOP + i] ?? 0) * hann;
+			data[2 * i] = (samples[f * HOP + i] ?? 0) * (window[i] ?? 0);
 			data[2 * i + 1] = 0;
 		}
 		plan.forward(data);
