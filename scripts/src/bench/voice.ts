@@ -23,7 +23,7 @@ import { Ears } from "../eval/ears.ts";
 import { baseGoals, retentionGoals, tunedGoals } from "../eval/goals.ts";
 import { embeddings, type Rival } from "../eval/identity.ts";
 import { type Measures, measure, type RivalSet } from "../eval/measure.ts";
-import { meanPitch } from "../eval/pitch.ts";
+import { voicePitch } from "../eval/pitch.ts";
 import { openEncoder } from "../eval/speaker-encoder.ts";
 import type { Utterance } from "../eval/utterance.ts";
 import { type VoiceResult, voiceReport } from "../eval/voice-report.ts";
@@ -147,7 +147,7 @@ async function judge(
 		sentences: clips.length,
 		seconds: recordings.reduce((n, r) => n + r.seconds, 0),
 		...(words.length > 0 ? { wer: corpusWer(words) } : {}),
-		pitch: meanPitch(recordings),
+		pitch: voicePitch(recordings),
 		goals: [],
 	};
 	const speakers = await speakersOf(bench, voice, recordings);

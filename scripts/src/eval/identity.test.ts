@@ -35,7 +35,7 @@ function voice(
 			key: `text ${text}`,
 			seconds: 1,
 			cepstra: { frames, order: ORDER, data },
-			f0: new Float32Array(0),
+			hz: new Float32Array(0),
 			embedding: Float32Array.of(Math.cos(angle), Math.sin(angle)),
 		};
 	});

@@ -16,7 +16,7 @@ import {
 	type Rival,
 	type SelfRatio,
 } from "./identity.ts";
-import { meanPitch } from "./pitch.ts";
+import { voicePitch } from "./pitch.ts";
 import type { Utterance } from "./utterance.ts";
 
 /** Some voices of the base that the synthesis might be mistaken for. */
@@ -75,7 +75,7 @@ export function measure(
 	const cosines = cosineToTarget(said, target);
 	const voiced = said.every((s) => s.embedding);
 	const heard = wordErrorsOf(pairs);
-	const pitch = { recording: meanPitch(target), synth: meanPitch(said) };
+	const pitch = { recording: voicePitch(target), synth: voicePitch(said) };
 	return {
 		sentences: pairs.length,
 		seconds: { recording: seconds(target), synth: seconds(said) },

@@ -17,7 +17,7 @@ test("only what is asked is listened for", async (t) => {
 	const [plain] = await listen([clip], { words: false, pitch: false });
 	t.is(plain?.seconds, 1);
 	t.is(plain?.key, "hum");
-	t.is(plain?.f0.length, 0);
+	t.is(plain?.hz.length, 0);
 	t.true((plain?.cepstra.frames ?? 0) > 70);
 	t.false("words" in (plain ?? {}) || "embedding" in (plain ?? {}));
 	const [more] = await listen([clip], {
@@ -28,6 +28,6 @@ test("only what is asked is listened for", async (t) => {
 			dispose: async () => {},
 		},
 	});
-	t.true(Math.abs((more?.f0[20] ?? 0) - 120) < 1);
+	t.true(Math.abs((more?.hz[20] ?? 0) - 120) < 1);
 	t.deepEqual(more?.embedding, Float32Array.of(80));
 });

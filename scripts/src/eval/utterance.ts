@@ -5,9 +5,8 @@ import {
 	type WordErrors,
 	wordErrors,
 } from "@wattvox/cloud-trainer";
-import { BASE_MEL, logMel, normalise } from "@wattvox/speech";
+import { BASE_MEL, logMel, normalise, trackPitch } from "@wattvox/speech";
 import { type Clip, textKey } from "./clips.ts";
-import { voicedPitch } from "./pitch.ts";
 import { recognise } from "./recognise.ts";
 import type { SpeakerEncoder } from "./speaker-encoder.ts";
 
@@ -20,8 +19,8 @@ export interface Utterance {
 	/** Seconds. */
 	seconds: number;
 	cepstra: Cepstra;
-	/** Hz of each voiced frame; empty where pitch was not asked. */
-	f0: Float32Array;
+	/** Hz of each frame, 0 where unvoiced; empty where pitch was not asked. */
+	hz: Float32Array;
 	/** Unless no recogniser was asked. */
 	heard?: string;
 	words?: WordErrors;
@@ -66,8 +65,8 @@ export async function listen(
 			key: textKey(clip.text),
 			seconds: clip.samples.length / BASE_MEL.sampleRate,
 			cepstra: melCepstra(mel, BASE_MEL.nMels),
-			f0: opts.pitch
-				? voicedPitch(clip.samples, BASE_MEL.sampleRate)
+			hz: opts.pitch
+				? trackPitch(clip.samples, BASE_MEL.sampleRate).hz
 				: new Float32Array(0),
 			...(h === undefined
 				? {}

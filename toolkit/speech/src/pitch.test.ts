@@ -73,27 +73,9 @@ test("noise and silence are unvoiced; a voice between them is found", (t) => {
 });
 
 test("the mean is of log pitch, over voiced frames, without outliers", (t) => {
-	const logHz = Float32Array.from([
-		Number.NaN,
-		Math.log(100),
-		Math.log(121),
-		Math.log(110),
-		Math.log(480),
-	]);
-	const mean = meanPitch({
-		hz: logHz.map((v) => (Number.isNaN(v) ? 0 : Math.exp(v))),
-		logHz,
-		rate: 100,
-	});
+	const mean = meanPitch(Float32Array.of(0, 100, 121, 110, 480));
 	t.true(Math.abs(mean.hz - 110) < 0.1);
+	t.true(Math.abs(Math.exp(mean.logHz) - mean.hz) < 1e-3);
 	t.is(mean.voiced, 0.8);
-	t.true(
-		Number.isNaN(
-			meanPitch({
-				hz: new Float32Array(3),
-				logHz: new Float32Array(3).fill(Number.NaN),
-				rate: 100,
-			}).hz,
-		),
-	);
+	t.true(Number.isNaN(meanPitch(new Float32Array(3)).hz));
 });

@@ -2,8 +2,6 @@
 export interface PitchTrack {
 	/** Fundamental frequency in hertz, 0 where unvoiced. */
 	hz: Float32Array;
-	/** Natural log of it, NaN where unvoiced. */
-	logHz: Float32Array;
 	/** Frames per second. */
 	rate: number;
 }
@@ -52,28 +50,30 @@ export function trackPitch(
 ): PitchTrack {
 	const frames = Math.floor((samples.length / sampleRate) * RATE);
 	const track = correlate(samples, sampleRate, frames, lowest, highest);
-	const hz = shortest(track);
-	const logHz = hz.map((f) => (f > 0 ? Math.log(f) : Number.NaN));
-	return { hz, logHz, rate: RATE };
+	return { hz: shortest(track), rate: RATE };
 }
 
 /**
  * Mean of log F0 over voiced frames, and its exponential. Frames further than an octave from the median are
  * tracking errors or creak and stay out; NaN where nothing is voiced.
+ * @param hz of frames, of one track or of several one after the other; 0 where unvoiced
  */
-export function meanPitch(track: PitchTrack): {
+export function meanPitch(hz: Float32Array): {
 	hz: number;
 	logHz: number;
 	voiced: number;
 } {
-	const all = track.logHz.filter((v) => !Number.isNaN(v)).sort();
+	const all = hz
+		.filter((f) => f > 0)
+		.map(Math.log)
+		.sort();
 	const median = all[all.length >> 1] ?? Number.NaN;
 	const kept = all.filter((v) => Math.abs(v - median) < Math.LN2);
 	const logHz = kept.reduce((a, v) => a + v, 0) / kept.length;
 	return {
 		hz: Math.exp(logHz),
 		logHz,
-		voiced: all.length / Math.max(1, track.hz.length),
+		voiced: all.length / Math.max(1, hz.length),
 	};
 }
 
