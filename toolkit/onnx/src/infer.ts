@@ -73,11 +73,13 @@ export function constantOf(node: Node): Tensor | undefined {
 export function inferTypes(graph: Graph): Map<string, ValueType> {
 	const types = new Map<string, ValueType>();
 	const consts = new Map(graph.initializers);
-	for (const v of graph.inputs) types.set(v.name, v);
+	for (const { name, dtype, shape } of graph.inputs)
+		types.set(name, { dtype, shape });
 	for (const [name, t] of graph.initializers)
 		types.set(name, { dtype: t.dtype, shape: t.dims });
 	const declared = new Map<string, ValueType>(graph.valueInfo);
-	for (const v of graph.outputs) declared.set(v.name, v);
+	for (const { name, dtype, shape } of graph.outputs)
+		declared.set(name, { dtype, shape });
 	const made = new Set(types.keys());
 	for (const node of graph.nodes) {
 		for (const input of node.inputs)
