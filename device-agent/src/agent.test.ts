@@ -1,7 +1,13 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import {
+	mkdtemp,
+	readdir,
+	readFile,
+	rename,
+	rm,
+	writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import {
 	FolderStore,
 	newKey,
@@ -33,7 +39,7 @@ const limits = { realTimeFactor: 1000 };
 
 /** Broker, store and room for devices; one release key. */
 async function fleet(t: ExecutionContext) {
-	t.timeout(180_000);
+	t.timeout(600_000);
 	const dir = await mkdtemp(join(tmpdir(), "wattvox-agent-"));
 	const broker = await Broker.start({ port: 0 });
 	const store = new FolderStore(join(dir, "store"));
@@ -53,6 +59,8 @@ async function fleet(t: ExecutionContext) {
 	return {
 		dir,
 		url,
+		broker,
+		server,
 		store,
 		key,
 		ends,
@@ -335,7 +343,8 @@ it("a killed speaker comes back on its port with its voice", async (t) => {
 	const { pid } = agent.status().speaker;
 	t.truthy(pid);
 	process.kill(pid as number, "SIGKILL");
-	while (agent.status().speaker.restarts === 0) await delay(5);
+	while (agent.status().speaker.restarts === 0)
+		await new Promise((resolve) => agent.once("reported", resolve));
 	await agent.speaksWith(digest);
 	t.is(agent.url, url);
 	t.not(agent.status().speaker.pid, pid);
@@ -368,4 +377,56 @@ it("an active voice that rotted on disk is not loaded; the last good one speaks 
 	const online = await f.agent();
 	await online.speaksWith(b.digest);
 	t.is((await say(online)).bundle, b.digest);
+});
+
+it("an active voice that does not load gives way to the last good one", async (t) => {
+	const f = await fleet(t);
+	const first = await f.agent();
+	const good = await f.bundle("good", { seed: 1 });
+	await f.publish(good.path);
+	await first.speaksWith(good.digest);
+	await first.stop();
+	// A bundle that is whole and signed, and whose model is none: as after a change of engines.
+	const files = tinyVoice({ name: "broken" });
+	const broken = { ...files, text: Buffer.from("no model") };
+	const { digest } = await writeBundle(
+		join(f.dir, "d1", "voices", "aside"),
+		tinyBundle.sources(broken),
+		tinyBundle.meta("broken"),
+		f.key,
+	);
+	const voices = join(f.dir, "d1", "voices");
+	await rename(join(voices, "aside"), join(voices, digest));
+	await writeFile(
+		join(f.dir, "d1", "active.json"),
+		JSON.stringify({ v: 1, digest, revision: 1, previous: good.digest }),
+	);
+	const again = await f.agent();
+	await again.speaksWith(good.digest);
+	t.is((await say(again)).bundle, good.digest);
+	t.is(again.status().speaker.restarts, 0);
+	const rejected = await readFile(join(f.dir, "d1", "rejected.json"), "utf8");
+	t.regex(rejected, new RegExp(`${digest}.*E_MODEL`));
+});
+
+it("a broker that goes and a store that comes late only delay an update", async (t) => {
+	const f = await fleet(t);
+	const agent = await f.agent();
+	const a = await f.bundle("a", { seed: 1 });
+	const b = await f.bundle("b", { seed: 2 });
+	await f.publish(a.path);
+	await agent.speaksWith(a.digest);
+	await f.server.stop();
+	await f.publish(b.path);
+	await reported(agent, (r) => r.state === "pulling");
+	const port = f.broker.port;
+	await f.broker.stop();
+	t.is((await say(agent)).bundle, a.digest);
+	const broker = await Broker.start({ port });
+	f.ends.push(() => broker.stop());
+	const server = new StoreServer({ source: f.store, broker: { url: f.url } });
+	await server.start();
+	f.ends.push(() => server.stop());
+	await agent.speaksWith(b.digest);
+	t.is((await say(agent)).bundle, b.digest);
 });

@@ -27,6 +27,8 @@ export interface SpeakerProcessOptions {
 		event: Extract<FromSpeaker, { kind: "begin" | "end" }> | { kind: "lost" },
 	) => void;
 	clock?: Clock;
+	/** What the process runs; another one only in tests. */
+	main?: URL;
 }
 
 /** Deaths in a row while loading one voice after which that voice is to blame. */
@@ -162,7 +164,9 @@ export class SpeakerProcess {
 			maxWaiting,
 			voice,
 		};
-		const main = fileURLToPath(new URL("./main.js", import.meta.url));
+		const main = fileURLToPath(
+			this.#o.main ?? new URL("./main.js", import.meta.url),
+		);
 		const child = fork(main, [JSON.stringify(config)], {
 			stdio: ["ignore", "ignore", "inherit", "ipc"],
 			execArgv: LEAN,

@@ -1,0 +1,120 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import test, { type ExecutionContext } from "ava";
+import type { VoiceAt } from "./messages.ts";
+import { SpeakerProcess } from "./speaker-process.ts";
+
+/** A speaker that knows no speech: it dies on voice "deadly", refuses "bad", and loads any other. */
+const STAND_IN = `
+const config = JSON.parse(process.argv[2]);
+const load = ({ digest }) => {
+	if (digest === "deadly") process.kill(process.pid, "SIGKILL");
+	else if (digest === "bad")
+		process.send({ kind: "not-loaded", digest, code: "E_MODEL", message: "broken" });
+	else process.send({ kind: "loaded", digest });
+};
+process.on("message", (m) => (m.kind === "swap" ? load(m) : process.exit(0)));
+process.on("disconnect", () => process.exit(0));
+if (config.port === 99) {
+	process.send({ kind: "no-port", message: "taken" });
+	process.disconnect();
+} else {
+	process.send({ kind: "listening", port: config.port || 4711 });
+	if (config.voice) load(config.voice);
+}
+`;
+
+async function speaker(
+	t: ExecutionContext,
+	voice: VoiceAt | null = null,
+	port = 0,
+) {
+	const dir = await mkdtemp(join(tmpdir(), "wattvox-speaker-"));
+	const main = join(dir, "stand-in.mjs");
+	await writeFile(main, STAND_IN);
+	let changed: () => void = () => undefined;
+	const lost: string[] = [];
+	const process = new SpeakerProcess({
+		port,
+		threads: 1,
+		maxWaiting: 1,
+		voice: () => voice,
+		onChange: () => changed(),
+		onUtterance: ({ kind }) => lost.push(kind),
+		main: pathToFileURL(main),
+	});
+	t.teardown(async () => {
+		await process.stop();
+		await rm(dir, { recursive: true });
+	});
+	const until = async (met: () => boolean) => {
+		while (!met())
+			await new Promise<void>((resolve) => {
+				changed = resolve;
+			});
+	};
+	return { process, until, lost };
+}
+
+const at = (digest: string): VoiceAt => ({ digest, dir: "/nowhere" });
+
+test("a voice that kills the speaker is given up, and the speaker lives on without it", async (t) => {
+	const { process, until, lost } = await speaker(t, at("deadly"));
+	await process.start();
+	await until(() => process.failed !== null && process.up);
+	t.is(process.restarts, 3);
+	t.deepEqual(process.failed?.digest, "deadly");
+	t.regex(process.failed?.message ?? "", /SIGKILL.* 3 times/);
+	t.is(process.digest, null);
+	t.is(lost.length, 3);
+	await process.swap(at("good"));
+	t.is(process.digest, "good");
+	t.is(process.failed, null);
+});
+
+test("a voice that does not load leaves the old one, and says why", async (t) => {
+	const { process, until } = await speaker(t, at("good"));
+	await process.start();
+	await until(() => process.digest === "good");
+	await t.throwsAsync(process.swap(at("bad")), {
+		code: "E_MODEL",
+		message: "broken",
+	});
+	t.is(process.digest, "good");
+	process.forgive();
+	t.is(process.failed, null);
+});
+
+test("a killed speaker is started again on its port", async (t) => {
+	const { process: speaking, until } = await speaker(t, at("good"));
+	await speaking.start();
+	await until(() => speaking.digest === "good");
+	t.is(speaking.port, 4711);
+	const { pid } = speaking;
+	process.kill(pid as number, "SIGKILL");
+	await until(() => speaking.restarts === 1 && speaking.digest === "good");
+	t.not(speaking.pid, pid);
+	t.is(speaking.port, 4711);
+	t.is(speaking.failed, null);
+	await speaking.stop();
+	await speaking.stop();
+	t.is(speaking.restarts, 1);
+});
+
+test("a port that is taken is an error at the start", async (t) => {
+	const { process } = await speaker(t, null, 99);
+	await t.throwsAsync(process.start(), { code: "E_BUSY", message: "taken" });
+});
+
+test("waiting for a swap can be abandoned", async (t) => {
+	const { process } = await speaker(t);
+	await process.start();
+	await t.throwsAsync(
+		process.swap(at("good"), AbortSignal.abort(new Error("enough"))),
+		{
+			message: "enough",
+		},
+	);
+});
