@@ -16,7 +16,8 @@ export const BENCHES: Readonly<
 	Record<string, { about: string; load: () => Promise<BenchModule> }>
 > = {
 	distil: {
-		about: "A distilled student adapter against one trained directly, per joule",
+		about:
+			"A distilled student adapter against one trained directly, per joule",
 		load: () => import("./bench/distil.ts"),
 	},
 	pull: {

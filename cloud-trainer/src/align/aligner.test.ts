@@ -4,12 +4,10 @@ import { transcriptTokens } from "./transcript.ts";
 
 const SYMBOLS = ["_", "pau", "aa", "b", "s"];
 const words = (text: string) =>
-	text
-		.split(" ")
-		.map((w) => ({
-			text: w,
-			phones: [...w].map((c) => ({ a: "aa", b: "b", s: "s" })[c] ?? c),
-		}));
+	text.split(" ").map((w) => ({
+		text: w,
+		phones: [...w].map((c) => ({ a: "aa", b: "b", s: "s" })[c] ?? c),
+	}));
 
 /** Three frames of each phone of a text, with a pause between words. */
 function heard(text: string): { logp: Float32Array; frames: number } {

@@ -2,7 +2,12 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import test from "ava";
-import { detectLayout, type Layout, pinyinPhones, readRecordings } from "./layouts.ts";
+import {
+	detectLayout,
+	type Layout,
+	pinyinPhones,
+	readRecordings,
+} from "./layouts.ts";
 
 async function folder(files: Record<string, string>): Promise<string> {
 	const dir = await mkdtemp(join(tmpdir(), "wattvox-layout-"));
@@ -16,12 +21,23 @@ async function folder(files: Record<string, string>): Promise<string> {
 const CASES: [Layout, Record<string, string>, [string, string, string][]][] = [
 	[
 		"ljspeech",
-		{ "metadata.csv": "LJ1|Dr. Who|Doctor Who\nLJ2|Hi there|\n", "wavs/LJ1.wav": "", "wavs/LJ2.wav": "" },
-		[["LJ1", "Doctor Who", "wavs/LJ1.wav"], ["LJ2", "Hi there", "wavs/LJ2.wav"]],
+		{
+			"metadata.csv": "LJ1|Dr. Who|Doctor Who\nLJ2|Hi there|\n",
+			"wavs/LJ1.wav": "",
+			"wavs/LJ2.wav": "",
+		},
+		[
+			["LJ1", "Doctor Who", "wavs/LJ1.wav"],
+			["LJ2", "Hi there", "wavs/LJ2.wav"],
+		],
 	],
 	[
 		"vctk",
-		{ "txt/p225/p225_001.txt": "Please call Stella.\n", "txt/p225/p225_002.txt": "Lost.", "wav48/p225/p225_001.wav": "" },
+		{
+			"txt/p225/p225_001.txt": "Please call Stella.\n",
+			"txt/p225/p225_002.txt": "Lost.",
+			"wav48/p225/p225_001.wav": "",
+		},
 		[["p225_001", "Please call Stella.", "wav48/p225/p225_001.wav"]],
 	],
 	[
@@ -31,8 +47,17 @@ const CASES: [Layout, Record<string, string>, [string, string, string][]][] = [
 	],
 	[
 		"pairs",
-		{ "ann/one.wav": "", "ann/one.txt": "One.\n", "ann/two.wav": "", "bob/one.wav": "", "bob/one.txt": "Eins." },
-		[["ann_one", "One.", "ann/one.wav"], ["bob_one", "Eins.", "bob/one.wav"]],
+		{
+			"ann/one.wav": "",
+			"ann/one.txt": "One.\n",
+			"ann/two.wav": "",
+			"bob/one.wav": "",
+			"bob/one.txt": "Eins.",
+		},
+		[
+			["ann_one", "One.", "ann/one.wav"],
+			["bob_one", "Eins.", "bob/one.wav"],
+		],
 	],
 ];
 
@@ -42,14 +67,19 @@ for (const [layout, files, wanted] of CASES)
 		try {
 			t.is(await detectLayout(dir), layout);
 			const found = await readRecordings(dir, layout);
-			t.deepEqual(found.map((r) => [r.id, r.text, r.wav]), wanted);
+			t.deepEqual(
+				found.map((r) => [r.id, r.text, r.wav]),
+				wanted,
+			);
 		} finally {
 			await rm(dir, { recursive: true });
 		}
 	});
 
 test("AISHELL-3 brings its own phones, and speakers come from names or folders", async (t) => {
-	const dir = await folder({ "train/content.txt": "SSB00050001.wav\t广 guang3 州 zhou1\n" });
+	const dir = await folder({
+		"train/content.txt": "SSB00050001.wav\t广 guang3 州 zhou1\n",
+	});
 	try {
 		const [r] = await readRecordings(dir, "aishell3");
 		t.is(r?.speaker, "SSB0005");
@@ -64,7 +94,10 @@ test("AISHELL-3 brings its own phones, and speakers come from names or folders",
 test("a folder that is no corpus is refused with what was expected", async (t) => {
 	const dir = await folder({ "notes.md": "" });
 	try {
-		await t.throwsAsync(detectLayout(dir), { code: "E_FILE_FORMAT", message: /LJSpeech.*VCTK.*AISHELL-3/ } as never);
+		await t.throwsAsync(detectLayout(dir), {
+			code: "E_FILE_FORMAT",
+			message: /LJSpeech.*VCTK.*AISHELL-3/,
+		} as never);
 	} finally {
 		await rm(dir, { recursive: true });
 	}

@@ -16,7 +16,8 @@ export interface Recording {
 /** The corpus layouts that can be read. */
 export type Layout = "wattvox" | "ljspeech" | "vctk" | "aishell3" | "pairs";
 
-const isThere = async (path: string): Promise<boolean> => !!(await stat(path).catch(() => undefined));
+const isThere = async (path: string): Promise<boolean> =>
+	!!(await stat(path).catch(() => undefined));
 
 /**
  * Which layout a folder has, told by the files that only that layout has.
@@ -25,8 +26,13 @@ const isThere = async (path: string): Promise<boolean> => !!(await stat(path).ca
 export async function detectLayout(dir: string): Promise<Layout> {
 	if (await isThere(join(dir, "utterances.jsonl"))) return "wattvox";
 	if (await isThere(join(dir, "metadata.csv"))) return "ljspeech";
-	if ((await isThere(join(dir, "txt"))) && (await wavFolder(dir))) return "vctk";
-	if ((await isThere(join(dir, "train", "content.txt"))) || (await isThere(join(dir, "content.txt")))) return "aishell3";
+	if ((await isThere(join(dir, "txt"))) && (await wavFolder(dir)))
+		return "vctk";
+	if (
+		(await isThere(join(dir, "train", "content.txt"))) ||
+		(await isThere(join(dir, "content.txt")))
+	)
+		return "aishell3";
 	if ((await pairs(dir)).length) return "pairs";
 	throw new WattvoxError(
 		"E_FILE_FORMAT",
@@ -35,9 +41,13 @@ export async function detectLayout(dir: string): Promise<Layout> {
 }
 
 /** The recordings of a corpus folder in any layout but our own, in a stable order. */
-export async function readRecordings(dir: string, layout: Layout): Promise<Recording[]> {
+export async function readRecordings(
+	dir: string,
+	layout: Layout,
+): Promise<Recording[]> {
 	const found = await READERS[layout](dir);
-	if (found.length === 0) throw new WattvoxError("E_FILE_FORMAT", `${dir} holds no recordings`);
+	if (found.length === 0)
+		throw new WattvoxError("E_FILE_FORMAT", `${dir} holds no recordings`);
 	return found.sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
@@ -57,8 +67,17 @@ async function ljspeech(dir: string): Promise<Recording[]> {
 		.filter((l) => l.trim())
 		.map((line, i) => {
 			const [id, raw, normalised] = line.split("|");
-			if (!id || !raw) throw new WattvoxError("E_FILE_FORMAT", `metadata.csv:${i + 1} is not id|text|normalised`);
-			return { id, speaker: basename(dir), text: (normalised || raw).trim(), wav: join("wavs", `${id}.wav`) };
+			if (!id || !raw)
+				throw new WattvoxError(
+					"E_FILE_FORMAT",
+					`metadata.csv:${i + 1} is not id|text|normalised`,
+				);
+			return {
+				id,
+				speaker: basename(dir),
+				text: (normalised || raw).trim(),
+				wav: join("wavs", `${id}.wav`),
+			};
 		});
 }
 
@@ -73,14 +92,18 @@ async function vctk(dir: string): Promise<Recording[]> {
 	const wavs = await wavFolder(dir);
 	const out: Recording[] = [];
 	for (const speaker of (await readdir(join(dir, "txt"))).sort()) {
-		const names = await readdir(join(dir, "txt", speaker)).catch(() => [] as string[]);
+		const names = await readdir(join(dir, "txt", speaker)).catch(
+			() => [] as string[],
+		);
 		for (const name of names) {
 			if (!name.endsWith(".txt")) continue;
 			const id = name.slice(0, -4);
 			for (const end of ["", "_mic1", "_mic2"]) {
 				const wav = join(wavs ?? "wav48", speaker, `${id}${end}.wav`);
 				if (!(await isThere(join(dir, wav)))) continue;
-				const text = (await readFile(join(dir, "txt", speaker, name), "utf8")).trim();
+				const text = (
+					await readFile(join(dir, "txt", speaker, name), "utf8")
+				).trim();
 				out.push({ id, speaker, text, wav });
 				break;
 			}
@@ -95,14 +118,18 @@ const INITIAL = /^(zh|ch|sh|[bpmfdtnlgkhjqxrzcsyw])?([a-zü:]+?)(\d)?$/;
 export function pinyinPhones(syllable: string): string[] {
 	const match = INITIAL.exec(syllable.toLowerCase());
 	if (!match?.[2]) return [];
-	return [match[1], `${match[2]}${match[3] ?? "5"}`].filter((p): p is string => !!p);
+	return [match[1], `${match[2]}${match[3] ?? "5"}`].filter(
+		(p): p is string => !!p,
+	);
 }
 
 /** AISHELL-3: content.txt with `ID.wav<tab>char pinyin char pinyin ...`, wav/SPEAKER/ID.wav. */
 async function aishell3(dir: string): Promise<Recording[]> {
 	const out: Recording[] = [];
 	for (const part of ["train", "test", "."]) {
-		const text = await readFile(join(dir, part, "content.txt"), "utf8").catch(() => "");
+		const text = await readFile(join(dir, part, "content.txt"), "utf8").catch(
+			() => "",
+		);
 		for (const line of text.split("\n")) {
 			const [name, rest] = line.split("\t");
 			if (!name || !rest) continue;
@@ -114,7 +141,11 @@ async function aishell3(dir: string): Promise<Recording[]> {
 				speaker,
 				text: tokens.filter((_, i) => i % 2 === 0).join(""),
 				wav: join(part, "wav", speaker, `${id}.wav`),
-				phones: ["pau", ...tokens.filter((_, i) => i % 2).flatMap(pinyinPhones), "pau"],
+				phones: [
+					"pau",
+					...tokens.filter((_, i) => i % 2).flatMap(pinyinPhones),
+					"pau",
+				],
 			});
 		}
 	}
@@ -124,8 +155,13 @@ async function aishell3(dir: string): Promise<Recording[]> {
 /** NAME.wav beside NAME.txt, at any depth; the folder that holds them names the speaker. */
 async function pairs(dir: string): Promise<Recording[]> {
 	const out: Recording[] = [];
-	const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch(() => []);
-	const names = new Set(entries.filter((e) => e.isFile()).map((e) => join(e.parentPath, e.name)));
+	const entries = await readdir(dir, {
+		recursive: true,
+		withFileTypes: true,
+	}).catch(() => []);
+	const names = new Set(
+		entries.filter((e) => e.isFile()).map((e) => join(e.parentPath, e.name)),
+	);
 	for (const path of names) {
 		const txt = `${path.slice(0, -4)}.txt`;
 		if (!/\.wav$/i.test(path) || !names.has(txt)) continue;
