@@ -30,7 +30,8 @@ import { BASE_MEL, readWav } from "@wattvox/speech";
 import { type Golden, makeGolden, Voice } from "@wattvox/synth";
 import { tinyBundle, tinyVoice } from "@wattvox/synth/testing";
 import test, { type ExecutionContext } from "ava";
-import { Agent, type AgentOptions } from "./agent.ts";
+import { Agent } from "./agent.ts";
+import type { AgentOptions } from "./options.ts";
 
 // Real processes and a real broker; they would only slow each other down side by side.
 const it = test.serial;

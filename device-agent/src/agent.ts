@@ -1,5 +1,4 @@
 import { EventEmitter } from "node:events";
-import type { Trust } from "@wattvox/bundle";
 import {
 	asWattvoxError,
 	type Clock,
@@ -10,10 +9,11 @@ import {
 	WattvoxError,
 } from "@wattvox/core";
 import { openPowerSource, type PowerSource } from "@wattvox/energy";
-import type { Desired, LinkOptions, Reported } from "@wattvox/link";
-import type { GoldenLimits } from "@wattvox/synth";
+import type { Desired, Reported } from "@wattvox/link";
+import { Bell } from "./bell.ts";
 import { Executor } from "./executor.ts";
 import { lockDir } from "./lock.ts";
+import type { AgentOptions } from "./options.ts";
 import { type Active, plan, type Rejected, type Step } from "./planner.ts";
 import { PowerReporter } from "./power-reporter.ts";
 import { type AgentStatus, Reporter } from "./reporter.ts";
@@ -22,33 +22,6 @@ import { SpeakerProcess } from "./speaker/speaker-process.ts";
 import { DeviceState } from "./state.ts";
 import { Uplink } from "./uplink.ts";
 import { Wishes } from "./wishes.ts";
-
-export interface AgentOptions {
-	/** The broker and how to get in; the client id is the device's. */
-	broker: Omit<LinkOptions, "clientId" | "presence">;
-	fleet: string;
-	device: string;
-	/** Where it keeps its voices and its state. */
-	dataDir: string;
-	/** Keys that may sign bundles and desired states. */
-	trust: Trust;
-	/** Of the speech API; 0 takes a free one. Default 8420. */
-	port?: number;
-	/** Threads inside one operator. Default 1. */
-	threads?: number;
-	/** Requests that may wait for their turn. Default 16. */
-	maxWaiting?: number;
-	/** Of the golden sentences, where they differ from the defaults. */
-	limits?: Partial<GoldenLimits>;
-	/** Default: the best that works here. The agent closes what it opened itself. */
-	power?: PowerSource;
-	/** Between two power messages without an utterance, ms. Default 60 000. */
-	powerEveryMs?: number;
-	/** Ceiling of the first and of any wait after a failed step, ms. Default 1000 and 300 000. */
-	retryMs?: { base: number; max: number };
-	log?: Log;
-	clock?: Clock;
-}
 
 interface Events {
 	/** What it runs, or how far it is with that, has changed. */
@@ -78,6 +51,7 @@ export class Agent extends EventEmitter<Events> {
 	readonly #executor: Executor;
 	readonly #reporter: Reporter;
 	readonly #retry: Retry;
+	readonly #bell: Bell;
 	readonly #stop = new AbortController();
 	readonly #passed = new Set<string>();
 	#active: Active | null = null;
@@ -86,8 +60,6 @@ export class Agent extends EventEmitter<Events> {
 	#ownSource: PowerSource | undefined;
 	#unlock: (() => Promise<void>) | undefined;
 	#working: Promise<void> | undefined;
-	#kick: () => void = () => undefined;
-	#kicked = false;
 
 	constructor(options: AgentOptions) {
 		super();
@@ -97,6 +69,7 @@ export class Agent extends EventEmitter<Events> {
 		this.#o = options;
 		this.#clock = options.clock ?? systemClock;
 		this.#log = options.log ?? createLog("agent");
+		this.#bell = new Bell(this.#clock);
 		this.#retry = new Retry(this.#clock, options.retryMs);
 		this.#state = new DeviceState(options.dataDir);
 		this.#wishes = new Wishes(this.#state, { fleet, device }, trust);
@@ -162,7 +135,9 @@ export class Agent extends EventEmitter<Events> {
 		this.#unlock = await lockDir(this.#o.dataDir);
 		try {
 			await this.#wishes.recall();
-			this.#active = await this.#recallActive();
+			this.#active = await this.#state.recallActive((digest) =>
+				this.#log.error({ bundle: digest }, "the active voice is damaged"),
+			);
 			await this.#startPower();
 			await this.#speaker.start(signal);
 		} catch (thrown) {
@@ -176,7 +151,7 @@ export class Agent extends EventEmitter<Events> {
 	/** Ends the speaker after its requests, and says goodbye to the broker. Idempotent. */
 	async stop(): Promise<void> {
 		this.#stop.abort(new WattvoxError("E_INTERRUPTED", "the agent stops"));
-		this.#kick();
+		this.#bell.ring();
 		await this.#working;
 		await this.#speaker.stop();
 		await this.#power?.stop();
@@ -224,20 +199,6 @@ export class Agent extends EventEmitter<Events> {
 		return { digest, dir: this.#state.voiceDir(digest) };
 	}
 
-	/** The voice that an earlier run left, if it is still what was verified then. */
-	async #recallActive(): Promise<Active | null> {
-		const active = await this.#state.active();
-		if (!active || (await this.#state.intact(active.digest))) return active;
-		this.#log.error({ bundle: active.digest }, "the active voice is damaged");
-		await this.#state.removeVoice(active.digest);
-		await this.#state.dropDamaged(active.digest);
-		const { previous, revision } = active;
-		if (!previous || !(await this.#state.intact(previous))) return null;
-		const last = { digest: previous, revision, previous: null };
-		await this.#state.setActive(last);
-		return last;
-	}
-
 	async #startPower(): Promise<void> {
 		let source = this.#o.power;
 		if (!source) {
@@ -259,16 +220,16 @@ export class Agent extends EventEmitter<Events> {
 	async #work(): Promise<void> {
 		const { signal } = this.#stop;
 		while (!signal.aborted) {
-			this.#kicked = false;
+			this.#bell.reset();
 			try {
 				const step = plan(await this.#look());
 				this.#reporter.step(step);
-				if (!step || step.do === "wait") await this.#pause(step?.until);
+				if (!step || step.do === "wait") await this.#bell.wait(step?.until);
 				else await this.#perform(step, signal);
 			} catch (thrown) {
 				// The disk cannot be read or written: nothing to be done but to look again later.
 				this.#trouble(asWattvoxError(thrown));
-				await this.#pause(this.#retry.later());
+				await this.#bell.wait(this.#retry.later());
 			}
 		}
 	}
@@ -333,28 +294,8 @@ export class Agent extends EventEmitter<Events> {
 		this.#reporter.trouble({ code, message });
 	}
 
-	/** Waits for news, or until a time. */
-	async #pause(until?: number): Promise<void> {
-		if (this.#kicked || this.#stop.signal.aborted) return;
-		const over = new AbortController();
-		const waits: Promise<unknown>[] = [
-			new Promise<void>((resolve) => {
-				this.#kick = resolve;
-			}),
-		];
-		if (until !== undefined)
-			waits.push(
-				this.#clock
-					.sleep(until - this.#clock.monotonic(), over.signal)
-					.catch(() => undefined),
-			);
-		await Promise.race(waits);
-		over.abort();
-	}
-
 	#wake(): void {
-		this.#kicked = true;
-		this.#kick();
+		this.#bell.ring();
 		this.#reporter.say();
 	}
 

@@ -1,4 +1,5 @@
-export { Agent, type AgentOptions } from "./agent.ts";
+export { Agent } from "./agent.ts";
+export type { AgentOptions } from "./options.ts";
 export {
 	type Active,
 	DEADLINES,

@@ -5,6 +5,7 @@ import { newKey, trustKeys } from "@wattvox/bundle";
 import { ManualClock, WattvoxError } from "@wattvox/core";
 import { encodeDesired } from "@wattvox/link";
 import test, { type ExecutionContext } from "ava";
+import { Bell } from "./bell.ts";
 import { Latest } from "./latest.ts";
 import { alive, lockDir } from "./lock.ts";
 import { Retry, repeats } from "./retry.ts";
@@ -198,4 +199,25 @@ test("state: what cannot be read is as if it were not there", async (t) => {
 	t.true([...kept.values()].every((r) => r.revision > 18));
 	t.false(await state.intact(digest));
 	t.throws(() => state.voiceDir("../x"));
+});
+
+test("a ring is never missed: not before the wait, not during it", async (t) => {
+	const clock = new ManualClock();
+	const bell = new Bell(clock);
+	bell.ring();
+	await bell.wait();
+	bell.reset();
+	let woken = false;
+	const waiting = bell.wait().then(() => {
+		woken = true;
+	});
+	await clock.advance(1000);
+	t.false(woken);
+	bell.ring();
+	await waiting;
+	bell.reset();
+	const until = bell.wait(clock.monotonic() + 500);
+	await clock.advance(500);
+	await until;
+	t.is(clock.sleeping, 0);
 });

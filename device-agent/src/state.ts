@@ -142,6 +142,25 @@ export class DeviceState {
 		return there ? { digest, revision, previous } : null;
 	}
 
+	/**
+	 * The voice that an earlier run left, if it is still what was verified then; else the one before
+	 * it. What is damaged is removed, so that it is fetched again.
+	 */
+	async recallActive(
+		onDamage: (digest: string) => void,
+	): Promise<Active | null> {
+		const active = await this.active();
+		if (!active || (await this.intact(active.digest))) return active;
+		onDamage(active.digest);
+		await this.removeVoice(active.digest);
+		await this.dropDamaged(active.digest);
+		const { previous, revision } = active;
+		if (!previous || !(await this.intact(previous))) return null;
+		const last = { digest: previous, revision, previous: null };
+		await this.setActive(last);
+		return last;
+	}
+
 	/** @throws WattvoxError E_OUTPUT, E_DISK_FULL */
 	async setActive(active: Active): Promise<void> {
 		await this.#write("active.json", { v: 1, ...active });

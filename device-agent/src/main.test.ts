@@ -1,0 +1,43 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import test from "ava";
+
+const BIN = fileURLToPath(new URL("../bin/wattvox-agent.js", import.meta.url));
+
+function agent(...args: string[]) {
+	return new Promise<{ code: number; out: string; err: string }>((resolve) => {
+		execFile(process.execPath, [BIN, ...args], (error, out, err) =>
+			resolve({ code: error ? Number(error.code) : 0, out, err }),
+		);
+	});
+}
+
+test("the program says how it is used, and ends with the table's exit codes", async (t) => {
+	const dir = await mkdtemp(join(tmpdir(), "wattvox-main-"));
+	t.teardown(() => rm(dir, { recursive: true }));
+	const [help, none, unknown, missing, port, never, key] = await Promise.all([
+		agent("--help"),
+		agent(),
+		agent("fly"),
+		agent("run", "--broker", "mqtt://127.0.0.1:9"),
+		agent("run", "--port", "70000"),
+		agent("status", "--data", dir),
+		agent(
+			...["run", "--broker", "mqtt://127.0.0.1:9", "--fleet", "f"],
+			...["--device", "d", "--data", dir, "--trust", join(dir, "none.pub")],
+		),
+	]);
+	t.is(help?.code, 0);
+	t.regex(help?.out ?? "", /wattvox-agent run --broker/);
+	t.is(none?.code, 0);
+	for (const bad of [unknown, missing, port]) {
+		t.is(bad?.code, 2);
+		t.regex(bad?.err ?? "", /E_USAGE/);
+	}
+	t.is(never?.code, 3);
+	t.is(key?.code, 4);
+	t.regex(key?.err ?? "", /E_KEY/);
+});

@@ -1,0 +1,32 @@
+import type { Trust } from "@wattvox/bundle";
+import type { Clock, Log } from "@wattvox/core";
+import type { PowerSource } from "@wattvox/energy";
+import type { LinkOptions } from "@wattvox/link";
+import type { GoldenLimits } from "@wattvox/synth";
+
+export interface AgentOptions {
+	/** The broker and how to get in; the client id is the device's. */
+	broker: Omit<LinkOptions, "clientId" | "presence">;
+	fleet: string;
+	device: string;
+	/** Where it keeps its voices and its state. */
+	dataDir: string;
+	/** Keys that may sign bundles and desired states. */
+	trust: Trust;
+	/** Of the speech API; 0 takes a free one. Default 8420. */
+	port?: number;
+	/** Threads inside one operator. Default 1. */
+	threads?: number;
+	/** Requests that may wait for their turn. Default 16. */
+	maxWaiting?: number;
+	/** Of the golden sentences, where they differ from the defaults. */
+	limits?: Partial<GoldenLimits>;
+	/** Default: the best that works here. The agent closes what it opened itself. */
+	power?: PowerSource;
+	/** Between two power messages without an utterance, ms. Default 60 000. */
+	powerEveryMs?: number;
+	/** Ceiling of the first and of any wait after a failed step, ms. Default 1000 and 300 000. */
+	retryMs?: { base: number; max: number };
+	log?: Log;
+	clock?: Clock;
+}
