@@ -261,6 +261,7 @@ export async function distilVoice(
 		edge,
 		voice.speaker,
 	);
+	let judged = false;
 	return adapt("student-lora", graph, o, {
 		programs: { teacher: encodeModel(source) },
 		onStart: (s) => {
@@ -268,9 +269,11 @@ export async function distilVoice(
 		},
 		batch: async (step) => {
 			const random = new StepRandom(o.seed, step);
-			if (step === 0)
+			// Before the first step of this call, which after a resume is not step 0.
+			if (!judged)
 				for (const [i, feeds] of validation.entries())
 					validation[i] = await says(feeds);
+			judged = true;
 			const pool = extra.length && step % 2 ? extra : train;
 			return says(
 				acousticBatch(
