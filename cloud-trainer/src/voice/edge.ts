@@ -1,6 +1,7 @@
 import {
 	type AcousticConfig,
 	CONTENT,
+	decoderReach,
 	frameEnd,
 	frameStart,
 	LATENT,
@@ -12,9 +13,11 @@ import {
 	textEncoder,
 	type VocoderConfig,
 	vocoder,
+	vocoderReach,
 } from "@wattvox/models";
 import type { Tensor } from "@wattvox/onnx";
 import { emptyGraph, type Graph, GraphBuilder } from "@wattvox/onnx";
+import type { VoiceConfig } from "@wattvox/synth";
 import { type Base, withWeights } from "../pretrain/base.ts";
 
 const start = (name: string): Net => ({
@@ -62,5 +65,32 @@ export function edgeGraphs(
 	return {
 		text: withWeights(textGraph(base[size]), weights),
 		decoder: withWeights(decoderGraph(base[size], base.vocoder), weights),
+	};
+}
+
+/**
+ * What `voice.json` says of a speaker on a base, its adapter aside.
+ * @param speaker embedding, [192]
+ */
+export function voiceConfig(
+	base: Base,
+	size: "student" | "teacher",
+	name: string,
+	speaker: ArrayLike<number>,
+): VoiceConfig {
+	return {
+		name,
+		sampleRate: base.audio.sampleRate,
+		hop: base.audio.hop,
+		symbols: base.symbols,
+		language: base.language,
+		contentDim: CONTENT,
+		speakerDim: SPEAKER,
+		noiseDim: LATENT,
+		noiseScale: base.noiseScale,
+		// The base's own halo is the student's; the teacher reaches further.
+		halo: decoderReach(base[size]) + vocoderReach(base.vocoder),
+		chunk: base.chunk,
+		speaker: Array.from(speaker),
 	};
 }

@@ -9,7 +9,7 @@ import type {
 import { hashBytes, writeBundle } from "@wattvox/bundle";
 import { WattvoxError } from "@wattvox/core";
 import type { EnergyPassport } from "@wattvox/energy";
-import { CONTENT, LATENT, SPEAKER } from "@wattvox/models";
+import { CONTENT, LATENT } from "@wattvox/models";
 import {
 	encodeModel,
 	halveWeights,
@@ -30,7 +30,7 @@ import { teacherOutputs } from "../graphs/acoustic.ts";
 import { vocoderGraph } from "../graphs/vocoder.ts";
 import { ADAPTER_CONFIG, ADAPTER_MODEL, readPeft } from "../lora/peft.ts";
 import { type Base, readWeights, withWeights } from "../pretrain/base.ts";
-import { edgeGraphs } from "./edge.ts";
+import { edgeGraphs, voiceConfig } from "./edge.ts";
 import { RUN, type VoiceRun } from "./run.ts";
 
 /** Sentences that a device speaks before a voice becomes active. */
@@ -85,18 +85,7 @@ export async function filesOf(
 	);
 	const adapter = adapterDir ? await readPeft(adapterDir) : undefined;
 	const config: VoiceConfig = {
-		name,
-		sampleRate: base.audio.sampleRate,
-		hop: base.audio.hop,
-		symbols: base.symbols,
-		language: base.language,
-		contentDim: CONTENT,
-		speakerDim: SPEAKER,
-		noiseDim: LATENT,
-		noiseScale: base.noiseScale,
-		halo: base.halo,
-		chunk: base.chunk,
-		speaker: Array.from(speaker),
+		...voiceConfig(base, size, name, speaker),
 		...(adapter
 			? {
 					adapter: {

@@ -1,22 +1,15 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { type Base, edgeGraphs, readWeights } from "@wattvox/cloud-trainer";
-import { WattvoxError } from "@wattvox/core";
 import {
-	CONTENT,
-	decoderReach,
-	LATENT,
-	SPEAKER,
-	vocoderReach,
-} from "@wattvox/models";
+	type Base,
+	edgeGraphs,
+	readWeights,
+	voiceConfig,
+} from "@wattvox/cloud-trainer";
+import { WattvoxError } from "@wattvox/core";
 import { encodeModel } from "@wattvox/onnx";
 import { resample } from "@wattvox/speech";
-import {
-	readVoiceFiles,
-	Voice,
-	type VoiceConfig,
-	type VoiceFiles,
-} from "@wattvox/synth";
+import { readVoiceFiles, Voice, type VoiceFiles } from "@wattvox/synth";
 import {
 	type Clip,
 	folderVoice,
@@ -77,23 +70,8 @@ export async function baseVoice(
 		readWeights(dir, "vocoder"),
 	]);
 	const graphs = edgeGraphs(base, size, acoustic, vocoder);
-	const config: VoiceConfig = {
-		name,
-		sampleRate: base.audio.sampleRate,
-		hop: base.audio.hop,
-		symbols: base.symbols,
-		language: base.language,
-		contentDim: CONTENT,
-		speakerDim: SPEAKER,
-		noiseDim: LATENT,
-		noiseScale: base.noiseScale,
-		// The base's own halo is the student's.
-		halo: decoderReach(base[size]) + vocoderReach(base.vocoder),
-		chunk: base.chunk,
-		speaker: Array.from(speaker),
-	};
 	return synthesiser({
-		config,
+		config: voiceConfig(base, size, name, speaker),
 		text: encodeModel(graphs.text),
 		decoder: encodeModel(graphs.decoder),
 	});
