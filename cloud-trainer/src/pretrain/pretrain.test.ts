@@ -84,7 +84,7 @@ test("a corpus of wav and txt pairs becomes a base: aligned from a flat start, a
 			name: "tiny",
 			language: "en",
 			sizes: SIZES,
-			steps: { speaker: 2, aligner: 60, vocoder: 2, teacher: 2, student: 2 },
+			steps: { speaker: 2, aligner: 120, vocoder: 2, teacher: 2, student: 2 },
 			threads: 1,
 		};
 		const base = await pretrain(options);
