@@ -8,7 +8,7 @@ import {
 	GRADIENT_NORM,
 	trainingGraph,
 } from "./adamw.ts";
-import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { type Best, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import type { ProgramSpec } from "./protocol.ts";
 import { Stepper } from "./stepper.ts";
 
@@ -64,14 +64,16 @@ export interface FitOptions {
 	validateEvery?: number;
 	/** Give back the parameters of the best validation rather than the last. */
 	keepBest?: boolean;
-	/** Called after validation with the mean loss; return true to stop. */
+	/** End training after so many validations in a row that were not better by the share `gain`. */
+	patience?: { validations: number; gain: number };
+	/** Called after validation with the mean loss. */
 	onValidation?: (
 		loss: number,
 		step: number,
 		values: Record<string, number>,
-	) => boolean | Promise<boolean>;
+	) => void;
 	onStep?: (report: StepReport) => void;
-	/** Checkpoint file; resumed from when it exists. */
+	/** Checkpoint file; resumed from when it exists, patience and best validation included. */
 	checkpoint?: string;
 	checkpointEvery?: number;
 	/** JSON lines of the losses. */
@@ -151,9 +153,7 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 	let step = resumed?.step ?? 0;
 	let dropped = 0;
 	const names = [...training.state.keys()].filter((n) => !/^[mv]\./.test(n));
-	let best:
-		| { step: number; loss: number; state?: Map<string, Tensor> }
-		| undefined;
+	let best = resumed?.best;
 	const save = async () => {
 		if (o.checkpoint)
 			await saveCheckpoint(o.checkpoint, {
@@ -161,15 +161,15 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 				state: await stepper.state(),
 				seconds: seconds(),
 				joules: null,
+				...(best && { best }),
 			});
 	};
 	await stepper.start();
 	try {
 		o.onStart?.(stepper);
-		let stop = false;
 		// The next batch is made while this one computes in the worker.
-		let next = step < o.steps ? o.batch(step) : undefined;
-		while (step < o.steps && !stop && !o.signal?.aborted) {
+		let next = step < o.steps && !best?.stopped ? o.batch(step) : undefined;
+		while (step < o.steps && !best?.stopped && !o.signal?.aborted) {
 			const lr = o.schedule(step);
 			const feeds = { ...(await next), ...adamWScalars(lr, step + 1, adamw) };
 			const running = stepper.run("train", feeds, GRADIENT_NORM);
@@ -188,18 +188,18 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 			if (o.validation?.length && step % (o.validateEvery ?? 200) === 0) {
 				const sums = await validate(o, stepper, step);
 				const loss = sums[o.loss] ?? Number.NaN;
-				if (!best || loss < best.loss) {
-					best = { step, loss };
-					if (o.keepBest) best.state = await stepper.state(names);
-				}
-				stop = (await o.onValidation?.(loss, step, sums)) ?? false;
+				const better = !best || loss < best.loss;
+				best = judge(best, loss, step, o.patience);
+				if (better && o.keepBest) best.parameters = await stepper.state(names);
+				o.onValidation?.(loss, step, sums);
 			}
 			if (step % (o.checkpointEvery ?? 500) === 0) await save();
 		}
 		if (o.signal?.aborted) await Promise.resolve(next).catch(() => undefined);
 		await save();
 		return {
-			parameters: best?.state ?? (await stepper.state(names)),
+			parameters:
+				(o.keepBest && best?.parameters) || (await stepper.state(names)),
 			...(best ? { best: { step: best.step, loss: best.loss } } : {}),
 			steps: step,
 			seconds: seconds(),
@@ -209,6 +209,25 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 	} finally {
 		await stepper.stop();
 	}
+}
+
+/** What is best after one more validation. */
+function judge(
+	before: Best | undefined,
+	loss: number,
+	step: number,
+	patience: FitOptions["patience"],
+): Best {
+	if (!before) return { step, loss, mark: loss, waited: 0, stopped: false };
+	const gained = loss < before.mark * (1 - (patience?.gain ?? 0));
+	const waited = gained ? 0 : before.waited + 1;
+	return {
+		...before,
+		...(loss < before.loss && { step, loss }),
+		mark: gained ? loss : before.mark,
+		waited,
+		stopped: patience !== undefined && waited >= patience.validations,
+	};
 }
 
 async function validate(

@@ -106,8 +106,6 @@ async function adapt(
 ): Promise<Adapted> {
 	const lora = loraOf(o);
 	const injected = injectLora(graph, lora);
-	let best = Number.POSITIVE_INFINITY;
-	let worse = 0;
 	const result = await fit({
 		graph: injected.graph,
 		loss: "loss",
@@ -118,14 +116,8 @@ async function adapt(
 		adamw: { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0, clip: 1 },
 		validateEvery: o.validateEvery,
 		keepBest: true,
-		onValidation: (loss, step, values) => {
-			o.onValidation?.(loss, step, values);
-			if (loss < best * 0.998) {
-				best = loss;
-				worse = 0;
-			} else worse++;
-			return worse >= o.patience;
-		},
+		patience: { validations: o.patience, gain: 0.002 },
+		...(o.onValidation ? { onValidation: o.onValidation } : {}),
 		checkpoint: join(o.work, `${name}.ckpt`),
 		checkpointEvery: 50,
 		log: join(o.work, `${name}.log.jsonl`),
