@@ -1,6 +1,6 @@
 import type { Value } from "@wattvox/onnx";
-import { dilationOf, MEL_MEAN, MEL_SCALE, SPEAKER } from "./config.ts";
-import { block, layerNorm, linear, type Net, unfold } from "./nn.ts";
+import { MEL_MEAN, MEL_SCALE, SPEAKER } from "./config.ts";
+import { linear, type Net, stack } from "./nn.ts";
 
 /** Sizes of the speaker encoder and the aligner. */
 export interface EncoderConfig {
@@ -28,14 +28,7 @@ export function speakerEncoder(n: Net, c: EncoderConfig, mel: Value): Value {
 	const { b } = n;
 	return b.scope("speaker", () => {
 		const seen = b.affine(mel, 1 / MEL_SCALE, -MEL_MEAN / MEL_SCALE);
-		let h = linear(n, "in", unfold(n, seen, 5), c.width);
-		for (let i = 0; i < c.layers; i++)
-			h = block(n, `block.${i}`, h, {
-				expand: c.expand,
-				kernel: 3,
-				dilation: dilationOf(i),
-			});
-		h = layerNorm(n, "norm", h);
+		const h = stack(n, seen, c);
 		// Attentive statistics: a weight per row and channel, then weighted mean and deviation.
 		const weights = b.op("Softmax", [linear(n, "score", h, c.width, 0.3)], {
 			axis: 1,
@@ -75,17 +68,8 @@ export function aligner(
 		const seen = b.affine(mel, 1 / MEL_SCALE, -MEL_MEAN / MEL_SCALE);
 		const mean = b.div(b.sum(b.mul(seen, mask), [1], 1), b.sum(mask, [1], 1));
 		const centred = b.mul(b.sub(seen, mean), mask);
-		let h = linear(n, "in", unfold(n, centred, 5), c.width);
-		for (let i = 0; i < c.layers; i++)
-			h = block(
-				n,
-				`block.${i}`,
-				h,
-				{ expand: c.expand, kernel: 3, dilation: dilationOf(i) },
-				undefined,
-				mask,
-			);
-		const logits = linear(n, "out", layerNorm(n, "norm", h), symbols, 0.3);
+		const h = stack(n, centred, c, mask);
+		const logits = linear(n, "out", h, symbols, 0.3);
 		return b.op("LogSoftmax", [logits], { axis: -1 });
 	});
 }

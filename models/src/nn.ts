@@ -1,4 +1,5 @@
 import { floats, type GraphBuilder, type Value, zeros } from "@wattvox/onnx";
+import { dilationOf } from "./config.ts";
 
 /** A seeded generator of uniform numbers in [0, 1) (mulberry32), so that a model's start is reproducible. */
 export function seededRandom(seed: number): () => number {
@@ -129,6 +130,29 @@ export function block(
 		);
 		return b.add(x, linear(n, "down", silu(n, up), width, 0.3));
 	});
+}
+
+/**
+ * A stack of blocks over spectra: five neighbouring rows to one of `width`, then blocks of three taps
+ * dilated 1, 2, 4, 1, 2, 4, ..., then a normalisation. [B, F, C] -> [B, F, width].
+ */
+export function stack(
+	n: Net,
+	x: Value,
+	c: { width: number; layers: number; expand: number },
+	mask?: Value,
+): Value {
+	let h = linear(n, "in", unfold(n, x, 5), c.width);
+	for (let i = 0; i < c.layers; i++)
+		h = block(
+			n,
+			`block.${i}`,
+			h,
+			{ expand: c.expand, kernel: 3, dilation: dilationOf(i) },
+			undefined,
+			mask,
+		);
+	return layerNorm(n, "norm", h);
 }
 
 /** h (1 + s) + t with s, t from cond [B, E]; h is [B, T, C]. Starts as the identity. */

@@ -6,7 +6,7 @@ import {
 	MEL_SCALE,
 	type VocoderConfig,
 } from "./config.ts";
-import { block, layerNorm, linear, type Net, unfold } from "./nn.ts";
+import { linear, type Net, stack } from "./nn.ts";
 
 /**
  * Inverse real DFT with the synthesis window in it: [2 bins, nFft], the first half for real parts, the
@@ -66,14 +66,7 @@ export function vocoder(n: Net, c: VocoderConfig, mel: Value): Value {
 	const bins = c.audio.nFft / 2 + 1;
 	return b.scope("vocoder", () => {
 		const seen = b.affine(mel, 1 / MEL_SCALE, -MEL_MEAN / MEL_SCALE);
-		let h = linear(n, "in", unfold(n, seen, 5), c.width);
-		for (let i = 0; i < c.layers; i++)
-			h = block(n, `block.${i}`, h, {
-				expand: c.expand,
-				kernel: 3,
-				dilation: dilationOf(i),
-			});
-		h = layerNorm(n, "norm", h);
+		const h = stack(n, seen, c);
 		const magnitude = b.op("Exp", [
 			b.op("Min", [linear(n, "magnitude", h, bins, 0.5), b.scalar(6)]),
 		]);
