@@ -1,25 +1,10 @@
 import test from "ava";
 import { SpeechAccount } from "./account.ts";
-import { Meter } from "./meter.ts";
+import { handMeter } from "./testing.ts";
 
-/** A meter at 10 W whose time is moved by hand. */
+/** An account on a meter at 10 W. */
 function setup() {
-	let ns = 1n;
-	const meter = new Meter({
-		kind: "counter",
-		ranges: [null],
-		describe: () => ({
-			sensor: "fake",
-			rails: ["all"],
-			scope: "a test",
-			measured: true,
-		}),
-		read: async () => ({ atNs: ns, microjoules: [ns / 100n] }),
-		close: async () => undefined,
-	});
-	const pass = (seconds: number) => {
-		ns += BigInt(seconds) * 1_000_000_000n;
-	};
+	const { meter, pass } = handMeter(10n);
 	return { account: new SpeechAccount(meter), pass };
 }
 

@@ -9,27 +9,7 @@ import { Ledger } from "./ledger.ts";
 import { readLedger } from "./ledger-file.ts";
 import { Meter } from "./meter.ts";
 import { makePassport, parsePassport } from "./passport.ts";
-
-/** A meter at 100 W whose time is moved by hand. */
-function handMeter() {
-	let ns = 1n;
-	const meter = new Meter({
-		kind: "counter",
-		ranges: [null],
-		describe: () => ({
-			sensor: "fake",
-			rails: ["all"],
-			scope: "a test",
-			measured: true,
-		}),
-		read: async () => ({ atNs: ns, microjoules: [ns / 10n] }),
-		close: async () => undefined,
-	});
-	const pass = async (seconds: number) => {
-		ns += BigInt(seconds * 1e9);
-	};
-	return { meter, pass };
-}
+import { handMeter } from "./testing.ts";
 
 async function folder(t: ExecutionContext): Promise<string> {
 	const dir = await mkdtemp(join(tmpdir(), "wattvox-ledger-"));
@@ -47,7 +27,7 @@ const short = (
 	]);
 
 test("books stages that follow one another and stages within stages", async (t) => {
-	const { meter, pass } = handMeter();
+	const { meter, pass } = handMeter(100n);
 	const ledger = new Ledger({ meter });
 	await ledger.start();
 	await ledger.stage("prepare", () => pass(1));
@@ -76,7 +56,7 @@ test("books stages that follow one another and stages within stages", async (t) 
 });
 
 test("stages side by side count their common time once in the total", async (t) => {
-	const { meter, pass } = handMeter();
+	const { meter, pass } = handMeter(100n);
 	const ledger = new Ledger({ meter });
 	await ledger.start();
 	let release: () => void = () => undefined;
@@ -97,7 +77,7 @@ test("stages side by side count their common time once in the total", async (t) 
 });
 
 test("a stage that throws is booked as failed and its error passes on", async (t) => {
-	const { meter, pass } = handMeter();
+	const { meter, pass } = handMeter(100n);
 	const ledger = new Ledger({ meter });
 	await ledger.start();
 	const stage = ledger.stage("export", async () => {
@@ -133,7 +113,7 @@ test("a stage with no sensor behind it is unknown, not 0 J", async (t) => {
 
 test("a resumed run goes on in the same file, whatever the crash left of its last line", async (t) => {
 	const path = join(await folder(t), "run", "energy.jsonl");
-	const one = handMeter();
+	const one = handMeter(100n);
 	const before = new Ledger({ meter: one.meter, path });
 	await before.start();
 	await before.stage("prepare", () => one.pass(1));
@@ -144,7 +124,7 @@ test("a resumed run goes on in the same file, whatever the crash left of its las
 	await one.meter.point();
 	await before.stop();
 	await appendFile(path, '{"event":"prog');
-	const other = handMeter();
+	const other = handMeter(100n);
 	const after = new Ledger({ meter: other.meter, path });
 	await after.start();
 	t.deepEqual(short(after.summary().stages), [
@@ -200,7 +180,7 @@ test("a killed process leaves what it had booked up to then", async (t) => {
 test("a ledger that cannot be written says so before the work starts", async (t) => {
 	const dir = await folder(t);
 	await writeFile(join(dir, "file"), "");
-	const { meter } = handMeter();
+	const { meter } = handMeter(100n);
 	const ledger = new Ledger({ meter, path: join(dir, "file", "energy.jsonl") });
 	await t.throwsAsync(ledger.start(), {
 		name: "WattvoxError",
@@ -218,7 +198,7 @@ test("another program's file is refused, not read as a ledger", async (t) => {
 });
 
 test("the passport carries Wh and grams, and null for what nobody knows", async (t) => {
-	const { meter, pass } = handMeter();
+	const { meter, pass } = handMeter(100n);
 	const ledger = new Ledger({ meter });
 	await ledger.start();
 	await ledger.stage("train", () => pass(72));

@@ -3,6 +3,7 @@ import test from "ava";
 import { between } from "./integrate.ts";
 import { Meter } from "./meter.ts";
 import type { CounterSource, GaugeSource } from "./source.ts";
+import { FAKE } from "./testing.ts";
 
 /** A gauge that is told what to say; each read takes `readings`' next step. */
 export function gauge(
@@ -11,12 +12,7 @@ export function gauge(
 	return {
 		kind: "gauge",
 		read,
-		describe: () => ({
-			sensor: "fake",
-			rails: ["all"],
-			scope: "a test",
-			measured: true,
-		}),
+		describe: () => FAKE,
 		close: async () => undefined,
 	};
 }

@@ -1,6 +1,7 @@
 import type { Clock } from "@wattvox/core";
 import test from "ava";
 import { Meter } from "./meter.ts";
+import { FAKE } from "./testing.ts";
 import { measureSpeech, type Speak, WORKLOAD_SENTENCES } from "./workload.ts";
 
 /** Numbers in 0..1 that are the same in every run (mulberry32). */
@@ -44,12 +45,7 @@ function machine(seed: number, scatter: number, dead = false): Machine {
 		meter: new Meter({
 			kind: "counter",
 			ranges: [null],
-			describe: () => ({
-				sensor: "fake",
-				rails: ["all"],
-				scope: "a test",
-				measured: true,
-			}),
+			describe: () => FAKE,
 			read: async () => {
 				if (dead) throw new Error("gone");
 				const value = BigInt(Math.round(microjoules));
