@@ -97,3 +97,35 @@ test("a damaged checkpoint is an error, not a new start", async (t) => {
 	await writeFile(path, bytes.replace("waited", "waitet"), "latin1");
 	await t.throwsAsync(fit(options(path)), { code: "E_FILE_FORMAT" } as never);
 });
+
+test("a step that fails is what is reported, not the batch that was being made ahead", async (t) => {
+	let fail: (why: Error) => void = () => undefined;
+	const ahead = new Promise<Record<string, Tensor>>((_, reject) => {
+		fail = reject;
+	});
+	const { checkpoint: _, validation: __, ...rest } = options("");
+	await t.throwsAsync(
+		fit({
+			...rest,
+			batch: (step) => (step === 0 ? { x: floats([1, 2]) } : ahead),
+		}),
+		{ code: "E_MODEL", message: /x/ },
+	);
+	// Nobody waits for this batch any more: its failure must not end the process.
+	fail(new Error("late"));
+	await t.throwsAsync(ahead, { message: "late" });
+	// A batch that throws at once fails the run as well, after the step before it.
+	const steps: number[] = [];
+	await t.throwsAsync(
+		fit({
+			...rest,
+			onStep: ({ step }) => steps.push(step),
+			batch: (step) => {
+				if (step > 0) throw new Error("no batch");
+				return x(1);
+			},
+		}),
+		{ message: "no batch" },
+	);
+	t.deepEqual(steps, [1]);
+});

@@ -167,14 +167,20 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 	await stepper.start();
 	try {
 		o.onStart?.(stepper);
-		// The next batch is made while this one computes in the worker.
-		let next = step < o.steps && !best?.stopped ? o.batch(step) : undefined;
+		// The next batch is made while this one computes in the worker. If it fails, that is seen when
+		// its turn comes, or never when the run ends before.
+		const ahead = (at: number) => {
+			const made = (async () => o.batch(at))();
+			made.catch(() => undefined);
+			return made;
+		};
+		let next = step < o.steps && !best?.stopped ? ahead(step) : undefined;
 		while (step < o.steps && !best?.stopped && !o.signal?.aborted) {
 			const lr = o.schedule(step);
 			const feeds = { ...(await next), ...adamWScalars(lr, step + 1, adamw) };
 			const running = stepper.run("train", feeds, GRADIENT_NORM);
 			// A batch that itself runs a program queues behind the step, which is as it should be.
-			if (step + 1 < o.steps) next = o.batch(step + 1);
+			if (step + 1 < o.steps) next = ahead(step + 1);
 			const { outputs, applied, milliseconds } = await running;
 			if (!applied) dropped++;
 			const values = scalarsOf(outputs);
@@ -195,7 +201,7 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 			}
 			if (step % (o.checkpointEvery ?? 500) === 0) await save();
 		}
-		if (o.signal?.aborted) await Promise.resolve(next).catch(() => undefined);
+		if (o.signal?.aborted) await next?.catch(() => undefined);
 		await save();
 		return {
 			parameters:
