@@ -93,44 +93,42 @@ test("power: additive over any split", (t) => {
 });
 
 test("power: 10 Hz with jitter and lost readings keeps within 1 % over 30 s", (t) => {
-	t.notThrows(() =>
-		fc.assert(
-			fc.property(
-				fc.array(
-					fc.record({
-						jitter: fc.integer({ min: -40_000_000, max: 40_000_000 }),
-						lost: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
-					}),
-					{ minLength: 301, maxLength: 301 },
-				),
-				fc.double({ min: 1, max: 5, noNaN: true }),
-				fc.double({ min: 0, max: 6, noNaN: true }),
-				(samples, period, phase) => {
-					// A load that swings between 5 and 25 W once in `period` seconds.
-					const w = (2 * Math.PI) / period;
-					const watts = (s: number) => 15 + 10 * Math.sin(w * s + phase);
-					const joules = (s: number) =>
-						15 * s - (10 / w) * Math.cos(w * s + phase);
-					const readings = samples
-						.map(({ jitter, lost }, i) => ({
-							ns: i * 100_000_000 + jitter,
-							lost,
-						}))
-						.filter(({ lost }, i) => !lost || i === 0 || i === 300)
-						.map(({ ns }) => ({
-							atNs: BigInt(ns + 1_000_000_000),
-							watts: watts(ns / 1e9),
-						}));
-					const first = Number(readings[0]?.atNs) / 1e9 - 1;
-					const last = Number(readings.at(-1)?.atNs) / 1e9 - 1;
-					const truth = joules(last) - joules(first);
-					const found = sum(readings).at(-1)?.joules ?? Number.NaN;
-					return Math.abs(found - truth) <= 0.01 * truth;
-				},
-			),
-		),
-	);
+	// Drawn evenly and from fixed seeds: a search for the worst case, as fast-check does, would lose
+	// nearly every reading, of which this says nothing.
+	for (let seed = 1; seed <= 200; seed++) {
+		const next = uniform(seed);
+		// A load that swings between 5 and 25 W once in 1 to 5 s.
+		const w = (2 * Math.PI) / (1 + 4 * next());
+		const phase = 2 * Math.PI * next();
+		const watts = (s: number) => 15 + 10 * Math.sin(w * s + phase);
+		const joules = (s: number) => 15 * s - (10 / w) * Math.cos(w * s + phase);
+		const readings = Array.from({ length: 301 }, (_, i) => ({
+			ns: i * 100_000_000 + Math.round((2 * next() - 1) * 40_000_000),
+			lost: next() < 0.1 && i > 0 && i < 300,
+		}))
+			.filter(({ lost }) => !lost)
+			.map(({ ns }) => ({
+				atNs: BigInt(ns + 1_000_000_000),
+				watts: watts(ns / 1e9),
+			}));
+		const first = Number(readings[0]?.atNs) / 1e9 - 1;
+		const last = Number(readings.at(-1)?.atNs) / 1e9 - 1;
+		const truth = joules(last) - joules(first);
+		const found = sum(readings).at(-1)?.joules ?? Number.NaN;
+		t.true(Math.abs(found - truth) <= 0.01 * truth, `seed ${seed}`);
+	}
 });
+
+/** Uniform in [0, 1): mulberry32. */
+function uniform(seed: number): () => number {
+	let state = seed;
+	return () => {
+		state = (state + 0x6d2b79f5) | 0;
+		let x = Math.imul(state ^ (state >>> 15), 1 | state);
+		x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
+		return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
+	};
+}
 
 test("power: a long silence is a hole, not a guess", (t) => {
 	const [a, , c] = sum([
