@@ -12,8 +12,10 @@ import type { EnergyPassport } from "@wattvox/energy";
 import { CONTENT, LATENT } from "@wattvox/models";
 import {
 	encodeModel,
+	type Graph,
 	halveWeights,
 	mergeIntoWeights,
+	mergeLora,
 	type Tensor,
 	widenWeights,
 } from "@wattvox/onnx";
@@ -114,8 +116,9 @@ export async function filesOf(
  */
 export async function checkExport(run: VoiceRun): Promise<ExportCheck> {
 	const adapter = await readPeft(join(run.dir, RUN.studentAdapter));
+	const baseWeights = await readWeights(run.baseDir, "student");
 	const acoustic = mergeIntoWeights(
-		await readWeights(run.baseDir, "student"),
+		baseWeights,
 		adapter.tensors,
 		adapter.scale,
 	);
@@ -137,11 +140,18 @@ export async function checkExport(run: VoiceRun): Promise<ExportCheck> {
 	const voice = await createEngine(
 		encodeModel(withWeights(vocoderGraph(run.base.vocoder, 0), vocoderWeights)),
 	);
-	const edge = edgeGraphs(run.base, "student", acoustic, vocoderWeights);
-	const half = (g: typeof edge.text) =>
-		encodeModel(widenWeights(halveWeights(g)));
-	const text = await createEngine(half(edge.text));
-	const decoder = await createEngine(half(edge.decoder));
+	// As a device does it: the base's graphs in half precision, then the adapter merged in single.
+	const edge = edgeGraphs(run.base, "student", baseWeights, vocoderWeights);
+	const onDevice = (graph: Graph) =>
+		encodeModel(
+			mergeLora(
+				widenWeights(halveWeights(graph)),
+				adapter.tensors,
+				adapter.scale,
+			).graph,
+		);
+	const text = await createEngine(onDevice(edge.text));
+	const decoder = await createEngine(onDevice(edge.decoder));
 	try {
 		const picked = Object.fromEntries(
 			training.inputs.map((i) => [i.name, batch[i.name] as Tensor]),
