@@ -1,5 +1,5 @@
 import type { Facts, Progress, Task } from "@wattvox/core";
-import { formatSeconds, systemClock, timeLeft } from "@wattvox/core";
+import { formatSeconds, pace, systemClock } from "@wattvox/core";
 import cliProgress from "cli-progress";
 
 /**
@@ -41,7 +41,8 @@ export function barProgress(stream: NodeJS.WriteStream): Progress {
 		},
 		task(label, total): Task {
 			const begin = systemClock.monotonic();
-			const payload: Payload = { label, total, begin, facts: {} };
+			const left = pace(total);
+			const payload: Payload = { label, total, facts: {} };
 			const bar = open().create(total ?? 1, 0, payload);
 			running++;
 			let ended = false;
@@ -61,6 +62,7 @@ export function barProgress(stream: NodeJS.WriteStream): Progress {
 				update(done, facts) {
 					if (ended) return;
 					payload.done = done;
+					payload.left = left(done);
 					if (facts) payload.facts = facts;
 					bar.update(total === undefined ? 0 : Math.min(done, total), payload);
 				},
@@ -74,9 +76,9 @@ export function barProgress(stream: NodeJS.WriteStream): Progress {
 interface Payload {
 	label: string;
 	total: number | undefined;
-	/** Monotonic milliseconds. */
-	begin: number;
 	done?: number;
+	/** Seconds. */
+	left?: number | undefined;
 	facts: Facts;
 	/** Set when the task is over. */
 	end?: string;
@@ -89,10 +91,8 @@ export function row(
 	barSize: number,
 	columns = 80,
 ): string {
-	const { label, total, done = 0, end } = payload;
+	const { label, total, done = 0, left, end } = payload;
 	if (end !== undefined) return cut(`${label}: ${end}`, columns);
-	const elapsed = (systemClock.monotonic() - payload.begin) / 1000;
-	const left = timeLeft(done, total, elapsed);
 	const filled = Math.round(barSize * Math.min(1, Math.max(0, progress)));
 	const parts = [
 		label,

@@ -3,9 +3,9 @@ import { ManualClock } from "./clock.ts";
 import {
 	formatJoules,
 	formatSeconds,
+	pace,
 	plainProgress,
 	silentProgress,
-	timeLeft,
 } from "./progress.ts";
 
 test("plain progress writes a line at the start, every few seconds, and at the end", async (t) => {
@@ -15,8 +15,8 @@ test("plain progress writes a line at the start, every few seconds, and at the e
 	const task = progress.task("fine-tune", 100);
 	task.update(1);
 	await clock.advance(5000);
-	task.update(25, { loss: "0.41", energy: "60 J" });
-	task.update(26);
+	task.update(26, { loss: "0.41", energy: "60 J" });
+	task.update(27);
 	await clock.advance(20_000);
 	task.finish("loss 0.30");
 	task.finish("again");
@@ -24,7 +24,7 @@ test("plain progress writes a line at the start, every few seconds, and at the e
 	progress.note("written to out/");
 	t.deepEqual(lines, [
 		"fine-tune ...",
-		"fine-tune: 25/100, 15 s left, loss 0.41, energy 60 J",
+		"fine-tune: 26/100, 15 s left, loss 0.41, energy 60 J",
 		"fine-tune: done in 25 s, loss 0.30",
 		"written to out/",
 	]);
@@ -56,11 +56,17 @@ test("silent progress takes everything", (t) => {
 	t.pass();
 });
 
-test("time left", (t) => {
-	t.is(timeLeft(25, 100, 5), 15);
-	t.is(timeLeft(0, 100, 5), undefined);
-	t.is(timeLeft(5, undefined, 5), undefined);
-	t.is(timeLeft(101, 100, 5), 0);
+test("time left is told from the pace since the first update", async (t) => {
+	const clock = new ManualClock();
+	const left = pace(100, clock);
+	// a slow start, and 40 done by an earlier run
+	await clock.advance(60_000);
+	t.is(left(40), undefined);
+	await clock.advance(10_000);
+	t.is(left(60), 20);
+	await clock.advance(1000);
+	t.is(left(101), 0);
+	t.is(pace(undefined, clock)(5), undefined);
 });
 
 test("seconds and joules are worded for people; unknown is never 0", (t) => {

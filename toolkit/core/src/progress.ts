@@ -54,6 +54,7 @@ export function plainProgress(
 		note: write,
 		task(label, total) {
 			const begin = clock.monotonic();
+			const left = pace(total, clock);
 			let last = begin;
 			let ended = false;
 			const end = (word: string, detail?: string) => {
@@ -66,12 +67,14 @@ export function plainProgress(
 			return {
 				update(done, facts = {}) {
 					const now = clock.monotonic();
+					const seconds = left(done);
 					if (ended || now - last < everyMs) return;
 					last = now;
-					const left = timeLeft(done, total, (now - begin) / 1000);
 					const parts = [
 						total === undefined ? String(done) : `${done}/${total}`,
-						...(left === undefined ? [] : [`${formatSeconds(left)} left`]),
+						...(seconds === undefined
+							? []
+							: [`${formatSeconds(seconds)} left`]),
 						...Object.entries(facts).map(([k, v]) => `${k} ${v}`),
 					];
 					write(`${label}: ${parts.join(", ")}`);
@@ -84,16 +87,23 @@ export function plainProgress(
 }
 
 /**
- * Seconds still to go at the pace so far: elapsed * (total - done) / done.
- * @returns undefined while nothing is done or the total is unknown
+ * Tells the seconds still to go from the pace since the first update: what a task needs to get going,
+ * and what an earlier run had done already, say nothing about the pace.
+ * @returns told how much is done, gives seconds; undefined while nobody can know
  */
-export function timeLeft(
-	done: number,
+export function pace(
 	total: number | undefined,
-	elapsed: number,
-): number | undefined {
-	if (total === undefined || done <= 0) return undefined;
-	return Math.max(0, (elapsed * (total - done)) / done);
+	clock: Clock = systemClock,
+): (done: number) => number | undefined {
+	let first: { done: number; at: number } | undefined;
+	return (done) => {
+		const at = clock.monotonic();
+		first ??= { done, at };
+		const progress = done - first.done;
+		if (total === undefined || progress <= 0) return undefined;
+		const elapsed = (at - first.at) / 1000;
+		return Math.max(0, (elapsed * (total - done)) / progress);
+	};
 }
 
 /** Seconds worded for people: "0.4 s", "12 s", "3 min 05 s", "2 h 10 min". */
