@@ -214,6 +214,10 @@ for (const [group, table] of Object.entries(TABLE))
 	for (const [text, want] of Object.entries(table))
 		test(`${group}: ${text.trim()}`, (t) => t.is(normalise(text), want));
 
+test("a number right behind a degree sign is no power of it", (t) => {
+	t.is(normalise("0°3.5"), "zero degrees three point five");
+});
+
 test("no digit is left, whatever the text", (t) => {
 	const bits = fc.constantFrom(
 		..."0 1 7 42 1999 3.5 1,000 $ £ % / - – : . , ( ) km kWh ° st th am pm Mar # + = @ x ' \" IV Dr. St. No. e.g. http:// .com A the".split(

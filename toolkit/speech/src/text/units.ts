@@ -121,7 +121,8 @@ const names = Object.keys(UNITS)
 	.sort((a, b) => b.length - a.length)
 	.map((u) => u.replace("μ", "[μµ]"));
 const POWER = "(?:\\^?[23]|[²³])";
-const ONE = `(?:${names.join("|")})${POWER}?`;
+// A power belongs to a letter: the 3 of "0°3.5" is a number of its own.
+const ONE = `(?:${names.join("|")})(?:(?<=[A-Za-z])${POWER})?`;
 const NUMBER = "\\d(?:[\\d,]*\\d)?(?:\\.\\d+)?";
 const SCALE = "(?: (?:hundred|thousand|million|billion|trillion))?";
 
