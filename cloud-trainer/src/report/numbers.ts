@@ -7,8 +7,7 @@ export function formatNumber(value: number | null): string {
 	const size = Math.abs(value);
 	if (size >= 1000 || Number.isInteger(value))
 		return String(Math.round(value)).replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f");
-	if (size !== 0 && size < 0.001) return value.toExponential(1);
-	return String(Number(value.toPrecision(3)));
+	return String(Number(value.toPrecision(size < 0.001 ? 2 : 3)));
 }
 
 /** A share of the largest as a CSS percentage, so that anything above 0 can be seen. */

@@ -1,4 +1,4 @@
-import { formatJoules, formatSeconds } from "@wattvox/core";
+import { formatSeconds } from "@wattvox/core";
 import { charts, drawChart } from "./chart.ts";
 import { dataUri, type Html, html } from "./html.ts";
 import { barWidth, formatNumber } from "./numbers.ts";
@@ -67,7 +67,9 @@ function energy(joules: number | null, measured: boolean): Html {
 /** All in one unit, so that a column compares; watt-hours beside it where they say more. */
 function joulesText(joules: number): string {
 	const text = `${formatNumber(joules)}\u00a0J`;
-	return joules < 3600 ? text : `${text} (${formatJoules(joules)})`;
+	return joules < 3600
+		? text
+		: `${text} (${formatNumber(joules / 3600)}\u00a0Wh)`;
 }
 
 /**

@@ -1,8 +1,8 @@
 import { indexedPng } from "./png.ts";
 import type { ReportSpectrogram } from "./types.ts";
 
-/** Span that the colours cover below the loudest bin: 7 nats of magnitude are 61 dB. */
-const RANGE = 7;
+/** Span that the colours cover below the loudest bin: 8 nats of magnitude are 69 dB. */
+const RANGE = 8;
 
 /** Control points of the palette, quiet to loud; even steps in lightness, so that equal steps look equal. */
 const STOPS = [

@@ -33,8 +33,8 @@ p { margin: 0 0 .6rem; }
 .quiet { color: var(--quiet); }
 section { margin-top: clamp(2.5rem, 6vw, 4rem); }
 section > .quiet { max-width: 44rem; }
-.headline { display: flex; flex-wrap: wrap; gap: 1rem clamp(1.5rem, 5vw, 3.5rem); margin: 2rem 0 0; padding: 1.4rem 0; border-block: 1px solid var(--line); }
-.headline div { display: flex; flex-direction: column-reverse; }
+.headline { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 9.5rem), 1fr)); gap: 1rem 1.5rem; margin: 2rem 0 0; padding: 1.4rem 0; border-block: 1px solid var(--line); }
+.headline div { display: flex; flex-direction: column-reverse; justify-content: flex-end; }
 .headline dt { color: var(--quiet); font-size: .88rem; }
 .headline dd { margin: 0; font-size: clamp(1.5rem, 4vw, 2rem); font-weight: 620; letter-spacing: -.02em; line-height: 1.2; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 27rem), 1fr)); gap: 1rem; margin-top: 1.1rem; }

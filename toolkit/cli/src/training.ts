@@ -21,6 +21,12 @@ export const TRAINING_OPTIONS = {
 	seed: { type: "number", default: 1, describe: "Of everything random" },
 } as const satisfies OptionTable;
 
+/** Logs that the trainings keep in a run's folder: JSON lines. */
+export const LOGS = {
+	"fine-tune": "teacher-lora.log.jsonl",
+	distil: "student-lora.log.jsonl",
+} as const;
+
 /** Points of a curve: [step, value]. */
 export type Points = [number, number][];
 
@@ -78,12 +84,35 @@ export function preparedResult({ base, segments }: VoiceRun): string {
 	return `${segments.length} segments, ${formatSeconds((frames * hop) / sampleRate)} of speech`;
 }
 
+/** What a training log tells of the steps before `until`: those of an interrupted run. */
+async function earlier(
+	log: string,
+	until = Number.POSITIVE_INFINITY,
+): Promise<{ training: Points; heldOut: Points }> {
+	const out: { training: Points; heldOut: Points } = {
+		training: [],
+		heldOut: [],
+	};
+	for (const line of (await readFile(log, "utf8").catch(() => "")).split(
+		"\n",
+	)) {
+		if (!line) continue;
+		const { step, loss, validation } = JSON.parse(line);
+		if (step >= until) continue;
+		if (validation) out.heldOut.push([step, validation.loss]);
+		else out.training.push([step, loss]);
+	}
+	return out;
+}
+
 /**
  * Runs one training with its progress and books it.
+ * @param log the log that the training keeps in its run's folder
  * @throws WattvoxError E_INTERRUPTED after an abort, with a checkpoint to go on from
  */
 export async function trained(
 	name: "fine-tune" | "distil",
+	log: string,
 	work: (request: AdaptRequest) => Promise<Adapted>,
 	request: AdaptRequest,
 	io: Io,
@@ -110,6 +139,9 @@ export async function trained(
 				onValidation: (loss, step) => void heldOut.push([step, loss]),
 			}),
 		);
+		const before = await earlier(log, training[0]?.[0]);
+		training.unshift(...before.training);
+		heldOut.unshift(...before.heldOut);
 		const { steps, interrupted, best } = adapted.fit;
 		if (interrupted)
 			throw new WattvoxError(

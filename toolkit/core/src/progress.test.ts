@@ -84,7 +84,7 @@ test("seconds and joules are worded for people; unknown is never 0", (t) => {
 		],
 	);
 	t.deepEqual(
-		[null, 0, 0.4242, 312, 1834, 8280, Number.NaN].map(formatJoules),
-		["unknown", "0 J", "0.424 J", "312 J", "1.83 kJ", "2.3 Wh", "unknown"],
+		[null, 0, 0.4242, 312, 1834, 44_280, Number.NaN].map(formatJoules),
+		["unknown", "0 J", "0.424 J", "312 J", "1.83 kJ", "12.3 Wh", "unknown"],
 	);
 });

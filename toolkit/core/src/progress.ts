@@ -118,12 +118,12 @@ export function formatSeconds(seconds: number): string {
 }
 
 /**
- * Joules worded for people: "0.42 J", "312 J", "1.8 kJ", "2.3 Wh" above 3600 J.
+ * Joules worded for people: "0.42 J", "312 J", "1.8 kJ", "12.3 Wh" from 10 Wh on.
  * @param joules null where nobody knows, which is never 0
  */
 export function formatJoules(joules: number | null): string {
 	if (joules === null || !Number.isFinite(joules)) return "unknown";
-	if (joules >= 3600) return `${significant(joules / 3600)} Wh`;
+	if (joules >= 36_000) return `${significant(joules / 3600)} Wh`;
 	if (joules >= 1000) return `${significant(joules / 1000)} kJ`;
 	return `${significant(joules)} J`;
 }

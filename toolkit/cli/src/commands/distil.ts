@@ -2,7 +2,12 @@ import { join } from "node:path";
 import { facts } from "@wattvox/core";
 import { booked } from "../booked.ts";
 import { command } from "../command.ts";
-import { TRAINING_OPTIONS, trained, trainingRequest } from "../training.ts";
+import {
+	LOGS,
+	TRAINING_OPTIONS,
+	trained,
+	trainingRequest,
+} from "../training.ts";
 
 export const distilCommand = command({
 	usage: "distil",
@@ -23,6 +28,7 @@ export const distilCommand = command({
 		await booked(join(args.run, RUN.ledger), async (books) => {
 			const { adapted, result } = await trained(
 				"distil",
+				join(args.run, LOGS.distil),
 				(request) => distil(run, request),
 				trainingRequest(args),
 				io,

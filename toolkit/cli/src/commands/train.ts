@@ -4,6 +4,7 @@ import { booked } from "../booked.ts";
 import { command } from "../command.ts";
 import {
 	baseDir,
+	LOGS,
 	openOrPrepare,
 	TRAINING_OPTIONS,
 	trained,
@@ -73,6 +74,7 @@ export const train = command({
 			);
 			const { adapted, result } = await trained(
 				"fine-tune",
+				join(args.out, LOGS["fine-tune"]),
 				(request) => fineTune(run, request),
 				{ ...trainingRequest(args), rank: args.rank },
 				io,

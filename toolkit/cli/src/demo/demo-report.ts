@@ -24,16 +24,19 @@ export async function demoReport(
 			},
 		};
 	};
-	const held = run.segments.find((s) => s.split === "val");
 	const sounds = [
-		...(held && d.heldOut
+		...(d.heldOut
 			? [
 					heard(
 						"Recording",
-						held.text,
-						Float32Array.from(held.wave, (x) => x / 32768),
+						d.heldOut.spoken.text,
+						Float32Array.from(d.heldOut.segment.wave, (x) => x / 32768),
 					),
-					heard("The new voice, same sentence", held.text, d.heldOut.samples),
+					heard(
+						"The new voice, same words",
+						d.heldOut.spoken.text,
+						d.heldOut.spoken.samples,
+					),
 				]
 			: []),
 		...d.spoken.map((s, i) =>
@@ -78,7 +81,7 @@ export async function demoReport(
 }
 
 function figures(d: DemoResult): ReportFigure[] {
-	const spoken = [...d.spoken, ...(d.heldOut ? [d.heldOut] : [])];
+	const spoken = [...d.spoken, ...(d.heldOut ? [d.heldOut.spoken] : [])];
 	const alike = d.likeness;
 	const joules = d.workload?.joulesPerAudioSecond?.marginal.value;
 	const { joulesPerAudioSecond, estimatedJoulesPerAudioSecond } = d.power.total;
@@ -98,7 +101,7 @@ function figures(d: DemoResult): ReportFigure[] {
 			goal: { is: "at most", value: 150 },
 		},
 		{
-			name: "What a second voice adds to a device",
+			name: "Adapter: what a second voice adds",
 			value: d.exported.adapterBytes / 1000,
 			unit: "kB",
 			headline: true,

@@ -1,18 +1,20 @@
 import { existsSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { ExportCheck, VoiceRun } from "@wattvox/cloud-trainer";
+import type { ExportCheck, Segment, VoiceRun } from "@wattvox/cloud-trainer";
 import { ensureWritableDir, formatSeconds, writeAtomic } from "@wattvox/core";
 import type { LedgerSummary, SpeechMeasurement } from "@wattvox/energy";
 import type { PowerTable } from "@wattvox/fleet";
 import { type Books, booked } from "../booked.ts";
 import type { Io } from "../command.ts";
 import {
+	LOGS,
 	openOrPrepare,
 	preparedResult,
 	type Trained,
 	trained,
 } from "../training.ts";
+import { asWritten } from "./as-written.ts";
 import { ask, type Spoken } from "./ask.ts";
 import { DEVICE, FLEET, openHouse } from "./house.ts";
 import { type Likeness, likeness } from "./likeness.ts";
@@ -40,8 +42,8 @@ export interface DemoResult {
 	fineTune: Trained;
 	distil: Trained;
 	exported: { digest: string; check: ExportCheck; adapterBytes: number };
-	/** The clip's first held-out segment, as the new voice says it. */
-	heldOut: Spoken | undefined;
+	/** The longest segment of the clip that training did not see, and how the new voice says it. */
+	heldOut: { segment: Segment; spoken: Spoken } | undefined;
 	spoken: Spoken[];
 	/** Paths of the wav files. */
 	files: string[];
@@ -101,6 +103,7 @@ async function allStages(
 	};
 	const fineTune = await trained(
 		"fine-tune",
+		join(run.dir, LOGS["fine-tune"]),
 		(r) => trainer.fineTune(run, r),
 		request,
 		io,
@@ -109,6 +112,7 @@ async function allStages(
 	results["fine-tune"] = fineTune.result;
 	const distil = await trained(
 		"distil",
+		join(run.dir, LOGS.distil),
 		(r) => trainer.distil(run, r),
 		request,
 		io,
@@ -126,7 +130,7 @@ async function allStages(
 			passport,
 			signal,
 		});
-		results.export = `adapter of ${Math.round(made.adapterBytes / 1000)} kB, max difference ${made.check.wave.toExponential(1)}`;
+		results.export = `adapter of ${Math.round(made.adapterBytes / 1000)} kB, max difference ${Number(made.check.wave.toPrecision(2))}`;
 		return [made, results.export];
 	});
 	return deliver(
@@ -169,10 +173,13 @@ async function deliver(
 				`${digest.slice(0, 12)} verified${trial ? `, golden sentences within ${trial.melDistance.toFixed(2)}` : ""}`;
 			return [undefined, results["publish and pull"]];
 		});
-		const held = run.segments.find((s) => s.split === "val");
+		const [held] = run.segments
+			.filter((s) => s.split === "val")
+			.sort((a, b) => b.frames - a.frames);
 		const { url } = house.agent;
-		const [heldOut, spoken] = await stage("speak", io, books, async () => {
-			const first = held && (await ask(url, held.text, io.signal));
+		const [said, spoken] = await stage("speak", io, books, async () => {
+			const first =
+				held && (await ask(url, asWritten(run.text, held.text), io.signal));
 			const all: Spoken[] = [];
 			for (const text of o.sentences) all.push(await ask(url, text, io.signal));
 			const seconds = [...(first ? [first] : []), ...all].reduce(
@@ -183,15 +190,12 @@ async function deliver(
 			return [[first, all] as const, results.speak];
 		});
 		const workload = await measured(o, io, books, url, results);
-		const files = await saveAll(o.out, run.name, heldOut, spoken);
-		const alike = await likeness(run, [
-			...(heldOut ? [heldOut] : []),
-			...spoken,
-		]);
+		const files = await saveAll(o.out, run.name, said, spoken);
+		const alike = await likeness(run, [...(said ? [said] : []), ...spoken]);
 		const power = await house.stop();
 		return {
 			...made,
-			heldOut,
+			heldOut: held && said && { segment: held, spoken: said },
 			spoken,
 			files,
 			likeness: alike,
