@@ -10,7 +10,7 @@ export const fleetServe = command({
 	usage: "fleet serve",
 	about: "Serve bundles to devices and collect their power reports",
 	examples: [
-		["fleet serve --store store/", "with a broker of its own, on this machine"],
+		["fleet serve", "with a broker of its own, on this machine"],
 		[
 			"fleet serve --store store/ --broker mqtts://broker.example",
 			"on a broker that is there already",
@@ -20,7 +20,7 @@ export const fleetServe = command({
 	options: {
 		store: {
 			type: "string",
-			demandOption: true,
+			default: "store",
 			describe: "Folder of the store",
 		},
 		data: {

@@ -18,5 +18,7 @@ test("keys new writes a pair once, the private half for its owner alone", async 
 	t.is(again.code, 4);
 	t.regex(again.err, /^error E_KEY: /);
 	t.deepEqual(await readFile(path), before);
-	t.is((await cli(["keys", "new", "../x", "--out", dir])).code, 2);
+	t.is((await cli(["keys", "new", "a b", "--out", dir])).code, 2);
+	const beside = await cli(["keys", "new", join(dir, "deep/fleet"), "--json"]);
+	t.like(beside.json, { public: join(dir, "deep/fleet.pub") });
 });

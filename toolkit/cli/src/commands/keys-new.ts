@@ -1,3 +1,4 @@
+import { basename, dirname, join } from "node:path";
 import { facts } from "@wattvox/core";
 import { command } from "../command.ts";
 
@@ -5,21 +6,30 @@ export const keysNew = command({
 	usage: "keys new <name>",
 	about: "Make a key pair that signs bundles and desired states",
 	examples: [
-		["keys new builder --out keys", "writes keys/builder.key and builder.pub"],
+		["keys new keys/builder", "writes keys/builder.key and keys/builder.pub"],
 	],
 	positionals: {
 		name: {
 			type: "string",
 			demandOption: true,
-			describe: "What the files are called",
+			describe: "What the files are called, with or without a folder",
 		},
 	},
 	options: {
-		out: { type: "string", default: "keys", describe: "Folder to write to" },
+		out: {
+			type: "string",
+			describe: "Folder to write to; by default the name's, or else keys",
+		},
 	},
 	async run({ name, out }, io) {
 		const { writeKeys } = await import("@wattvox/bundle");
-		const { key, privatePath, publicPath } = await writeKeys(out, name);
+		const folder = dirname(name);
+		const dir =
+			out === undefined && folder === "." ? "keys" : join(out ?? "", folder);
+		const { key, privatePath, publicPath } = await writeKeys(
+			dir,
+			basename(name),
+		);
 		io.result(
 			{ id: key.id, private: privatePath, public: publicPath },
 			facts([

@@ -16,7 +16,7 @@ export const publish = command({
 	options: {
 		store: {
 			type: "string",
-			demandOption: true,
+			default: "store",
 			describe: "Folder of the store that `fleet serve` serves",
 		},
 		key: {
