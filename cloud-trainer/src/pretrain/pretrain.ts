@@ -50,7 +50,7 @@ export const STEPS: Record<StageName, number> = {
 	aligner: 700,
 	vocoder: 7000,
 	teacher: 3800,
-	student: 2600,
+	student: 5200,
 };
 
 /** Rounds of training and realigning that a flat start takes. */
