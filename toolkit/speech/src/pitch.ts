@@ -41,7 +41,8 @@ interface Candidate {
  * Track the pitch of speech after Talkin's RAPT: peaks of the normalised cross-correlation
  * phi(lag) = sum x[i] x[i + lag] / sqrt(e(0) e(lag)) are candidates, and the path through them with the least
  * cost (weak peaks, jumps in frequency, changes of voicing) wins. Octave errors lose to continuity.
- * @param samples mono, at `sampleRate`.
+ * @param samples mono, at `sampleRate`. From 16 kHz on; at 8 kHz a period above 400 Hz is too few samples,
+ *   and some of them are taken for an octave lower.
  */
 export function trackPitch(
 	samples: Float32Array,
