@@ -80,8 +80,8 @@ export const silu = (n: Net, x: Value): Value =>
 
 /**
  * Neighbouring rows side by side: [B, T, C] -> [B, T, k C], zeros outside. A convolution is this
- * followed by a product with [k C, out]: on the CPU provider one large product runs several times
- * faster than Conv and its gradient by taps, and LoRA needs no second form.
+ * followed by a product with [k C, out]: its gradients are products
+ * again, where those of Conv need one per tap, and LoRA needs no second form.
  */
 export function unfold(n: Net, x: Value, k: number, dilation = 1): Value {
 	if (k === 1) return x;
