@@ -7,6 +7,7 @@ import { doctor } from "./doctor.ts";
 import { exportCommand } from "./export.ts";
 import { fleetPower } from "./fleet-power.ts";
 import { fleetServe } from "./fleet-serve.ts";
+import { grad } from "./grad.ts";
 import { inspect } from "./inspect.ts";
 import { keysNew } from "./keys-new.ts";
 import { pretrainCommand } from "./pretrain.ts";
@@ -23,6 +24,7 @@ export const commands: readonly Command[] = [
 	pretrainCommand,
 	say,
 	inspect,
+	grad,
 	publish,
 	agentRun,
 	agentStatus,
