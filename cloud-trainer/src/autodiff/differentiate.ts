@@ -59,12 +59,7 @@ export function differentiate(
 	const cotangents = new Map<string, Value>([
 		[of, expandLike(b, b.scalar(1), loss)],
 	]);
-	const forward = [...copy.nodes];
-	for (const node of forward.reverse()) {
-		if (!node.outputs.some((o) => cotangents.has(o))) continue;
-		if (reads(node).some((name) => active.has(name)))
-			backward(b, node, active, cotangents);
-	}
+	walk(b, [...copy.nodes], active, cotangents);
 	return {
 		builder: b,
 		gradients: new Map(wrt.map((name) => [name, cotangents.get(name)])),
@@ -110,6 +105,48 @@ function activeValues(
 	return active;
 }
 
+/** Carries cotangents from the outputs of nodes to their inputs, the last node first. */
+function walk(
+	b: GraphBuilder,
+	nodes: Node[],
+	active: ReadonlySet<string>,
+	cotangents: Map<string, Value>,
+): void {
+	for (const node of nodes.reverse()) {
+		if (!node.outputs.some((o) => cotangents.has(o))) continue;
+		if (reads(node).some((name) => active.has(name)))
+			backward(b, node, active, cotangents);
+	}
+}
+
+/** See {@link VjpContext.through}: the same walk over the nodes that `define` adds. */
+function throughDefinition(
+	b: GraphBuilder,
+	node: Node,
+	active: ReadonlySet<string>,
+	grads: readonly (Value | undefined)[],
+	define: (b: GraphBuilder) => readonly (Value | undefined)[],
+): (Value | undefined)[] {
+	const start = b.graph.nodes.length;
+	const outputs = define(b);
+	const nodes = b.graph.nodes.slice(start);
+	const types = new Map<string, ValueType>();
+	for (const name of nodes.flatMap((n) => n.outputs))
+		if (name) types.set(name, b.value(name));
+	const cotangents = new Map<string, Value>();
+	outputs.forEach((out, i) => {
+		const g = grads[i];
+		const known = out && cotangents.get(out.name);
+		if (out && g) cotangents.set(out.name, known ? b.add(known, g) : g);
+	});
+	const wrt = node.inputs.filter((name) => active.has(name));
+	walk(b, nodes, activeValues(nodes, wrt, types), cotangents);
+	// A value that stands twice among the inputs has one cotangent, which counts once.
+	return node.inputs.map((name, i) =>
+		node.inputs.indexOf(name) === i ? cotangents.get(name) : undefined,
+	);
+}
+
 /** Adds to the cotangents of a node's inputs what reaches them through the node. */
 function backward(
 	b: GraphBuilder,
@@ -131,13 +168,15 @@ function backward(
 				"E_OP_UNSUPPORTED",
 				`no gradient for ${describe(b, node)}: ${v.name} is ${v.dtype}, gradients are float32`,
 			);
+	const grads = node.outputs.map((o) => cotangents.get(o));
 	const results = rule({
 		b,
 		node,
 		inputs,
 		outputs: node.outputs.map((o) => (o ? b.value(o) : undefined)),
-		grads: node.outputs.map((o) => cotangents.get(o)),
+		grads,
 		needs,
+		through: (define) => throughDefinition(b, node, active, grads, define),
 		constant: (i) => b.graph.initializers.get(node.inputs[i] ?? ""),
 	});
 	node.inputs.forEach((name, i) => {

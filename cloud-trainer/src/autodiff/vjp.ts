@@ -26,6 +26,13 @@ export interface VjpContext {
 	readonly needs: readonly boolean[];
 	/** The value of a constant input. */
 	constant(index: number): Tensor | undefined;
+	/**
+	 * Cotangents of this node's inputs through another way to compute its outputs: `define` builds them
+	 * from the inputs with operators that have rules, and these are differentiated instead.
+	 */
+	through(
+		define: (b: GraphBuilder) => readonly (Value | undefined)[],
+	): (Value | undefined)[];
 }
 
 /**

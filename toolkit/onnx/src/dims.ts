@@ -3,16 +3,23 @@ import type { Dim } from "./types.ts";
 
 /**
  * Symbolic sizes are affine in one symbol: "T", "T+4", "T-1". That much is enough to see that a value
- * padded by two frames on each side and sliced back has its old length again.
+ * padded by two frames on each side and sliced back has its old length again. Strides make symbols of
+ * their own from others, "T*4" and "(T+1)//2": the same formula gives the same symbol.
  */
 const AFFINE = /^(.*?)([+-]\d+)?$/;
+const MULTIPLE = /^(.*)\*(\d+)$/;
+
+/** A symbolic size as its symbol and what is added. */
+function affine(d: string): [base: string, offset: number] {
+	const match = AFFINE.exec(d);
+	return [match?.[1] ?? d, Number(match?.[2] ?? 0)];
+}
 
 /** d + k. */
 export function addDim(d: Dim, k: number): Dim {
 	if (typeof d === "number") return d + k;
-	const match = AFFINE.exec(d);
-	const base = match?.[1] ?? d;
-	const offset = Number(match?.[2] ?? 0) + k;
+	const [base, known] = affine(d);
+	const offset = known + k;
 	if (offset === 0) return base;
 	return offset > 0 ? `${base}+${offset}` : `${base}${offset}`;
 }
@@ -21,10 +28,33 @@ export function addDim(d: Dim, k: number): Dim {
 export function subDims(a: Dim, b: Dim): number | undefined {
 	if (typeof a === "number" && typeof b === "number") return a - b;
 	if (typeof a === "string" && typeof b === "string") {
-		const [x, y] = [AFFINE.exec(a), AFFINE.exec(b)];
-		if (x && y && x[1] === y[1]) return Number(x[2] ?? 0) - Number(y[2] ?? 0);
+		const [[x, i], [y, j]] = [affine(a), affine(b)];
+		if (x === y) return i - j;
 	}
 	return undefined;
+}
+
+/** d * k, for k >= 1. */
+export function mulDim(d: Dim, k: number): Dim {
+	if (typeof d === "number" || k === 1)
+		return typeof d === "number" ? d * k : d;
+	const [base, offset] = affine(d);
+	const [, stem = base, factor = "1"] = MULTIPLE.exec(base) ?? [];
+	return addDim(`${stem}*${Number(factor) * k}`, offset * k);
+}
+
+/** floor(d / k), for k >= 1. */
+export function floorDivDim(d: Dim, k: number): Dim {
+	if (typeof d === "number") return Math.floor(d / k);
+	if (k === 1) return d;
+	const [base, offset] = affine(d);
+	const whole = Math.floor(offset / k);
+	const [, stem = "", factor = "1"] = MULTIPLE.exec(base) ?? [];
+	if (Number(factor) % k === 0)
+		return addDim(mulDim(stem, Number(factor) / k), whole);
+	const quotient = `(${addDim(base, offset - whole * k)})//${k}`;
+	// What is made of a fresh symbol is as fresh.
+	return addDim(isFresh(base) ? `?${quotient}` : quotient, whole);
 }
 
 let counter = 0;
