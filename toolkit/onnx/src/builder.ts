@@ -1,6 +1,6 @@
 import { WattvoxError } from "@wattvox/core";
 import { bytesOf } from "./codec.ts";
-import { inferNode } from "./infer.ts";
+import { inferNode, typeOf } from "./infer.ts";
 import { int64s, scalar } from "./tensor.ts";
 import {
 	type Attr,
@@ -63,7 +63,7 @@ export class GraphBuilder {
 		for (const [name, type] of types) this.#types.set(name, type);
 		for (const v of graph.inputs) this.#types.set(v.name, v);
 		for (const [name, t] of graph.initializers)
-			this.#types.set(name, { dtype: t.dtype, shape: t.dims });
+			this.#types.set(name, typeOf(t));
 	}
 
 	/** Runs `body` with `name.` in front of every name made inside. */
@@ -110,9 +110,9 @@ export class GraphBuilder {
 		const tensor = this.graph.initializers.get(name);
 		if (!tensor)
 			throw new WattvoxError("E_MODEL", `no initialiser named ${name}`);
-		const value: Value = { name, dtype: tensor.dtype, shape: tensor.dims };
-		this.#types.set(name, value);
-		return value;
+		const type = typeOf(tensor);
+		this.#types.set(name, type);
+		return { ...type, name };
 	}
 
 	/** An unnamed constant; equal small ones are shared. */
@@ -142,9 +142,9 @@ export class GraphBuilder {
 		if (this.#types.has(name))
 			throw new WattvoxError("E_BUG", `the name ${name} is taken`);
 		this.graph.initializers.set(name, tensor);
-		const value: Value = { name, dtype: tensor.dtype, shape: tensor.dims };
-		this.#types.set(name, value);
-		return value;
+		const type = typeOf(tensor);
+		this.#types.set(name, type);
+		return { ...type, name };
 	}
 
 	/** Adds an operation with one output. Absent optional inputs are undefined. */

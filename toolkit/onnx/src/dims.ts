@@ -57,6 +57,33 @@ export function floorDivDim(d: Dim, k: number): Dim {
 	return addDim(isFresh(base) ? `?${quotient}` : quotient, whole);
 }
 
+/**
+ * The product of sizes: a number, or a symbol such as "B*T*12" that is the same for the same sizes;
+ * undefined where a symbol is not known, or two are multiplied of which one is a sum.
+ */
+export function mulDims(dims: readonly Dim[]): Dim | undefined {
+	let factor = 1;
+	const symbols: string[] = [];
+	for (const d of dims) {
+		if (typeof d === "number") factor *= d;
+		else if (isFresh(d)) return undefined;
+		else symbols.push(d);
+	}
+	const [one] = symbols;
+	if (one === undefined || factor === 0) return factor;
+	if (factor < 0) return undefined;
+	if (symbols.length === 1) return mulDim(one, factor);
+	const stems: string[] = [];
+	for (const d of symbols) {
+		const [base, offset] = affine(d);
+		if (offset) return undefined;
+		const [, stem = base, by = "1"] = MULTIPLE.exec(base) ?? [];
+		factor *= Number(by);
+		stems.push(...(stem.includes("(") ? [stem] : stem.split("*")));
+	}
+	return mulDim(stems.sort().join("*"), factor);
+}
+
 let counter = 0;
 /** A symbol that equals no other. */
 export const freshDim = (): string => `?${++counter}`;

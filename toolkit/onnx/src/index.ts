@@ -1,9 +1,10 @@
 export * from "./builder.ts";
 export { bytesOf, dataFrom, decodeModel, encodeModel } from "./codec.ts";
 export * from "./dims.ts";
+export * from "./einsum.ts";
 export { readModel, type WriteModelOptions, writeModel } from "./external.ts";
 export { fromHalf, toHalf } from "./half.ts";
-export { constantOf, inferNode, inferTypes, opKey } from "./infer.ts";
+export { constantOf, inferNode, inferTypes, opKey, typeOf } from "./infer.ts";
 export * from "./merge.ts";
 export * from "./precision.ts";
 export * from "./safetensors.ts";

@@ -30,5 +30,15 @@ export function constInts(
 	const tensor = c.consts[index];
 	if (tensor)
 		return Array.from(tensor.data as ArrayLike<number | bigint>, Number);
+	const list = c.types[index]?.ints;
+	if (list?.every((d) => typeof d === "number")) return list as number[];
 	return intsAttr(c.node, attr);
 }
+
+/** Like {@link constInts}, where symbols and unknown elements will do. */
+export const dimsGiven = (
+	c: InferContext,
+	index: number,
+	attr: string,
+): (Dim | undefined)[] | undefined =>
+	constInts(c, index, attr) ?? c.types[index]?.ints;

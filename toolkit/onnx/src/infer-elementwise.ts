@@ -1,7 +1,7 @@
 import { broadcastShapes, freshDim } from "./dims.ts";
 import {
 	axisOf,
-	constInts,
+	dimsGiven,
 	type Rule,
 	shape0,
 	type0,
@@ -82,7 +82,7 @@ export const elementwiseRules: Record<string, Rule> = {
 		];
 	},
 	ConstantOfShape: (c) => {
-		const dims = constInts(c, 0, "shape");
+		const dims = dimsGiven(c, 0, "shape")?.map((d) => d ?? freshDim());
 		const rank = c.types[0]?.shape?.[0];
 		const value = c.node.attrs.value;
 		return [

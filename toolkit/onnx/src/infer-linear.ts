@@ -144,7 +144,7 @@ export const linearRules: Record<string, Rule> = {
 	Conv: conv,
 	LayerNormalization: layerNorm,
 };
-for (const op of "ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp".split(
+for (const op of "ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSum ReduceLogSumExp".split(
 	" ",
 ))
 	linearRules[op] = reduce;

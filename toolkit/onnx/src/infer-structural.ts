@@ -1,34 +1,40 @@
 import { WattvoxError } from "@wattvox/core";
-import { addDim, broadcastShapes, freshDim, product } from "./dims.ts";
+import {
+	addDim,
+	broadcastShapes,
+	freshDim,
+	mulDims,
+	product,
+	subDims,
+} from "./dims.ts";
 import {
 	axisOf,
 	constInts,
+	dimsGiven,
+	type InferContext,
 	type Rule,
 	shape0,
 	type0,
 } from "./infer-context.ts";
 import { type Dim, intAttr, intsAttr } from "./types.ts";
 
+/** Sizes that only the run tells, as many as input `i` lists. */
+function unknownOf(c: InferContext, i: number): Dim[] | undefined {
+	const rank = c.types[i]?.shape?.[0];
+	return typeof rank === "number"
+		? Array.from({ length: rank }, freshDim)
+		: undefined;
+}
+
 const reshape: Rule = (c) => {
 	const { dtype } = type0(c);
 	const input = shape0(c);
-	const target = constInts(c, 1, "shape");
-	if (!target) {
-		const rank = c.types[1]?.shape?.[0];
-		return [
-			{
-				dtype,
-				shape:
-					typeof rank === "number"
-						? Array.from({ length: rank }, freshDim)
-						: undefined,
-			},
-		];
-	}
+	const target = dimsGiven(c, 1, "shape");
+	if (!target) return [{ dtype, shape: unknownOf(c, 1) }];
 	// Zero copies the input's size, unless allowzero makes it a size.
 	const copies = intAttr(c.node, "allowzero", 0) === 0;
 	const shape: Dim[] = target.map((d, i) =>
-		d === 0 && copies ? (input?.[i] ?? freshDim()) : d,
+		d === 0 && copies ? (input?.[i] ?? freshDim()) : (d ?? freshDim()),
 	);
 	const hole = target.indexOf(-1);
 	if (hole >= 0) {
@@ -54,8 +60,8 @@ const reshape: Rule = (c) => {
 						`[${input}] does not reshape to [${target}]`,
 					);
 				shape[hole] = numbers / rest;
-			} else if (symbols.length === 1 && rest === numbers)
-				shape[hole] = symbols[0] as Dim;
+			} else if (rest !== undefined && numbers && numbers % rest === 0)
+				shape[hole] = mulDims([numbers / rest, ...symbols]) ?? freshDim();
 		}
 	} else if (input) {
 		const [from, to] = [product(input), product(shape)];
@@ -72,20 +78,30 @@ const slice: Rule = (c) => {
 	const { dtype } = type0(c);
 	const input = shape0(c);
 	if (!input) return [{ dtype, shape: undefined }];
-	const starts = constInts(c, 1, "starts");
-	const ends = constInts(c, 2, "ends");
+	const starts = dimsGiven(c, 1, "starts");
+	const ends = dimsGiven(c, 2, "ends");
 	const axes =
 		constInts(c, 3, "axes") ??
 		(c.node.inputs[3] ? undefined : starts?.map((_, i) => i));
 	const steps = constInts(c, 4, "steps");
 	const shape = [...input];
-	if (!starts || !ends || !axes || (c.node.inputs[4] && !steps))
-		return [{ dtype, shape: shape.map(() => freshDim()) }];
+	if (!axes) return [{ dtype, shape: shape.map(() => freshDim()) }];
 	axes.forEach((raw, i) => {
 		const axis = axisOf(raw, input.length);
 		const d = input[axis] as Dim;
-		const [start, end, step] = [starts[i] ?? 0, ends[i] ?? 0, steps?.[i] ?? 1];
-		if (typeof d === "number") {
+		const [start, end] = [starts?.[i], ends?.[i]];
+		const step = steps?.[i] ?? 1;
+		if (c.node.inputs[4] && !steps) shape[axis] = freshDim();
+		else if (typeof start !== "number" || typeof end !== "number") {
+			// From the front, or from a size on, to the size itself.
+			const cut = start === undefined ? undefined : subDims(d, start);
+			const whole =
+				end === d || (typeof end === "number" && end >= 2 ** 31 - 1);
+			if (step !== 1 || !whole) shape[axis] = freshDim();
+			else if (typeof start === "number" && start >= 0)
+				shape[axis] = addDim(d, -start);
+			else shape[axis] = cut !== undefined && cut >= 0 ? cut : freshDim();
+		} else if (typeof d === "number") {
 			const clamp = (v: number, lo: number, hi: number) =>
 				Math.min(Math.max(v < 0 ? v + d : v, lo), hi);
 			shape[axis] =
@@ -165,15 +181,20 @@ const split: Rule = (c) => {
 	const n = c.node.outputs.length;
 	if (!input) return c.node.outputs.map(() => ({ dtype, shape: undefined }));
 	const axis = axisOf(intAttr(c.node, "axis", 0), input.length);
-	const sizes = constInts(c, 1, "split");
+	const sizes = dimsGiven(c, 1, "split");
 	const computed = !sizes && c.node.inputs[1];
 	const d = input[axis];
+	// Parts of one unknown size, unless the last may be smaller.
+	const open = freshDim();
+	const alike = !computed && !c.node.attrs.num_outputs;
 	return c.node.outputs.map((_, i) => {
 		const shape = [...input];
 		const even =
 			typeof d === "number" && !computed
-				? Math.min(Math.ceil(d / n), d - i * Math.ceil(d / n))
-				: freshDim();
+				? Math.max(0, Math.min(Math.ceil(d / n), d - i * Math.ceil(d / n)))
+				: alike
+					? open
+					: freshDim();
 		shape[axis] = sizes?.[i] ?? even;
 		return { dtype, shape };
 	});
@@ -227,14 +248,9 @@ const gather: Rule = (c) => {
 
 const expand: Rule = (c) => {
 	const { dtype } = type0(c);
-	const target = constInts(c, 1, "shape");
-	const rank = c.types[1]?.shape?.[0];
-	const shape = target
-		? broadcastShapes(shape0(c), target)
-		: typeof rank === "number"
-			? Array.from({ length: rank }, freshDim)
-			: undefined;
-	return [{ dtype, shape }];
+	const target = dimsGiven(c, 1, "shape")?.map((d) => d ?? freshDim());
+	const shape = target ?? unknownOf(c, 1);
+	return [{ dtype, shape: shape && broadcastShapes(shape0(c), shape) }];
 };
 
 const oneHot: Rule = (c) => {

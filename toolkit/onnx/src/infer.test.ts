@@ -507,7 +507,7 @@ for (const op of "Add Sub Mul Div Pow Equal Greater GreaterOrEqual Less LessOrEq
 	" ",
 ))
 	CASES[op] = { build: binary(op) };
-for (const op of "ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp".split(
+for (const op of "ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSum ReduceLogSumExp".split(
 	" ",
 ))
 	CASES[op] = { build: reduceAttr(op) };

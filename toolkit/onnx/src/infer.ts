@@ -1,8 +1,11 @@
 import { WattvoxError } from "@wattvox/core";
 import type { InferContext, Rule } from "./infer-context.ts";
 import { elementwiseRules } from "./infer-elementwise.ts";
+import { indexingRules } from "./infer-indexing.ts";
 import { linearRules } from "./infer-linear.ts";
+import { rareRules } from "./infer-rare.ts";
 import { structuralRules } from "./infer-structural.ts";
+import { intsOfTensor, valuesOf } from "./infer-values.ts";
 import type { Graph, Node, Tensor, ValueType } from "./types.ts";
 
 /** Shape and type rules by operator. `com.microsoft` operators carry their domain as a prefix. */
@@ -10,6 +13,8 @@ export const RULES: Readonly<Record<string, Rule>> = {
 	...elementwiseRules,
 	...linearRules,
 	...structuralRules,
+	...indexingRules,
+	...rareRules,
 };
 
 /** An operator's key in our tables: its name, with the domain in front when it is not the standard one. */
@@ -27,7 +32,13 @@ export function inferNode(c: InferContext): (ValueType | undefined)[] {
 	if (!rule || (c.node.inputs[0] && !c.types[0]))
 		return c.node.outputs.map(() => undefined);
 	try {
-		return rule(c);
+		const types = rule(c);
+		const ints = valuesOf(c, types);
+		return types.map((t, i) => {
+			if (!t) return undefined;
+			const held = ints[i];
+			return { dtype: t.dtype, shape: t.shape, ...(held && { ints: held }) };
+		});
 	} catch (cause) {
 		if (!(cause instanceof WattvoxError)) throw cause;
 		throw new WattvoxError(
@@ -36,6 +47,12 @@ export function inferNode(c: InferContext): (ValueType | undefined)[] {
 			{ cause },
 		);
 	}
+}
+
+/** The type of a constant. */
+export function typeOf(t: Tensor): ValueType {
+	const ints = intsOfTensor(t);
+	return { dtype: t.dtype, shape: t.dims, ...(ints && { ints }) };
 }
 
 /** The tensor that a Constant node holds, where it holds one. */
@@ -75,8 +92,7 @@ export function inferTypes(graph: Graph): Map<string, ValueType> {
 	const consts = new Map(graph.initializers);
 	for (const { name, dtype, shape } of graph.inputs)
 		types.set(name, { dtype, shape });
-	for (const [name, t] of graph.initializers)
-		types.set(name, { dtype: t.dtype, shape: t.dims });
+	for (const [name, t] of graph.initializers) types.set(name, typeOf(t));
 	const declared = new Map<string, ValueType>(graph.valueInfo);
 	for (const { name, dtype, shape } of graph.outputs)
 		declared.set(name, { dtype, shape });
@@ -99,7 +115,8 @@ export function inferTypes(graph: Graph): Map<string, ValueType> {
 		node.outputs.forEach((name, i) => {
 			made.add(name);
 			const seen = inferred[i];
-			const type = seen?.shape ? seen : (declared.get(name) ?? seen);
+			let type = seen?.shape ? seen : (declared.get(name) ?? seen);
+			if (constant && i === 0) type = typeOf(constant);
 			if (name && type) types.set(name, type);
 		});
 	}

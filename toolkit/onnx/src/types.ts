@@ -91,6 +91,11 @@ export type Dim = number | string;
 export interface ValueType {
 	dtype: DType;
 	shape: Dim[] | undefined;
+	/**
+	 * The elements of a short list of integers, as far as sizes and constants tell them: what a Shape
+	 * and the operators behind it hold.
+	 */
+	ints?: (Dim | undefined)[];
 }
 
 /** A named value in a graph. */
