@@ -1,15 +1,18 @@
 import { WattvoxError } from "@wattvox/core";
 import { seededRandom } from "@wattvox/models";
 import {
-	floats,
+	castFloat,
+	float,
+	floatAttr,
 	type Graph,
-	GraphBuilder,
-	inferTypes,
-	loraKey,
+	intAttr,
 	type Node,
+	scalar,
 	type Tensor,
-	zeros,
 } from "@wattvox/onnx";
+import { freshPair, pairName, peftKey, relaid } from "./pair.ts";
+import { findSites, type Site, withoutConstants } from "./sites.ts";
+import { type Pattern, patternValue, someOf, targeted } from "./targets.ts";
 
 /** A low-rank adapter's settings (arXiv 2106.09685). */
 export interface LoraOptions {
@@ -17,9 +20,14 @@ export interface LoraOptions {
 	alpha: number;
 	/** Scale alpha/sqrt(rank) in place of alpha/rank (arXiv 2312.03732). */
 	rsLora?: boolean;
-	/** Which weights get a pair, by initialiser name. */
-	targets: RegExp;
+	/** Which weights get a pair, by module path or initialiser name. */
+	targets: Pattern | readonly Pattern[];
 	seed: number;
+	/** Ranks and alphas of modules whose path matches a regular expression, as in PEFT's config. */
+	rankPattern?: Readonly<Record<string, number>>;
+	alphaPattern?: Readonly<Record<string, number>>;
+	/** Module path by initialiser or node name, where the derived one is not wanted. */
+	modules?: Readonly<Record<string, string>>;
 }
 
 /** What multiplies B A x. */
@@ -27,133 +35,239 @@ export const loraScale = (
 	o: Pick<LoraOptions, "rank" | "alpha" | "rsLora">,
 ): number => o.alpha / (o.rsLora ? Math.sqrt(o.rank) : o.rank);
 
+/** A weight with its pair. */
+export interface AdaptedSite extends Site {
+	rank: number;
+	/** What multiplies B A. */
+	scale: number;
+}
+
 /** A graph with adapters at its weights. */
 export interface Injected {
 	graph: Graph;
-	/** Names of the adapter's initialisers, A [in, r] and B [r, out] of each pair. */
+	/** Names of the adapter's initialisers, A and B of each pair (shapes: `pairShapes`). */
 	trainable: string[];
 	/** Names of the weights that got a pair. */
 	adapted: string[];
+	sites: AdaptedSite[];
 }
 
-const A = (name: string) => `${name}.lora_A`;
-const B = (name: string) => `${name}.lora_B`;
-
 /**
- * Puts a low-rank pair beside each MatMul whose weight matches: y = x W becomes y = x W + s (x A) B.
- * A is drawn uniformly as PEFT does it (Kaiming, a = sqrt 5), B is zero, so nothing changes at first.
- * @throws WattvoxError E_MODEL when no weight matches
+ * Puts a low-rank pair beside each weight that matches: y = x W becomes y = x W + s (x A) B; a Conv
+ * gets a Conv with r channels and a 1x1 Conv behind it, an embedding a table of r columns and a
+ * product. The pairs start as PEFT starts them, so nothing changes at first.
+ * @param pairs trained halves by initialiser name, in place of fresh ones
+ * @throws WattvoxError E_MODEL when no weight matches, E_USAGE for a rank that is none
  */
-export function injectLora(graph: Graph, o: LoraOptions): Injected {
+export function injectLora(
+	from: Graph,
+	o: LoraOptions,
+	pairs?: ReadonlyMap<string, Tensor>,
+): Injected {
+	const graph = withoutConstants(from);
+	const all = findSites(graph, o.modules);
+	const chosen = targeted(all, o.targets);
+	if (chosen.length === 0)
+		throw new WattvoxError(
+			"E_MODEL",
+			`no weight matches ${[o.targets].flat().join(", ")}; the model's are: ${someOf(all.map((s) => s.module))}`,
+		);
+	const sites = chosen.map((s) => withRank(s, o));
 	const random = seededRandom(o.seed);
-	const out: Graph = {
-		...graph,
-		nodes: [],
-		initializers: new Map(graph.initializers),
-		opsets: { ...graph.opsets },
-	};
-	const b = new GraphBuilder(out, inferTypes(graph));
-	const adapted = new Set<string>();
-	const scale = b.scalar(loraScale(o));
+	const initializers = new Map(graph.initializers);
+	const names = new Map<string, [string, string]>();
+	for (const site of sites) {
+		const fresh = freshPair(site, site.rank, random);
+		const keys = halves(site, sites);
+		for (const [i, half] of (["A", "B"] as const).entries()) {
+			const name = keys[i] as string;
+			const given = pairs?.get(name) ?? fresh[half];
+			const dtype = site.cast
+				? "float32"
+				: (graph.initializers.get(site.weight)?.dtype ?? "float32");
+			initializers.set(name, castFloat(given, dtype));
+		}
+		names.set(site.module, keys);
+	}
+	const beside = new Map<Node, AdaptedSite>();
+	for (const site of sites)
+		for (const node of site.nodes) beside.set(node, site);
+	const nodes: Node[] = [];
 	for (const node of graph.nodes) {
-		const name = weightOf(graph, node);
-		if (!name || !o.targets.test(name)) {
-			out.nodes.push(node);
-			continue;
-		}
-		const [rows = 0, cols = 0] = graph.initializers.get(name)?.dims ?? [];
-		if (!adapted.has(name)) {
-			out.initializers.set(A(name), uniform(rows, o.rank, random));
-			out.initializers.set(B(name), zeros([o.rank, cols]));
-			b.weightKnown(A(name));
-			b.weightKnown(B(name));
-			adapted.add(name);
-		}
-		const plain = `${node.outputs[0]}.base`;
-		const [base] = b.append({
-			...node,
-			name: `${node.name}.base`,
-			outputs: [plain],
-		});
-		const x = b.value(node.inputs[0] as string);
-		const low = b.mul(b.matmul(x, b.value(A(name))), scale);
-		const delta = b.matmul(low, b.value(B(name)));
-		b.append({
+		const site = beside.get(node);
+		if (!site) nodes.push(node);
+		else
+			nodes.push(
+				...withPair(node, site, names.get(site.module) as never, initializers),
+			);
+	}
+	return {
+		graph: {
+			...graph,
+			opsets: { ...graph.opsets },
+			nodes,
+			initializers,
+		},
+		adapted: sites.map((s) => s.weight),
+		trainable: sites.flatMap((s) => names.get(s.module) ?? []),
+		sites,
+	};
+}
+
+/** The same by the name that a library's reader looks for. */
+export const inject = injectLora;
+
+/** @throws WattvoxError E_USAGE for a rank that is none */
+export function checkRank(rank: number): void {
+	if (!Number.isInteger(rank) || rank < 1)
+		throw new WattvoxError("E_USAGE", `a rank of ${rank} is none`);
+}
+
+function withRank(site: Site, o: LoraOptions): AdaptedSite {
+	const rank = patternValue(o.rankPattern, site.module) ?? o.rank;
+	const alpha = patternValue(o.alphaPattern, site.module) ?? o.alpha;
+	checkRank(rank);
+	return {
+		...site,
+		rank,
+		scale: loraScale({ rank, alpha, rsLora: o.rsLora ?? false }),
+	};
+}
+
+/** Names of a site's halves: after its weight, or after its module where two sites share the weight. */
+export function halves(site: Site, sites: readonly Site[]): [string, string] {
+	const shared = sites.some((s) => s !== site && s.weight === site.weight);
+	const of = shared ? site.module : site.weight;
+	return [pairName(of, "A"), pairName(of, "B")];
+}
+
+/** The node under another output name, and its pair's path beside it. */
+function withPair(
+	node: Node,
+	site: AdaptedSite,
+	[a, b]: [string, string],
+	initializers: Map<string, Tensor>,
+): Node[] {
+	const out = node.outputs[0] as string;
+	const named = (part: string) => `${out}.lora.${part}`;
+	const made = (
+		op: string,
+		part: string,
+		inputs: string[],
+		attrs: Node["attrs"] = {},
+	): Node => ({
+		op,
+		domain: "",
+		name: named(part),
+		inputs,
+		outputs: [named(part)],
+		attrs,
+	});
+	const gain =
+		site.scale * (site.kind === "gemm" ? floatAttr(node, "alpha", 1) : 1);
+	// The serial number marks it as a constant, which is not trained.
+	const factor = `lora.scale.${gain}.const_0`;
+	const dtype = initializers.get(a)?.dtype ?? "float32";
+	initializers.set(factor, castFloat(scalar(gain), dtype));
+	const base: Node = {
+		...node,
+		name: `${node.name}.base`,
+		outputs: [`${out}.base`],
+	};
+	const path: Node[] = [];
+	const x = node.inputs[site.kind === "embedding" ? 1 : 0] as string;
+	if (site.kind === "conv") {
+		const { group: _, ...attrs } = node.attrs;
+		path.push(made("Conv", "low", [x, a], attrs));
+	} else if (site.kind === "embedding")
+		path.push(
+			made("Gather", "low", [a, x], { axis: { kind: "int", value: 0 } }),
+		);
+	else if (site.kind === "gemm" && intAttr(node, "transA", 0))
+		path.push(
+			made("Gemm", "low", [x, a], {
+				transA: { kind: "int", value: 1 },
+				alpha: float(1),
+			}),
+		);
+	else path.push(made("MatMul", "low", [x, a]));
+	path.push(made("Mul", "scaled", [named("low"), factor]));
+	path.push(
+		made(site.kind === "conv" ? "Conv" : "MatMul", "delta", [
+			named("scaled"),
+			b,
+		]),
+	);
+	return [
+		base,
+		...path,
+		{
 			op: "Add",
 			domain: "",
 			name: node.name,
-			inputs: [base?.name ?? plain, delta.name],
+			inputs: [`${out}.base`, named("delta")],
 			outputs: node.outputs,
 			attrs: {},
-		});
-	}
-	if (adapted.size === 0)
-		throw new WattvoxError("E_MODEL", `no MatMul weight matches ${o.targets}`);
-	return {
-		graph: out,
-		adapted: [...adapted],
-		trainable: [...adapted].flatMap((n) => [A(n), B(n)]),
-	};
+		},
+	];
 }
 
-/** The two-dimensional initialiser that a MatMul multiplies by, if it does. */
-function weightOf(graph: Graph, node: Node): string | undefined {
-	if (node.op !== "MatMul" || node.domain) return undefined;
-	const name = node.inputs[1];
-	return name && graph.initializers.get(name)?.dims.length === 2
-		? name
-		: undefined;
-}
+const plain = (name: string) => ({
+	module: name,
+	weight: name,
+	kind: "matmul" as const,
+});
 
-/** PEFT's start of A: uniform within 1/sqrt(in) (Kaiming with a = sqrt 5). */
-function uniform(rows: number, rank: number, random: () => number): Tensor {
-	const bound = 1 / Math.sqrt(rows);
-	const data = Float32Array.from(
-		{ length: rows * rank },
-		() => (2 * random() - 1) * bound,
-	);
-	return floats(data, [rows, rank]);
-}
-
-function transpose(t: Tensor): Tensor {
-	const [rows = 0, cols = 0] = t.dims;
-	const data = new Float32Array(rows * cols);
-	const source = t.data as Float32Array;
-	for (let i = 0; i < rows; i++)
-		for (let j = 0; j < cols; j++)
-			data[j * rows + i] = source[i * cols + j] ?? 0;
-	return floats(data, [cols, rows]);
-}
-
-/** Trained pairs as PEFT keeps them: lora_A.weight [r, in], lora_B.weight [out, r]. */
+/**
+ * Trained pairs under PEFT's names and in its shapes.
+ * @param adapted the sites of an injected graph; names alone mean MatMul weights that are their own module
+ */
 export function toPeft(
 	parameters: ReadonlyMap<string, Tensor>,
-	adapted: readonly string[],
+	adapted: readonly (string | AdaptedSite)[],
 ): Map<string, Tensor> {
 	const out = new Map<string, Tensor>();
-	for (const name of adapted) {
-		const [a, b] = [parameters.get(A(name)), parameters.get(B(name))];
-		if (!a || !b)
-			throw new WattvoxError("E_BUG", `the adapter of ${name} was not trained`);
-		out.set(loraKey(name, "A"), transpose(a));
-		out.set(loraKey(name, "B"), transpose(b));
-	}
+	eachHalf(adapted, (site, half, name) => {
+		const t = parameters.get(name);
+		if (!t)
+			throw new WattvoxError(
+				"E_BUG",
+				`the adapter of ${site.module} was not trained`,
+			);
+		out.set(peftKey(site, half), relaid(site, castFloat(t, "float32")));
+	});
 	return out;
 }
 
 /** PEFT tensors as the initialisers of an injected graph. */
 export function fromPeft(
 	adapter: ReadonlyMap<string, Tensor>,
-	adapted: readonly string[],
+	adapted: readonly (string | AdaptedSite)[],
 ): Map<string, Tensor> {
 	const out = new Map<string, Tensor>();
-	for (const name of adapted)
-		for (const [half, to] of [
-			["A", A(name)],
-			["B", B(name)],
-		] as const) {
-			const t = adapter.get(loraKey(name, half));
-			if (t) out.set(to, transpose(t));
-		}
+	eachHalf(adapted, (site, half, name) => {
+		const t = adapter.get(peftKey(site, half));
+		if (t) out.set(name, relaid(site, castFloat(t, "float32")));
+	});
 	return out;
+}
+
+function eachHalf(
+	adapted: readonly (string | AdaptedSite)[],
+	body: (
+		site: Pick<Site, "module" | "weight" | "kind">,
+		half: "A" | "B",
+		name: string,
+	) => void,
+): void {
+	const whole = adapted.filter((s) => typeof s !== "string");
+	for (const entry of adapted) {
+		const [a, b] =
+			typeof entry === "string"
+				? [pairName(entry, "A"), pairName(entry, "B")]
+				: halves(entry, whole);
+		const site = typeof entry === "string" ? plain(entry) : entry;
+		body(site, "A", a);
+		body(site, "B", b);
+	}
 }

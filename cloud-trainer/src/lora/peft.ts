@@ -2,23 +2,31 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { WattvoxError, writeAtomic } from "@wattvox/core";
 import {
+	castFloat,
 	decodeSafetensors,
 	encodeSafetensors,
 	type Tensor,
 } from "@wattvox/onnx";
 import { z } from "zod";
-import { type LoraOptions, loraScale } from "./inject.ts";
+import { type AdaptedSite, type LoraOptions, loraScale } from "./inject.ts";
+import { patternValue } from "./targets.ts";
 
 /** File names of PEFT's adapter format. */
 export const ADAPTER_MODEL = "adapter_model.safetensors";
 export const ADAPTER_CONFIG = "adapter_config.json";
 
+const pattern = z.record(z.string(), z.number()).nullish();
 const configSchema = z.object({
 	peft_type: z.literal("LORA"),
 	r: z.number().int().positive(),
 	lora_alpha: z.number().positive(),
-	use_rslora: z.boolean().default(false),
+	use_rslora: z.boolean().nullish(),
+	use_dora: z.boolean().nullish(),
+	lora_bias: z.boolean().nullish(),
+	bias: z.string().nullish(),
 	target_modules: z.union([z.array(z.string()), z.string()]).nullish(),
+	rank_pattern: pattern,
+	alpha_pattern: pattern,
 });
 
 /** An adapter as read from a PEFT folder. */
@@ -26,16 +34,46 @@ export interface Adapter {
 	tensors: Map<string, Tensor>;
 	rank: number;
 	alpha: number;
+	rsLora: boolean;
+	/** What multiplies B A where no pattern says otherwise. */
+	scale: number;
+	rankPattern: Record<string, number>;
+	alphaPattern: Record<string, number>;
+}
+
+/** A module's pair in PEFT's shapes, float32. */
+export interface PeftPair {
+	/** The module's path. */
+	module: string;
+	embedding: boolean;
+	a: Tensor;
+	b: Tensor;
+	rank: number;
 	/** What multiplies B A. */
 	scale: number;
 }
 
-/** Writes a PEFT adapter folder: config and safetensors. */
+/** What a written config tells beyond the pairs. */
+export interface PeftConfig
+	extends Pick<
+		LoraOptions,
+		"rank" | "alpha" | "rsLora" | "rankPattern" | "alphaPattern"
+	> {
+	/** Dropout in training. */
+	dropout?: number;
+	/** True when the model's linear weights are [in, out], as in our own models. */
+	fanInFanOut?: boolean;
+}
+
+/**
+ * Writes a PEFT adapter folder: config and safetensors.
+ * @param adapted module paths, or the sites of an injected graph
+ */
 export async function writePeft(
 	dir: string,
 	tensors: ReadonlyMap<string, Tensor>,
-	o: Pick<LoraOptions, "rank" | "alpha" | "rsLora">,
-	adapted: readonly string[],
+	o: PeftConfig,
+	adapted: readonly (string | Pick<AdaptedSite, "module">)[],
 	base: string,
 ): Promise<void> {
 	await writeAtomic(
@@ -45,13 +83,15 @@ export async function writePeft(
 	const config = {
 		base_model_name_or_path: base,
 		bias: "none",
-		fan_in_fan_out: true,
+		fan_in_fan_out: o.fanInFanOut ?? true,
 		inference_mode: true,
 		lora_alpha: o.alpha,
-		lora_dropout: 0,
+		lora_dropout: o.dropout ?? 0,
 		peft_type: "LORA",
 		r: o.rank,
-		target_modules: [...adapted],
+		rank_pattern: o.rankPattern ?? {},
+		alpha_pattern: o.alphaPattern ?? {},
+		target_modules: adapted.map((s) => (typeof s === "string" ? s : s.module)),
 		task_type: null,
 		use_rslora: o.rsLora ?? false,
 	};
@@ -61,7 +101,11 @@ export async function writePeft(
 	);
 }
 
-/** Reads a PEFT adapter folder. @throws WattvoxError E_FILE_MISSING, E_FILE_FORMAT */
+/**
+ * Reads a PEFT adapter folder.
+ * @throws WattvoxError E_FILE_MISSING; E_FILE_FORMAT when it is no LoRA, or one with parts that plain
+ * LoRA does not have (DoRA's magnitudes, trained biases)
+ */
 export async function readPeft(dir: string): Promise<Adapter> {
 	const read = (name: string) =>
 		readFile(join(dir, name)).catch((cause) => {
@@ -82,14 +126,61 @@ export async function readPeft(dir: string): Promise<Adapter> {
 			{ cause },
 		);
 	}
+	const beyond = [
+		config.use_dora && "use_dora",
+		config.lora_bias && "lora_bias",
+		(config.bias ?? "none") !== "none" && `bias "${config.bias}"`,
+	].filter(Boolean);
+	if (beyond.length)
+		throw new WattvoxError(
+			"E_FILE_FORMAT",
+			`the adapter in ${dir} has ${beyond.join(" and ")}, which plain LoRA has not`,
+		);
+	const rsLora = config.use_rslora ?? false;
 	return {
 		tensors: decodeSafetensors(await read(ADAPTER_MODEL)).tensors,
 		rank: config.r,
 		alpha: config.lora_alpha,
-		scale: loraScale({
-			rank: config.r,
-			alpha: config.lora_alpha,
-			rsLora: config.use_rslora,
-		}),
+		rsLora,
+		scale: loraScale({ rank: config.r, alpha: config.lora_alpha, rsLora }),
+		rankPattern: config.rank_pattern ?? {},
+		alphaPattern: config.alpha_pattern ?? {},
 	};
+}
+
+// The adapter's own name ("default") is in the key when a state dict was saved by hand.
+const KEY =
+	/^(?:base_model\.model\.)?(.+)\.lora_(?:([AB])(?:\.[^.]+)?\.weight|embedding_([AB])(?:\.[^.]+)?)$/;
+
+/**
+ * An adapter's pairs by module.
+ * @throws WattvoxError E_FILE_FORMAT for a tensor that belongs to no pair, half a pair, ranks that differ
+ */
+export function pairsOf(adapter: Adapter): PeftPair[] {
+	const parts = new Map<
+		string,
+		{ embedding: boolean; A?: Tensor; B?: Tensor }
+	>();
+	const bad = (why: string) => new WattvoxError("E_FILE_FORMAT", why);
+	for (const [key, tensor] of adapter.tensors) {
+		const [, module, linear, table] = KEY.exec(key) ?? [];
+		// Embeddings that PEFT saves along with their adapter are the base's own.
+		if (/\.base_layer\.weight$/.test(key)) continue;
+		if (!module) throw bad(`the adapter holds ${key}, which is no LoRA pair`);
+		const part = parts.get(module) ?? { embedding: table !== undefined };
+		const single = castFloat(tensor, "float32");
+		if (single.dtype !== "float32") throw bad(`${key} is ${tensor.dtype}`);
+		part[(linear ?? table) as "A" | "B"] = single;
+		parts.set(module, part);
+	}
+	return [...parts].map(([module, { embedding, A: a, B: b }]) => {
+		if (!a || !b)
+			throw bad(`the adapter lacks lora_${a ? "B" : "A"} of ${module}`);
+		const rank = a.dims[0] ?? 0;
+		if (b.dims[1] !== rank)
+			throw bad(`A [${a.dims}] and B [${b.dims}] of ${module} differ in rank`);
+		const alpha = patternValue(adapter.alphaPattern, module) ?? adapter.alpha;
+		const scale = loraScale({ rank, alpha, rsLora: adapter.rsLora });
+		return { module, embedding, a, b, rank, scale };
+	});
 }

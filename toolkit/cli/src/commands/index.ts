@@ -10,6 +10,9 @@ import { fleetServe } from "./fleet-serve.ts";
 import { grad } from "./grad.ts";
 import { inspect } from "./inspect.ts";
 import { keysNew } from "./keys-new.ts";
+import { loraExtract } from "./lora-extract.ts";
+import { loraInject } from "./lora-inject.ts";
+import { loraMerge } from "./lora-merge.ts";
 import { pretrainCommand } from "./pretrain.ts";
 import { publish } from "./publish.ts";
 import { say } from "./say.ts";
@@ -22,6 +25,9 @@ export const commands: readonly Command[] = [
 	distilCommand,
 	exportCommand,
 	pretrainCommand,
+	loraInject,
+	loraMerge,
+	loraExtract,
 	say,
 	inspect,
 	grad,
@@ -39,4 +45,5 @@ export const groups: Readonly<Record<string, string>> = {
 	agent: "The agent on a device",
 	fleet: "The fleet's server and its power bill",
 	keys: "Signing keys",
+	lora: "Low-rank adapters of any ONNX model",
 };

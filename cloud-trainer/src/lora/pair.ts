@@ -1,0 +1,70 @@
+import { normal } from "@wattvox/models";
+import { floats, loraKey, sizeOf, type Tensor, zeros } from "@wattvox/onnx";
+import type { Site } from "./sites.ts";
+
+/** Name of an injected graph's initialiser with one half of a pair. */
+export const pairName = (weight: string, half: "A" | "B"): string =>
+	`${weight}.lora_${half}`;
+
+/** PEFT's name of one half of a site's pair. */
+export const peftKey = (
+	site: Pick<Site, "module" | "kind">,
+	half: "A" | "B",
+) =>
+	site.kind === "embedding"
+		? `base_model.model.${site.module}.lora_embedding_${half}`
+		: loraKey(site.module, half);
+
+/**
+ * The shapes of a pair, as the graph multiplies by it and as PEFT keeps it.
+ * - linear: A [in, r], B [r, out]; PEFT turns both
+ * - embedding: A [rows, r], B [r, width]; PEFT turns both
+ * - Conv: A [r, in, kernel], B [out, r, 1...]; the same in PEFT
+ */
+export function pairShapes(
+	s: Site,
+	r: number,
+): { A: number[]; B: number[]; peftA: number[]; peftB: number[] } {
+	if (s.kind === "conv") {
+		const A = [r, s.in, ...s.kernel];
+		const B = [s.out, r, ...s.kernel.map(() => 1)];
+		return { A, B, peftA: A, peftB: B };
+	}
+	return { A: [s.in, r], B: [r, s.out], peftA: [r, s.in], peftB: [s.out, r] };
+}
+
+/**
+ * A fresh pair that changes nothing, as PEFT draws it: A uniform within 1/sqrt(fan in) (Kaiming with
+ * a = sqrt 5) and B zero; for an embedding A zero and B standard normal.
+ */
+export function freshPair(
+	s: Site,
+	r: number,
+	random: () => number,
+): { A: Tensor; B: Tensor } {
+	const shapes = pairShapes(s, r);
+	const drawn = (dims: number[], one: () => number) =>
+		floats(Float32Array.from({ length: sizeOf(dims) }, one), dims);
+	if (s.kind === "embedding")
+		return { A: zeros(shapes.A), B: drawn(shapes.B, () => normal(random)) };
+	const bound = 1 / Math.sqrt(s.in * sizeOf(s.kernel));
+	return {
+		A: drawn(shapes.A, () => (2 * random() - 1) * bound),
+		B: zeros(shapes.B),
+	};
+}
+
+/** A matrix turned. */
+export function turned(t: Tensor): Tensor {
+	const [rows = 0, cols = 0] = t.dims;
+	const data = new Float32Array(rows * cols);
+	const source = t.data as Float32Array;
+	for (let i = 0; i < rows; i++)
+		for (let j = 0; j < cols; j++)
+			data[j * rows + i] = source[i * cols + j] ?? 0;
+	return floats(data, [cols, rows]);
+}
+
+/** A half between the graph's layout and PEFT's: turning is its own inverse. */
+export const relaid = (s: Pick<Site, "kind">, t: Tensor): Tensor =>
+	s.kind === "conv" ? t : turned(t);
