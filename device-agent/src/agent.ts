@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
+import { checkTrustTime, RootTrust } from "@wattvox/bundle";
 import {
 	asWattvoxError,
-	type Clock,
 	checkId,
 	createLog,
 	type Log,
@@ -12,9 +12,16 @@ import { openPowerSource, type PowerSource } from "@wattvox/energy";
 import type { Desired, Reported } from "@wattvox/link";
 import { Bell } from "./bell.ts";
 import { Executor } from "./executor.ts";
+import { FlooredClock, Floors } from "./floors.ts";
 import { lockDir } from "./lock.ts";
 import type { AgentOptions } from "./options.ts";
-import { type Active, plan, type Rejected, type Step } from "./planner.ts";
+import {
+	type Active,
+	plan,
+	type Reason,
+	type Rejected,
+	type Step,
+} from "./planner.ts";
 import { PowerReporter } from "./power-reporter.ts";
 import { type AgentStatus, Reporter } from "./reporter.ts";
 import { Retry, repeats } from "./retry.ts";
@@ -27,6 +34,9 @@ interface Events {
 	/** What it runs, or how far it is with that, has changed. */
 	reported: [Reported];
 }
+
+/** Between two looks while updates wait for a clock or a newer root, ms. */
+const STALE_MS = 30_000;
 
 /**
  * The agent of one device: takes signed wishes, brings voices, lets them prove themselves, and keeps
@@ -42,7 +52,8 @@ interface Events {
  */
 export class Agent extends EventEmitter<Events> {
 	readonly #o: AgentOptions;
-	readonly #clock: Clock;
+	readonly #clock: FlooredClock;
+	readonly #floors: Floors;
 	readonly #log: Log;
 	readonly #state: DeviceState;
 	readonly #wishes: Wishes;
@@ -60,6 +71,7 @@ export class Agent extends EventEmitter<Events> {
 	#ownSource: PowerSource | undefined;
 	#unlock: (() => Promise<void>) | undefined;
 	#working: Promise<void> | undefined;
+	#rootsKept = 0;
 
 	constructor(options: AgentOptions) {
 		super();
@@ -67,12 +79,19 @@ export class Agent extends EventEmitter<Events> {
 		checkId(fleet, "fleet id");
 		checkId(device, "device id");
 		this.#o = options;
-		this.#clock = options.clock ?? systemClock;
+		this.#clock = new FlooredClock(options.clock ?? systemClock);
+		this.#floors = new Floors(options.dataDir, trust);
+		this.#clock.hold(() => this.#floors.time);
 		this.#log = options.log ?? createLog("agent");
 		this.#bell = new Bell(this.#clock);
 		this.#retry = new Retry(this.#clock, options.retryMs);
 		this.#state = new DeviceState(options.dataDir);
-		this.#wishes = new Wishes(this.#state, { fleet, device }, trust);
+		this.#wishes = new Wishes(
+			this.#state,
+			{ fleet, device },
+			trust,
+			this.#floors,
+		);
 		this.#speaker = new SpeakerProcess({
 			port: options.port ?? 8420,
 			threads,
@@ -89,6 +108,7 @@ export class Agent extends EventEmitter<Events> {
 			clock: this.#clock,
 			log: this.#log,
 			onDesired: (payload) => this.#wish(payload),
+			onRoots: (payload) => this.#follow(payload),
 			onReady: () => {
 				this.#reporter.again();
 				this.#power?.report();
@@ -101,6 +121,7 @@ export class Agent extends EventEmitter<Events> {
 			uplink: this.#uplink,
 			seen: () => ({
 				desired: this.#wishes.current,
+				stale: this.#stale(),
 				active: this.#active,
 				rejected: this.#rejected,
 				speaker: this.#speaker,
@@ -111,6 +132,7 @@ export class Agent extends EventEmitter<Events> {
 			fleet,
 			device,
 			trust,
+			clock: this.#clock,
 			state: this.#state,
 			speaker: this.#speaker,
 			threads,
@@ -134,6 +156,7 @@ export class Agent extends EventEmitter<Events> {
 		await this.#state.prepare();
 		this.#unlock = await lockDir(this.#o.dataDir);
 		try {
+			await this.#recallTrust();
 			await this.#wishes.recall();
 			this.#active = await this.#state.recallActive((digest) =>
 				this.#log.error({ bundle: digest }, "the active voice is damaged"),
@@ -195,6 +218,60 @@ export class Agent extends EventEmitter<Events> {
 		}
 	}
 
+	/** The roots and floors of earlier runs, before anything is believed by them. */
+	async #recallTrust(): Promise<void> {
+		const { trust } = this.#o;
+		if (trust instanceof RootTrust) {
+			const broken = await this.#state.recallRoots(trust);
+			if (broken) this.#log.error({ code: broken.code }, broken.message);
+			this.#rootsKept = trust.root.version;
+		}
+		await this.#floors.recall();
+	}
+
+	/** Hears of newer roots. They count at once and are on disk before the next step. */
+	#follow(payload: Buffer): void {
+		const { trust } = this.#o;
+		if (!(trust instanceof RootTrust)) return;
+		try {
+			if (!trust.update(payload)) return;
+			this.#log.info({ version: trust.root.version }, "a new root is trusted");
+			this.#retry.reset();
+		} catch (thrown) {
+			const { code, message } = asWattvoxError(thrown);
+			this.#log.warn({ code }, `refused: ${message}`);
+			this.#reporter.trouble({ code, message });
+		}
+		this.#wake();
+	}
+
+	async #keepRoots(): Promise<void> {
+		const { trust } = this.#o;
+		if (!(trust instanceof RootTrust)) return;
+		const { version } = trust.root;
+		if (version === this.#rootsKept) return;
+		await this.#state.setRoots(trust);
+		this.#rootsKept = version;
+	}
+
+	/** Why no update may begin. */
+	#stale(): Reason | null {
+		const now = this.#clock.wall();
+		const expires = this.#wishes.current?.expires;
+		if (expires !== undefined && Date.parse(expires) <= now)
+			return {
+				code: "E_EXPIRED",
+				message: `the desired state expired on ${expires}`,
+			};
+		try {
+			checkTrustTime(this.#o.trust, now);
+			return null;
+		} catch (thrown) {
+			const { code, message } = asWattvoxError(thrown);
+			return { code, message };
+		}
+	}
+
 	#at(digest: string) {
 		return { digest, dir: this.#state.voiceDir(digest) };
 	}
@@ -224,7 +301,8 @@ export class Agent extends EventEmitter<Events> {
 			try {
 				const step = plan(await this.#look());
 				this.#reporter.step(step);
-				if (!step || step.do === "wait") await this.#bell.wait(step?.until);
+				if (!step || step.do === "wait")
+					await this.#bell.wait(step?.until ?? this.#lookAgain());
 				else await this.#perform(step, signal);
 			} catch (thrown) {
 				// The disk cannot be read or written: nothing to be done but to look again later.
@@ -234,7 +312,13 @@ export class Agent extends EventEmitter<Events> {
 		}
 	}
 
+	/** A clock that was put right rings no bell. */
+	#lookAgain(): number | undefined {
+		return this.#stale() ? this.#clock.monotonic() + STALE_MS : undefined;
+	}
+
 	async #look() {
+		await this.#keepRoots();
 		await this.#wishes.keep();
 		this.#active = await this.#state.active();
 		this.#rejected = await this.#state.rejected();
@@ -242,6 +326,7 @@ export class Agent extends EventEmitter<Events> {
 		return {
 			now: this.#clock.monotonic(),
 			desired: this.#wishes.current,
+			stale: this.#stale(),
 			active: this.#active,
 			stored: new Set(await this.#state.store.bundles()),
 			laidOut: await this.#state.laidOut(),

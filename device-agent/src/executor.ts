@@ -1,5 +1,5 @@
 import type { Trust } from "@wattvox/bundle";
-import { WattvoxError } from "@wattvox/core";
+import { type Clock, WattvoxError } from "@wattvox/core";
 import { type Link, pullBundle } from "@wattvox/link";
 import type { GoldenLimits, GoldenResult } from "@wattvox/synth";
 import { DEADLINES, type Step } from "./planner.ts";
@@ -17,6 +17,7 @@ export interface ExecutorOptions {
 	limits: Partial<GoldenLimits>;
 	/** A connection to the broker; waits for one. */
 	link: (signal: AbortSignal) => Promise<Link>;
+	clock: Clock;
 	onProgress: (done: number, total: number) => void;
 	/** A trial's figures, passed or not. */
 	onTrial: (digest: string, result: GoldenResult) => void;
@@ -62,7 +63,7 @@ export class Executor {
 
 	async #do(step: Step, signal: AbortSignal): Promise<void> {
 		signal.throwIfAborted();
-		const { state, speaker } = this.#o;
+		const { state, speaker, trust } = this.#o;
 		switch (step.do) {
 			case "pull":
 				await this.#pull(step.digest, step.store, signal);
@@ -74,6 +75,7 @@ export class Executor {
 				await this.#try(step.digest, signal);
 				return;
 			case "activate": {
+				await state.checkSigner(step.digest, trust);
 				const before = await state.active();
 				await state.setActive({
 					digest: step.digest,
@@ -121,7 +123,7 @@ export class Executor {
 		store: string,
 		signal: AbortSignal,
 	): Promise<void> {
-		const { fleet, device, trust, state, onProgress } = this.#o;
+		const { fleet, device, trust, state, onProgress, clock } = this.#o;
 		await pullBundle({
 			link: await this.#o.link(signal),
 			fleet,
@@ -132,6 +134,7 @@ export class Executor {
 			trust,
 			signal,
 			onProgress,
+			clock,
 		});
 	}
 
@@ -149,7 +152,8 @@ export class Executor {
 	}
 
 	async #try(digest: string, signal: AbortSignal): Promise<void> {
-		const { state, threads, limits, onTrial } = this.#o;
+		const { state, threads, limits, onTrial, trust } = this.#o;
+		await state.checkSigner(digest, trust);
 		const dir = state.voiceDir(digest);
 		const result = await runTrial(
 			{ dir, golden: await state.goldenPath(digest), threads, limits },

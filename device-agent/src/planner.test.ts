@@ -11,6 +11,7 @@ function view(change: Partial<View> = {}): View {
 	return {
 		now: 1000,
 		desired: null,
+		stale: null,
 		active: null,
 		stored: new Set(),
 		laidOut: new Set(),
@@ -52,6 +53,23 @@ const TABLE: [string, View, Step | undefined][] = [
 		"a wish begins with a pull",
 		view({ desired: desired(A) }),
 		{ do: "pull", digest: A, store: "store" },
+	],
+	[
+		"what has expired brings no update",
+		view({ desired: desired(A), stale: reason }),
+		undefined,
+	],
+	[
+		"expiry does not end speech",
+		view({
+			desired: desired(B),
+			stale: reason,
+			active: active(A),
+			laidOut: new Set([A, B]),
+			passed: new Set([B]),
+			speaker: speaks(null),
+		}),
+		{ do: "swap", digest: A },
 	],
 	[
 		"what is in the store is laid out",
@@ -198,6 +216,7 @@ const anyView: fc.Arbitrary<View> = fc.record({
 			store: fc.constant("store"),
 		}),
 	),
+	stale: fc.option(fc.constant(reason), { freq: 3 }),
 	active: fc.option(
 		fc.record({
 			digest,
@@ -238,6 +257,10 @@ test("whatever the view: nothing unproven is activated, nothing in use is remove
 			if (step?.do === "prune")
 				for (const d of step.digests) t.false(inUse(v).includes(d));
 			if (step?.do === "wait") t.true(step.until > v.now);
+			if (v.stale)
+				t.false(
+					["pull", "lay-out", "try", "activate"].includes(step?.do ?? ""),
+				);
 			if (step?.do === "swap") t.true(step.digest === v.active?.digest);
 		}),
 		{ numRuns: 500 },
@@ -302,7 +325,7 @@ test("whatever the view: when every step works, the steps come to an end", (t) =
 			}
 			const wanted = v.desired?.bundle;
 			const refused = wanted && v.rejected.has(wanted);
-			if (wanted && !refused && v.speaker.up && !v.speaker.failed)
+			if (wanted && !refused && !v.stale && v.speaker.up && !v.speaker.failed)
 				t.is(v.speaker.digest, wanted);
 		}),
 		{ numRuns: 500 },

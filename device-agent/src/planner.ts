@@ -27,6 +27,8 @@ export interface View {
 	now: number;
 	/** Verified and accepted; null when none ever came. */
 	desired: Pick<Desired, "bundle" | "store" | "revision"> | null;
+	/** Why no update may begin now: what would allow it has expired; null: it may. */
+	stale: Reason | null;
 	active: Active | null;
 	/** Bundles whose every byte is in the store. */
 	stored: ReadonlySet<string>;
@@ -82,6 +84,7 @@ export const DEADLINES: Readonly<Partial<Record<Step["do"], number>>> = {
  * - A bundle becomes active only when it is laid out (so verified) and passed its golden sentences.
  * - What is active stays until another is: no step leaves the device without the voice it had.
  * - A rejected bundle is not tried again for the revision that brought it.
+ * - Expiry stops updates and nothing else: what speaks goes on, also after a restart.
  * - A voice that cannot be loaded gives way to the last good one.
  */
 export function plan(view: View): Step | undefined {
@@ -112,6 +115,7 @@ export function plan(view: View): Step | undefined {
 	}
 	const rejected = view.rejected.get(desired.bundle);
 	if (rejected && rejected.revision >= desired.revision) return undefined;
+	if (view.stale) return undefined;
 	if (view.retryAt !== null && view.now < view.retryAt)
 		return { do: "wait", until: view.retryAt };
 	const digest = desired.bundle;

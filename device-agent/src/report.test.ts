@@ -7,6 +7,7 @@ const at = "2026-01-01T00:00:00.000Z";
 const idle = { step: undefined, progress: undefined, trouble: undefined, at };
 const seen = (change: Partial<Seen> = {}): Seen => ({
 	desired: null,
+	stale: null,
 	active: null,
 	rejected: new Map(),
 	speaker: { up: true, digest: null, failed: null },

@@ -2,7 +2,10 @@ import type { Reported } from "@wattvox/link";
 import type { Reason, Step, View } from "./planner.ts";
 
 /** The part of the planner's view that is reported. */
-export type Seen = Pick<View, "desired" | "active" | "rejected" | "speaker">;
+export type Seen = Pick<
+	View,
+	"desired" | "active" | "rejected" | "speaker" | "stale"
+>;
 
 /** What the agent itself adds to the view. */
 export interface Situation {
@@ -26,12 +29,14 @@ export function report(view: Seen, situation: Situation): Reported {
 			: undefined;
 	const mute = speaker.failed?.digest === active?.digest && speaker.failed;
 	// Trouble is cleared when a bundle is rejected, so where there is any it is the newest.
-	const reason = trouble ?? refused ?? (mute || undefined);
+	const stale =
+		desired && desired.bundle !== active?.digest ? view.stale : null;
+	const reason = trouble ?? refused ?? stale ?? (mute || undefined);
 	return {
 		v: 1,
 		bundle: active?.digest ?? null,
 		revision: desired?.revision ?? null,
-		state: stateOf(view, step, Boolean(refused || mute)),
+		state: stateOf(view, step, Boolean(refused || mute || stale)),
 		...(reason && {
 			reason: {
 				code: reason.code,

@@ -52,5 +52,7 @@ const NOT_ITS_FAULT: ReadonlySet<string> = new Set([
 /** Whether a step's failure would only repeat, so that the bundle is to be rejected. */
 export function repeats(step: Step, { code }: WattvoxError): boolean {
 	if (step.do === "try") return !NOT_ITS_FAULT.has(code);
-	return (step.do === "pull" || step.do === "lay-out") && BAD_BUNDLE.has(code);
+	return (
+		["pull", "lay-out", "activate"].includes(step.do) && BAD_BUNDLE.has(code)
+	);
 }

@@ -6,6 +6,7 @@ import { ManualClock, WattvoxError } from "@wattvox/core";
 import { encodeDesired } from "@wattvox/link";
 import test, { type ExecutionContext } from "ava";
 import { Bell } from "./bell.ts";
+import { Floors } from "./floors.ts";
 import { Latest } from "./latest.ts";
 import { alive, lockDir } from "./lock.ts";
 import { Retry, repeats } from "./retry.ts";
@@ -145,7 +146,7 @@ test("wishes: the floor only rises, also across restarts", async (t) => {
 		);
 	const state = new DeviceState(dir);
 	await state.prepare();
-	const wishes = new Wishes(state, to, trust);
+	const wishes = new Wishes(state, to, trust, new Floors(dir, trust));
 	await wishes.recall();
 	t.is(wishes.current, null);
 	t.is(wishes.hear(wish(5)), "new");
@@ -156,8 +157,14 @@ test("wishes: the floor only rises, also across restarts", async (t) => {
 	t.is(wishes.current?.revision, 5);
 	await wishes.keep();
 
-	const again = new Wishes(new DeviceState(dir), to, trust);
-	await again.recall();
+	const restarted = async () => {
+		const floors = new Floors(dir, trust);
+		await floors.recall();
+		const wishes = new Wishes(new DeviceState(dir), to, trust, floors);
+		await wishes.recall();
+		return wishes;
+	};
+	const again = await restarted();
 	t.is(again.current?.revision, 5);
 	t.like(again.hear(wish(4)), { code: "E_SIGNATURE" });
 	t.is(again.hear(wish(5)), "known");
@@ -170,9 +177,11 @@ test("wishes: the floor only rises, also across restarts", async (t) => {
 	const path = join(dir, "desired.bin");
 	const bytes = await readFile(path);
 	await writeFile(path, bytes.subarray(1));
-	const third = new Wishes(new DeviceState(dir), to, trust);
-	await third.recall();
+	const third = await restarted();
 	t.is(third.current, null);
+	// what it asked for is gone, how high it stood is not
+	t.like(third.hear(wish(4)), { code: "E_SIGNATURE" });
+	t.is(third.hear(wish(5)), "new");
 });
 
 test("state: what cannot be read is as if it were not there", async (t) => {

@@ -1,12 +1,17 @@
 import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import {
+	bundleDigest,
 	FolderStore,
 	inspectBundle,
 	MANIFEST,
 	parseManifest,
+	parseSignature,
+	type RootTrust,
+	readManifestFiles,
 	sha256,
 	type Trust,
+	verifyBytes,
 	zDigest,
 } from "@wattvox/bundle";
 import {
@@ -16,7 +21,7 @@ import {
 	WattvoxError,
 	writeAtomic,
 } from "@wattvox/core";
-import { type Desired, decodeDesired } from "@wattvox/link";
+import { readDesired, type SignedDesired } from "@wattvox/link";
 import { z } from "zod";
 import type { Active, Rejected } from "./planner.ts";
 
@@ -48,6 +53,8 @@ const REJECTED_KEPT = 32;
  * voices/<digest>/    bundles laid out to be loaded
  * active.json         the pointer to the voice that speaks
  * desired.bin         the newest desired state, as it was signed
+ * floors.json         the highest revision and time that each key signed
+ * roots.json          roots that came after the one it was given
  * rejected.json       bundles that must not speak, and why
  * ```
  *
@@ -186,13 +193,13 @@ export class DeviceState {
 	async desired(
 		to: { fleet: string; device: string },
 		trust: Trust,
-	): Promise<Desired | null> {
+	): Promise<SignedDesired | null> {
 		const bytes = await readFile(join(this.dir, "desired.bin")).catch(
 			() => undefined,
 		);
 		if (!bytes) return null;
 		try {
-			return decodeDesired(bytes, to, trust);
+			return readDesired(bytes, to, trust);
 		} catch {
 			return null;
 		}
@@ -201,6 +208,41 @@ export class DeviceState {
 	/** @throws WattvoxError E_OUTPUT, E_DISK_FULL */
 	async setDesired(payload: Uint8Array): Promise<void> {
 		await writeAtomic(join(this.dir, "desired.bin"), payload);
+	}
+
+	/**
+	 * Follows the roots that an earlier run heard of, from the one the device was given.
+	 * @returns why not all of them are followed; undefined when they are, or when there are none
+	 */
+	async recallRoots(trust: RootTrust): Promise<WattvoxError | undefined> {
+		const bytes = await readFile(this.#roots).catch(() => undefined);
+		try {
+			if (bytes) trust.update(bytes);
+			return undefined;
+		} catch (thrown) {
+			return asWattvoxError(thrown);
+		}
+	}
+
+	/** @throws WattvoxError E_OUTPUT, E_DISK_FULL */
+	async setRoots(trust: RootTrust): Promise<void> {
+		await writeAtomic(this.#roots, trust.bytes);
+	}
+
+	get #roots(): string {
+		return join(this.dir, "roots.json");
+	}
+
+	/**
+	 * Holds the signer of a laid-out bundle to what is trusted now; its files were verified when it was
+	 * laid out.
+	 * @throws WattvoxError E_SIGNATURE; E_FILE_MISSING
+	 */
+	async checkSigner(digest: string, trust: Trust): Promise<void> {
+		const { bytes, signature } = await readManifestFiles(this.voiceDir(digest));
+		verifyBytes("manifest", bytes, parseSignature(signature), trust);
+		if (bundleDigest(bytes) !== digest)
+			throw new WattvoxError("E_TAMPERED", `this is not bundle ${digest}`);
 	}
 
 	/** What `wattvox-agent status` shows. */

@@ -9,6 +9,8 @@ export interface UplinkOptions {
 	log: Log;
 	/** A desired state, unverified. */
 	onDesired: (payload: Buffer) => void;
+	/** Roots, unverified. */
+	onRoots: (payload: Buffer) => void;
 	/** Connected, for the first time or again. */
 	onReady: () => void;
 }
@@ -122,12 +124,15 @@ export class Uplink {
 	}
 
 	async #open(signal: AbortSignal): Promise<Link> {
-		const { broker, fleet, device, onDesired } = this.#o;
+		const { broker, fleet, device, onDesired, onRoots } = this.#o;
 		const link = new Link({
 			...broker,
 			clientId: device,
 			presence: { fleet, device },
 		});
+		await link.subscribe(topic(fleet, device, "root"), (_, payload) =>
+			onRoots(payload),
+		);
 		await link.subscribe(topic(fleet, device, "desired"), (_, payload) =>
 			onDesired(payload),
 		);

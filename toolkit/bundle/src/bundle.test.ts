@@ -1,4 +1,5 @@
 import {
+	chmod,
 	mkdir,
 	readdir,
 	readFile,
@@ -8,13 +9,14 @@ import {
 	writeFile,
 } from "node:fs/promises";
 import { join } from "node:path";
+import { WattvoxError } from "@wattvox/core";
 import test from "ava";
 import fc from "fast-check";
 import { openBundle } from "./bundle.ts";
 import { canonicalBytes, parseCanonical } from "./canonical.ts";
 import { inspectBundle } from "./inspect.ts";
 import { newKey, trustKeys } from "./keys.ts";
-import { signatureBytes, signBytes } from "./signature.ts";
+import { parseSignature, signatureBytes, signBytes } from "./signature.ts";
 import {
 	sampleBytes,
 	sampleFiles,
@@ -207,4 +209,50 @@ test("canonical JSON: sorted, compact, and the only form that parses", (t) => {
 			return canonicalBytes(parseCanonical(once, "x")).equals(once);
 		}),
 	);
+});
+
+test("whichever byte of whichever file is changed, the bundle does not open", async (t) => {
+	const dir = join(await temporaryDir(t), "bundle");
+	await writeBundle(dir, sampleFiles(), sampleMeta(), key);
+	const names = (await readdir(dir)).sort();
+	await fc.assert(
+		fc.asyncProperty(
+			fc.constantFrom(...names),
+			fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+			fc.integer({ min: 1, max: 255 }),
+			async (name, where, flip) => {
+				const path = join(dir, name);
+				const good = await readFile(path);
+				const at = Math.floor(where * good.byteLength);
+				const bad = Buffer.from(good);
+				bad[at] = (bad[at] ?? 0) ^ flip;
+				await chmod(path, 0o644);
+				await writeFile(path, bad);
+				try {
+					await openBundle(dir, trust);
+					t.fail(`${name}, byte ${at}, flipped by ${flip}`);
+				} catch (thrown) {
+					t.true(thrown instanceof WattvoxError, String(thrown));
+				} finally {
+					await writeFile(path, good);
+				}
+			},
+		),
+		{ numRuns: 150 },
+	);
+	await openBundle(dir, trust);
+});
+
+test("a signature has one form", async (t) => {
+	const { signature, ...rest } = signBytes("desired", Buffer.from("{}"), key);
+	// the last of the 86 characters carries two bits; the other four must be zero
+	const last = signature.charCodeAt(85);
+	const other = `${signature.slice(0, 85)}${String.fromCharCode(last + 1)}==`;
+	t.deepEqual(Buffer.from(other, "base64"), Buffer.from(signature, "base64"));
+	t.notThrows(() => parseSignature(signatureBytes({ ...rest, signature })));
+	for (const bytes of [
+		signatureBytes({ ...rest, signature: other }),
+		Buffer.from(JSON.stringify({ ...rest, signature }, null, 1)),
+	])
+		t.throws(() => parseSignature(bytes), { code: "E_SIGNATURE" });
 });

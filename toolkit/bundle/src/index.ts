@@ -3,10 +3,26 @@ export * from "./canonical.ts";
 export { type Disk, systemDisk } from "./disk.ts";
 export { hashBytes } from "./hash.ts";
 export * from "./inspect.ts";
-export * from "./keys.ts";
+export {
+	checkTrustTime,
+	loadPrivateKey,
+	loadPublicKey,
+	newKey,
+	type PrivateKey,
+	type PublicKey,
+	privatePem,
+	publicPem,
+	type Trust,
+	trustKeys,
+	writeKeys,
+} from "./keys.ts";
+export * from "./load-trust.ts";
 export * from "./manifest.ts";
 export * from "./names.ts";
 export * from "./partial.ts";
+export * from "./root.ts";
+export * from "./root-trust.ts";
+export * from "./rotate.ts";
 export * from "./signature.ts";
 export * from "./store.ts";
 export * from "./write.ts";

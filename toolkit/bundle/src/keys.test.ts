@@ -1,13 +1,8 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "ava";
-import {
-	loadPrivateKey,
-	loadPublicKey,
-	loadTrust,
-	newKey,
-	writeKeys,
-} from "./keys.ts";
+import { loadPrivateKey, loadPublicKey, newKey, writeKeys } from "./keys.ts";
+import { loadTrust } from "./load-trust.ts";
 import { signBytes, verifyBytes } from "./signature.ts";
 import { temporaryDir } from "./testing.ts";
 

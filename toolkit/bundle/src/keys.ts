@@ -4,7 +4,7 @@ import {
 	generateKeyPairSync,
 	type KeyObject,
 } from "node:crypto";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { checkId, WattvoxError, writeAtomic } from "@wattvox/core";
 import { sha256 } from "./names.ts";
@@ -28,12 +28,48 @@ export interface PrivateKey {
 export interface Trust {
 	/** The key with this id when it may sign for this purpose. */
 	find(id: string, purpose: Purpose): KeyObject | undefined;
+	/** From when on nothing new is to be believed (milliseconds since 1970); undefined: never. */
+	readonly expires?: number | undefined;
 }
 
 /** Trusts each of `keys` for every purpose. */
 export function trustKeys(keys: Iterable<PublicKey>): Trust {
 	const known = new Map([...keys].map((k) => [k.id, k.key]));
 	return { find: (id) => known.get(id) };
+}
+
+/**
+ * Refuses updates once what is trusted has expired. Speech never asks.
+ * @throws WattvoxError E_EXPIRED
+ */
+export function checkTrustTime({ expires }: Trust, now: number): void {
+	if (expires !== undefined && expires <= now)
+		throw new WattvoxError(
+			"E_EXPIRED",
+			`the trusted root expired on ${new Date(expires).toISOString()}: updates wait for a newer root`,
+		);
+}
+
+/** A public key from its raw 32 bytes. @throws WattvoxError E_KEY */
+export function publicKeyFromRaw(raw: Uint8Array): PublicKey {
+	const x = Buffer.from(raw).toString("base64url");
+	try {
+		return asPublicKey(
+			createPublicKey({
+				key: { kty: "OKP", crv: "Ed25519", x },
+				format: "jwk",
+			}),
+		);
+	} catch (cause) {
+		throw new WattvoxError("E_KEY", "this is not an Ed25519 public key", {
+			cause,
+		});
+	}
+}
+
+/** The raw 32 bytes of a public key. */
+export function rawPublicKey({ key }: PublicKey): Buffer {
+	return Buffer.from(String(key.export({ format: "jwk" }).x), "base64url");
 }
 
 /** A new Ed25519 key. */
@@ -114,28 +150,8 @@ export async function loadPublicKey(path: string): Promise<PublicKey> {
 	}
 }
 
-/**
- * Trusts the public keys in files and folders (every `*.pub` in a folder).
- * @throws WattvoxError E_KEY; also when none is found
- */
-export async function loadTrust(paths: Iterable<string>): Promise<Trust> {
-	const keys: PublicKey[] = [];
-	for (const path of paths) {
-		const info = await stat(path).catch(() => undefined);
-		const files = info?.isDirectory()
-			? (await readdir(path))
-					.filter((n) => n.endsWith(".pub"))
-					.sort()
-					.map((n) => join(path, n))
-			: [path];
-		for (const file of files) keys.push(await loadPublicKey(file));
-	}
-	if (keys.length === 0)
-		throw new WattvoxError("E_KEY", "no public key is given to trust");
-	return trustKeys(keys);
-}
-
-async function readKeyFile(path: string): Promise<string> {
+/** @throws WattvoxError E_KEY */
+export async function readKeyFile(path: string): Promise<string> {
 	try {
 		return await readFile(path, "utf8");
 	} catch (cause) {

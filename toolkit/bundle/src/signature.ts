@@ -1,7 +1,7 @@
 import { type KeyObject, sign, verify } from "node:crypto";
 import { WattvoxError } from "@wattvox/core";
 import { z } from "zod";
-import { canonicalBytes } from "./canonical.ts";
+import { canonicalBytes, parseCanonical } from "./canonical.ts";
 import type { PrivateKey, Trust } from "./keys.ts";
 import { zDigest } from "./names.ts";
 
@@ -9,7 +9,7 @@ import { zDigest } from "./names.ts";
  * What a signature is for. The purpose is part of the signed bytes, so a signature made for one
  * kind of document is worth nothing on another.
  */
-export type Purpose = "manifest" | "desired";
+export type Purpose = "manifest" | "desired" | "root" | "engine";
 
 /** A detached Ed25519 signature: which key, and its 64 bytes in base64. */
 export interface Signature {
@@ -27,7 +27,8 @@ export const zSignature = z.strictObject({
 	key: zDigest,
 	signature: z
 		.string()
-		.regex(/^[A-Za-z0-9+/]{86}==$/, "not 64 bytes in base64"),
+		// the 86th character has four bits that no byte uses: they are zero, or two texts were one signature
+		.regex(/^[A-Za-z0-9+/]{85}[AQgw]==$/, "not 64 bytes in base64"),
 });
 
 /**
@@ -69,7 +70,7 @@ export function signatureBytes(signature: Signature): Buffer {
 export function parseSignature(bytes: Uint8Array): Signature {
 	try {
 		if (bytes.byteLength > SIGNATURE_MAX_BYTES) throw new Error("too long");
-		return zSignature.parse(JSON.parse(Buffer.from(bytes).toString("utf8")));
+		return zSignature.parse(parseCanonical(bytes, "the signature"));
 	} catch (cause) {
 		throw new WattvoxError("E_SIGNATURE", "the signature cannot be read", {
 			cause,

@@ -14,6 +14,8 @@ export interface BrokerAccess {
 	connect(clientId: string, username?: string, password?: Buffer): boolean;
 	publish(clientId: string, topic: string): boolean;
 	subscribe(clientId: string, filter: string): boolean;
+	/** Told when a client that may connect has gone. */
+	gone?(clientId: string): void;
 }
 
 export interface BrokerOptions {

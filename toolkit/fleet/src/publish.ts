@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
 import {
+	checkTrustTime,
 	type FolderStore,
 	openBundle,
 	type PrivateKey,
+	RootTrust,
 	type Trust,
 	trustKeys,
 } from "@wattvox/bundle";
@@ -22,9 +24,16 @@ export interface PublishOptions {
 	broker: Omit<LinkOptions, "clientId" | "presence">;
 	/** Id of the store server that offers `store` to devices. Default "store". */
 	storeId?: string;
+	/** Roots that the devices are to follow, published beside: the bytes of a root file. */
+	roots?: Uint8Array;
+	/** How long the desired state may bring the update, milliseconds. Default 90 days. */
+	validMs?: number;
 	clock?: Clock;
 	signal?: AbortSignal;
 }
+
+/** Long enough for a device that is switched off in a drawer, short enough to notice a frozen broker. */
+const VALID_MS = 90 * 24 * 3600_000;
 
 export interface Published {
 	/** The bundle's digest. */
@@ -36,7 +45,7 @@ export interface Published {
 /**
  * Puts a bundle into a store and tells devices to run it: one retained, signed desired state each.
  * Nothing is published unless the bundle verifies and is whole in the store.
- * @throws as `openBundle`; WattvoxError E_EXPIRED, E_USAGE (ids), E_OUTPUT, E_DISK_FULL, E_BROKER;
+ * @throws as `openBundle`; WattvoxError E_EXPIRED (bundle or root), E_KEY, E_USAGE (ids), E_OUTPUT, E_DISK_FULL, E_BROKER;
  * the signal's reason
  */
 export async function publish(
@@ -50,7 +59,16 @@ export async function publish(
 	checkId(fleet, "fleet id");
 	if (devices.length === 0)
 		throw new WattvoxError("E_USAGE", "name the devices to publish to");
-	const trust = options.trust ?? trustKeys([key.publicKey]);
+	const { roots } = options;
+	const trust =
+		options.trust ??
+		(roots ? RootTrust.open(roots) : trustKeys([key.publicKey]));
+	checkTrustTime(trust, clock.wall());
+	if (roots && !trust.find(key.id, "desired"))
+		throw new WattvoxError(
+			"E_KEY",
+			`key ${key.id.slice(0, 16)} is not a fleet key of this root: no device would obey it`,
+		);
 	const bundle = await openBundle(bundleDir, trust, {
 		now: clock.wall(),
 		...(signal && { signal }),
@@ -62,6 +80,8 @@ export async function publish(
 		);
 	const digest = await store.put(bundleDir, trust, signal);
 	const revision = options.revision ?? clock.wall();
+	const now = clock.wall();
+	const expires = new Date(now + (options.validMs ?? VALID_MS)).toISOString();
 	const link = new Link({
 		...options.broker,
 		clientId: `publish-${randomBytes(8).toString("hex")}`,
@@ -77,10 +97,18 @@ export async function publish(
 					bundle: digest,
 					store: storeId,
 					revision,
-					at: new Date(clock.wall()).toISOString(),
+					at: new Date(now).toISOString(),
+					expires,
 				},
 				key,
 			);
+			// first, so that a device meets the new keys before what they signed
+			if (roots)
+				await link.publish(topic(fleet, device, "root"), Buffer.from(roots), {
+					qos: 1,
+					retain: true,
+					...(signal && { signal }),
+				});
 			await link.publish(topic(fleet, device, "desired"), desired, {
 				qos: 1,
 				retain: true,

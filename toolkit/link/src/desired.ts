@@ -26,21 +26,36 @@ export function encodeDesired(desired: Desired, key: PrivateKey): Buffer {
 	return encode({ v: 1, signed: body.toString("utf8"), signature });
 }
 
-/**
- * Reads a desired state: the signature first, then what was signed, then that it is meant for this
- * very device. That its revision rises is for the one who keeps the floor to check.
- * @throws WattvoxError E_SIGNATURE, E_FILE_FORMAT
- */
+/** A desired state and the id of the key that signed it. */
+export interface SignedDesired {
+	desired: Desired;
+	signer: string;
+}
+
+/** As {@link readDesired}, without the signer. */
 export function decodeDesired(
 	payload: Uint8Array,
 	to: { fleet: string; device: string },
 	trust: Trust,
 ): Desired {
+	return readDesired(payload, to, trust).desired;
+}
+
+/**
+ * Reads a desired state: the signature first, then what was signed, then that it is meant for this
+ * very device. That its revision rises is for the one who keeps the floor to check.
+ * @throws WattvoxError E_SIGNATURE, E_FILE_FORMAT
+ */
+export function readDesired(
+	payload: Uint8Array,
+	to: { fleet: string; device: string },
+	trust: Trust,
+): SignedDesired {
 	const envelope = decode(zEnvelope, payload);
 	if (!envelope)
 		throw new WattvoxError("E_SIGNATURE", "the desired state is not signed");
 	const body = Buffer.from(envelope.signed, "utf8");
-	verifyBytes("desired", body, envelope.signature, trust);
+	const signer = verifyBytes("desired", body, envelope.signature, trust);
 	const parsed = zDesired.safeParse(parseCanonical(body, "the desired state"));
 	if (!parsed.success)
 		throw new WattvoxError(
@@ -53,5 +68,5 @@ export function decodeDesired(
 			"E_SIGNATURE",
 			`the desired state was signed for ${fleet}/${device}, not for ${to.fleet}/${to.device}`,
 		);
-	return parsed.data;
+	return { desired: parsed.data, signer };
 }

@@ -27,7 +27,10 @@ export const zDesired = z.strictObject({
 	store: zId,
 	/** Only ever rises, undoing included. */
 	revision: z.int().min(1),
+	/** When it was signed: a device without a clock knows that it is not earlier. */
 	at: zInstant,
+	/** From when on it brings no update any more. Absent: never. */
+	expires: zInstant.optional(),
 });
 export type Desired = z.infer<typeof zDesired>;
 

@@ -4,6 +4,7 @@ import {
 	blockCount,
 	blockLength,
 	bundleDigest,
+	checkTrustTime,
 	type FolderStore,
 	isExpired,
 	MANIFEST_MAX_BYTES,
@@ -118,6 +119,7 @@ function verifyManifest(
 	);
 	if (bundleDigest(bytes) !== digest)
 		throw new WattvoxError("E_TAMPERED", `this is not bundle ${digest}`);
+	if (!allowExpired) checkTrustTime(trust, clock.wall());
 	const manifest = parseManifest(bytes);
 	if (!allowExpired && isExpired(manifest, clock.wall()))
 		throw new WattvoxError(

@@ -8,6 +8,7 @@ export const KINDS = [
 	"pull",
 	"block",
 	"power",
+	"root",
 ] as const;
 export type Kind = (typeof KINDS)[number];
 

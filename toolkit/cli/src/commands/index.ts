@@ -9,7 +9,9 @@ import { fleetPower } from "./fleet-power.ts";
 import { fleetServe } from "./fleet-serve.ts";
 import { grad } from "./grad.ts";
 import { inspect } from "./inspect.ts";
+import { keysAcl } from "./keys-acl.ts";
 import { keysNew } from "./keys-new.ts";
+import { keysRotate } from "./keys-rotate.ts";
 import { loraExtract } from "./lora-extract.ts";
 import { loraInject } from "./lora-inject.ts";
 import { loraMerge } from "./lora-merge.ts";
@@ -37,6 +39,8 @@ export const commands: readonly Command[] = [
 	fleetServe,
 	fleetPower,
 	keysNew,
+	keysRotate,
+	keysAcl,
 	doctor,
 ];
 

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { BROKER_OPTIONS, brokerAccess } from "../broker-options.ts";
 import { command } from "../command.ts";
 
@@ -8,6 +9,10 @@ export const publish = command({
 		[
 			"publish voice/ --store store/ --key keys/fleet.key --fleet home --device kitchen",
 			"one device",
+		],
+		[
+			"publish voice/ --root keys/root.json --key keys/fleet.key --fleet home --device kitchen",
+			"after `keys rotate`: the device also learns the new keys",
 		],
 	],
 	positionals: {
@@ -38,6 +43,16 @@ export const publish = command({
 			describe:
 				"Public key, or a folder of them, that may have signed the bundle; by default --key's own",
 		},
+		root: {
+			type: "string",
+			describe:
+				"Root file that says which key signs what; devices are told of its newest root",
+		},
+		"valid-days": {
+			type: "number",
+			default: 90,
+			describe: "How long the update stands",
+		},
 		revision: {
 			type: "number",
 			describe: "Only ever rises; by default the time",
@@ -59,6 +74,8 @@ export const publish = command({
 					key,
 					broker: await brokerAccess(args),
 					signal: io.signal,
+					validMs: args["valid-days"] * 24 * 3600_000,
+					...(args.root !== undefined && { roots: await readFile(args.root) }),
 					...(args.trust.length > 0 && { trust: await loadTrust(args.trust) }),
 					...(args.revision !== undefined && { revision: args.revision }),
 				},

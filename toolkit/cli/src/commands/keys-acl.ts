@@ -1,0 +1,40 @@
+import { command } from "../command.ts";
+
+export const keysAcl = command({
+	usage: "keys acl",
+	about: "Write an access list for Mosquitto: each device to its own topics",
+	examples: [
+		[
+			"keys acl --fleet home > acl",
+			"every user is a device under its own name",
+		],
+		[
+			"keys acl --fleet home --device kitchen --device hall --out acl",
+			"these devices and no others",
+		],
+	],
+	positionals: {},
+	options: {
+		fleet: { type: "string", demandOption: true, describe: "The fleet's id" },
+		device: {
+			type: "array",
+			string: true,
+			default: [],
+			describe: "A device's id; give it again for more",
+		},
+		out: { type: "string", describe: "File; by default standard output" },
+	},
+	async run({ fleet, device, out }, io) {
+		const [{ mosquittoAcl }, { writeAtomic }] = await Promise.all([
+			import("@wattvox/fleet"),
+			import("@wattvox/core"),
+		]);
+		const acl = mosquittoAcl(fleet, device);
+		if (out === undefined) return io.result({ acl }, acl.trimEnd());
+		await writeAtomic(out, acl);
+		io.result(
+			{ acl, path: out },
+			`wrote ${out}: name it in mosquitto.conf as acl_file`,
+		);
+	},
+});

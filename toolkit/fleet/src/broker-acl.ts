@@ -1,0 +1,115 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import { checkId, isId } from "@wattvox/core";
+import { type Kind, matches, parseTopic } from "@wattvox/link";
+import type { BrokerAccess } from "./broker.ts";
+
+/** Accounts of a broker that are not devices. Devices are called by their id. */
+export const SERVICES = ["store", "publisher", "collector"] as const;
+export type Service = (typeof SERVICES)[number];
+
+/** Who may write and read which kind of topic. A device: its own alone; a service: every device's. */
+export const RIGHTS: Readonly<
+	Record<"device" | Service, { write: readonly Kind[]; read: readonly Kind[] }>
+> = {
+	device: {
+		write: ["presence", "reported", "pull", "power"],
+		read: ["desired", "root", "block"],
+	},
+	store: { write: ["block"], read: ["pull"] },
+	publisher: {
+		write: ["desired", "root"],
+		read: ["presence", "reported", "power"],
+	},
+	collector: { write: [], read: ["presence", "reported", "power"] },
+};
+
+const at = (fleet: string, device: string, kind: Kind) =>
+	`wattvox/v1/${fleet}/${device}/${kind}`;
+
+/**
+ * An access list for Mosquitto: `acl_file`, with a user name that is the device's id (a password file,
+ * or `use_identity_as_username` with certificates whose common name is the id).
+ * @param devices when given, no other user is a device; otherwise every user is one, under its own name
+ * @throws WattvoxError E_USAGE (not an id)
+ */
+export function mosquittoAcl(
+	fleet: string,
+	devices: readonly string[] = [],
+): string {
+	checkId(fleet, "fleet id");
+	const { device, ...services } = RIGHTS;
+	const lines = [
+		"# Access list for Mosquitto, made by `wattvox keys acl`.",
+		"# Whoever is not named here may do nothing.",
+	];
+	const grant = (
+		word: string,
+		who: string,
+		of: (typeof RIGHTS)["device"],
+		extra = "",
+	) => {
+		for (const kind of of.write)
+			lines.push(`${word} write ${at(fleet, who, kind)}`);
+		for (const kind of of.read)
+			lines.push(`${word} read ${at(fleet, who, kind)}${extra}`);
+	};
+	for (const [name, rights] of Object.entries(services)) {
+		lines.push("", `user ${name}`);
+		grant("topic", "+", rights);
+	}
+	for (const id of devices) {
+		lines.push("", `user ${checkId(id, "device id")}`);
+		grant("topic", id, device);
+	}
+	if (devices.length === 0) {
+		lines.push("", "# every other user: a device, under its own name");
+		grant("pattern", "%u", device);
+	}
+	return `${lines.join("\n")}\n`;
+}
+
+/**
+ * The same rights for the embedded broker. A client's rights follow its user name; a device's client
+ * id must be its user name too, or one device could throw another off the broker.
+ * @param passwords by user name
+ */
+export function brokerRules(
+	fleet: string,
+	passwords: Readonly<Record<string, string>>,
+): BrokerAccess {
+	checkId(fleet, "fleet id");
+	const users = new Map<string, string>();
+	const isService = (user: string | undefined): user is Service =>
+		SERVICES.some((s) => s === user);
+	const may = (clientId: string, right: "write" | "read", name: string) => {
+		const user = users.get(clientId) ?? "";
+		const [who, self] = isService(user)
+			? ([user, "+"] as const)
+			: (["device", user] as const);
+		return RIGHTS[who][right].some((kind) => {
+			const mine = at(fleet, self, kind);
+			if (right === "read" && name === mine) return true;
+			return parseTopic(name) !== undefined && matches(mine, name);
+		});
+	};
+	return {
+		connect(clientId, username, password) {
+			if (username === undefined || !Object.hasOwn(passwords, username))
+				return false;
+			if (!equal(passwords[username] ?? "", password ?? "")) return false;
+			if (!isService(username) && clientId !== username) return false;
+			if (!isId(clientId)) return false;
+			users.set(clientId, username);
+			return true;
+		},
+		gone: (clientId) => void users.delete(clientId),
+		publish: (clientId, name) => may(clientId, "write", name),
+		subscribe: (clientId, filter) => may(clientId, "read", filter),
+	};
+}
+
+/** Compares without telling by its time how much was right. */
+function equal(a: string | Buffer, b: string | Buffer): boolean {
+	const hash = (x: string | Buffer) => createHash("sha256").update(x).digest();
+	return timingSafeEqual(hash(a), hash(b));
+}
