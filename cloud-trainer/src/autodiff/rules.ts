@@ -1,13 +1,15 @@
+import { conv } from "./conv.ts";
 import { elementwise } from "./elementwise.ts";
 import { linear } from "./linear.ts";
 import { structural } from "./structural.ts";
 import type { Rule } from "./vjp.ts";
 
 /** The rules by the file that holds them: no operator stands in two. */
-export const FAMILIES = { elementwise, linear, structural };
+export const FAMILIES = { conv, elementwise, linear, structural };
 
 /** Every differentiable operator and its rule; a key with a dot names the operator's domain. */
 export const RULES = {
+	...conv,
 	...elementwise,
 	...linear,
 	...structural,

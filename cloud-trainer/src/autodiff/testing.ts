@@ -147,19 +147,23 @@ export async function checkCase(
 	build: Case,
 ): Promise<string | undefined> {
 	const y = build(d);
-	const report = await checkGradients(d.b.graph, {
-		of: y.name,
-		wrt: d.wrt,
-		feeds: d.feeds,
-		directions: 1,
-		elements: 24,
-	});
-	if (!report.failures.length) return undefined;
 	const nodes = d.b.graph.nodes.map((n) => JSON.stringify(n)).join("\n");
 	const inputs = d.b.graph.inputs
 		.map((v) => `${v.name} [${v.shape}]`)
 		.join(", ");
-	return `${nodes}\n${inputs}\n${JSON.stringify(report.failures.slice(0, 3))}`;
+	try {
+		const { failures } = await checkGradients(d.b.graph, {
+			of: y.name,
+			wrt: d.wrt,
+			feeds: d.feeds,
+			directions: 1,
+			elements: 24,
+		});
+		if (!failures.length) return undefined;
+		return `${nodes}\n${inputs}\n${JSON.stringify(failures.slice(0, 3))}`;
+	} catch (cause) {
+		return `${nodes}\n${inputs}\n${(cause as Error).stack}`;
+	}
 }
 
 /** The gradients of a value's sum, computed on ONNX Runtime; undefined where it does not depend on one. */
@@ -168,6 +172,7 @@ export async function gradientsAt(
 	of: string,
 	wrt: readonly string[],
 	feeds: Readonly<Record<string, Tensor>>,
+	threads = 1,
 ): Promise<(number[] | undefined)[]> {
 	const { builder, gradients } = differentiate(graph, of, wrt);
 	builder.graph.outputs = [];
@@ -179,7 +184,7 @@ export async function gradientsAt(
 	const session = await ort.InferenceSession.create(
 		encodeModel(builder.graph),
 		{
-			intraOpNumThreads: 1,
+			intraOpNumThreads: threads,
 			logSeverityLevel: 3,
 		},
 	);
@@ -198,4 +203,33 @@ export async function gradientsAt(
 	return names.map(
 		(name) => name && Array.from(out[name]?.data as Float32Array),
 	) as (number[] | undefined)[];
+}
+
+/**
+ * Builds a case once and computes its gradients with one thread and with four. @returns the largest
+ * difference, relative to the largest element of each gradient
+ */
+export async function threadDifference(
+	build: (d: Draw) => Value,
+	opset = 17,
+): Promise<number> {
+	const random = seededRandom(11);
+	// The smallest choice each time: sizes are fixed, options as the case gives them.
+	const d = new Draw(
+		(min, max) => (max > 1000 ? Math.floor(random() * max) : min),
+		opset,
+	);
+	const y = build(d);
+	const [one, four] = [
+		await gradientsAt(d.b.graph, y.name, d.wrt, d.feeds, 1),
+		await gradientsAt(d.b.graph, y.name, d.wrt, d.feeds, 4),
+	];
+	let worst = 0;
+	one.forEach((a, i) => {
+		if (!a) return;
+		const scale = a.reduce((m, v) => Math.max(m, Math.abs(v)), 1e-30);
+		for (const [j, v] of a.entries())
+			worst = Math.max(worst, Math.abs(v - (four[i]?.[j] ?? NaN)) / scale);
+	});
+	return worst;
 }

@@ -1,3 +1,4 @@
+import type { TestFn } from "ava";
 import fc from "fast-check";
 import * as ort from "onnxruntime-node";
 import {
@@ -161,4 +162,27 @@ export async function checkInference(
 		});
 	}
 	return wrong;
+}
+
+/** Registers a test for each case, and one that every rule has a case. */
+export function inferenceTests(
+	test: TestFn,
+	cases: Readonly<Record<string, InferCase>>,
+	rules: Readonly<Record<string, unknown>>,
+): void {
+	test("every rule has a case", (t) => {
+		t.deepEqual(Object.keys(cases).sort(), Object.keys(rules).sort());
+	});
+	for (const [op, c] of Object.entries(cases))
+		test.serial(
+			`${op}: inferred types are what ONNX Runtime computes`,
+			async (t) => {
+				await fc.assert(
+					fc.asyncProperty(fc.gen(), async (g) => {
+						t.deepEqual(await checkInference(g, op, c), []);
+					}),
+					{ numRuns: c.runs ?? 20 },
+				);
+			},
+		);
 }

@@ -10,3 +10,4 @@ export * from "./precision.ts";
 export * from "./safetensors.ts";
 export * from "./tensor.ts";
 export * from "./types.ts";
+export * from "./windows.ts";

@@ -1,5 +1,5 @@
 import { WattvoxError } from "@wattvox/core";
-import { addDim, broadcastShapes, freshDim } from "./dims.ts";
+import { broadcastShapes, freshDim } from "./dims.ts";
 import {
 	axisOf,
 	constInts,
@@ -7,7 +7,7 @@ import {
 	shape0,
 	type0,
 } from "./infer-context.ts";
-import { type Dim, intAttr, intsAttr, type ValueType } from "./types.ts";
+import { type Dim, intAttr, type ValueType } from "./types.ts";
 
 const reduce: Rule = (c) => {
 	const { dtype } = type0(c);
@@ -40,7 +40,7 @@ const reduce: Rule = (c) => {
 };
 
 /** @throws WattvoxError E_MODEL when two sizes that meet in a product are known and differ */
-function fit(a: Dim | undefined, b: Dim | undefined): void {
+export function fit(a: Dim | undefined, b: Dim | undefined): void {
 	if (typeof a === "number" && typeof b === "number" && a !== b)
 		throw new WattvoxError("E_MODEL", `sizes ${a} and ${b} meet in a product`);
 }
@@ -62,35 +62,6 @@ function matmulShape(
 
 const swapLast = (shape: readonly Dim[] | undefined): Dim[] | undefined =>
 	shape && ([...shape.slice(0, -2), shape.at(-1), shape.at(-2)] as Dim[]);
-
-const conv: Rule = (c) => {
-	const { dtype } = type0(c);
-	const [x, w] = [shape0(c), c.types[1]?.shape];
-	if (!x || !w) return [{ dtype, shape: undefined }];
-	const n = x.length - 2;
-	const group = intAttr(c.node, "group", 1);
-	if (typeof w[1] === "number") fit(x[1], w[1] * group);
-	const at = (name: string, i: number, fallback: number): number =>
-		intsAttr(c.node, name)?.[i] ?? fallback;
-	const auto = c.node.attrs.auto_pad;
-	const spatial = Array.from({ length: n }, (_, i): Dim => {
-		const k = w[i + 2];
-		const d = x[i + 2] as Dim;
-		if (
-			typeof k !== "number" ||
-			(auto?.kind === "string" && auto.value !== "NOTSET")
-		)
-			return freshDim();
-		const stride = at("strides", i, 1);
-		const reach = at("dilations", i, 1) * (k - 1) + 1;
-		const pad = at("pads", i, 0) + at("pads", i + n, 0);
-		if (stride === 1) return addDim(d, pad - reach + 1);
-		return typeof d === "number"
-			? Math.floor((d + pad - reach) / stride) + 1
-			: freshDim();
-	});
-	return [{ dtype, shape: [x[0] as Dim, w[0] as Dim, ...spatial] }];
-};
 
 const layerNorm: Rule = (c) => {
 	const { dtype } = type0(c);
@@ -136,12 +107,11 @@ const gemm: Rule = (c) => {
 	];
 };
 
-/** Reductions, products of matrices, convolution and layer normalisation. */
+/** Reductions, products of matrices and layer normalisation. */
 export const linearRules: Record<string, Rule> = {
 	MatMul: matmul,
 	"com.microsoft.FusedMatMul": fusedMatmul,
 	Gemm: gemm,
-	Conv: conv,
 	LayerNormalization: layerNorm,
 };
 for (const op of "ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSum ReduceLogSumExp".split(

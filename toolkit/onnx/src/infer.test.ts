@@ -1,9 +1,9 @@
 import test from "ava";
 import fc from "fast-check";
 import {
-	checkInference,
 	type Draw,
 	type InferCase,
+	inferenceTests,
 	known,
 } from "./_infer-testing.test.ts";
 import {
@@ -260,44 +260,6 @@ const CASES: Record<string, InferCase> = {
 			];
 		},
 	},
-	Conv: {
-		build: (d) => {
-			const rank = d.int(1, 2);
-			const list = (lo: number, hi: number) =>
-				Array.from({ length: rank }, () => d.int(lo, hi));
-			const kernel = list(1, 3);
-			const group = d.int(1, 2);
-			const [inner, outer] = [d.int(1, 2), d.int(1, 2)];
-			const auto = d.int(0, 3) === 0;
-			d.computed ||= auto;
-			return [
-				d.b.op(
-					"Conv",
-					[
-						d.float([d.int(1, 2), inner * group, ...list(5, 9)]),
-						d.b.constant(
-							floats(
-								new Float32Array(
-									outer * group * inner * kernel.reduce((a, b) => a * b, 1),
-								),
-								[outer * group, inner, ...kernel],
-							),
-						),
-					],
-					{
-						group,
-						...(d.flag() ? { strides: list(1, 3) } : {}),
-						...(auto
-							? { auto_pad: d.pick(["SAME_UPPER", "SAME_LOWER", "VALID"]) }
-							: {
-									...(d.flag() ? { dilations: list(1, 2) } : {}),
-									pads: [...list(0, 2), ...list(0, 2)],
-								}),
-					},
-				),
-			];
-		},
-	},
 	Reshape: {
 		build: (d) => {
 			const s = d.shape(1);
@@ -512,23 +474,11 @@ for (const op of "ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 Re
 ))
 	CASES[op] = { build: reduceAttr(op) };
 
-test("every rule has a case", (t) => {
-	const rules = { ...elementwiseRules, ...linearRules, ...structuralRules };
-	t.deepEqual(Object.keys(CASES).sort(), Object.keys(rules).sort());
+inferenceTests(test, CASES, {
+	...elementwiseRules,
+	...linearRules,
+	...structuralRules,
 });
-
-for (const [op, c] of Object.entries(CASES))
-	test.serial(
-		`${op}: inferred types are what ONNX Runtime computes`,
-		async (t) => {
-			await fc.assert(
-				fc.asyncProperty(fc.gen(), async (g) => {
-					t.deepEqual(await checkInference(g, op, c), []);
-				}),
-				{ numRuns: c.runs ?? 20 },
-			);
-		},
-	);
 
 const types = (build: (b: GraphBuilder) => Value): Value => {
 	const b = new GraphBuilder();

@@ -4,6 +4,7 @@ import { elementwiseRules } from "./infer-elementwise.ts";
 import { indexingRules } from "./infer-indexing.ts";
 import { linearRules } from "./infer-linear.ts";
 import { rareRules } from "./infer-rare.ts";
+import { spatialRules } from "./infer-spatial.ts";
 import { structuralRules } from "./infer-structural.ts";
 import { intsOfTensor, valuesOf } from "./infer-values.ts";
 import type { Graph, Node, Tensor, ValueType } from "./types.ts";
@@ -12,6 +13,7 @@ import type { Graph, Node, Tensor, ValueType } from "./types.ts";
 export const RULES: Readonly<Record<string, Rule>> = {
 	...elementwiseRules,
 	...linearRules,
+	...spatialRules,
 	...structuralRules,
 	...indexingRules,
 	...rareRules,
