@@ -49,7 +49,7 @@ export function reportPower({
 export function stageTable(stages: readonly ReportStage[]): string {
 	const total = totals(stages);
 	const energy = (joules: number | null, measured: boolean) =>
-		formatEnergy({ joules, measured, coverage: 1, seconds: 0 });
+		formatEnergy({ joules, measured, coverage: 1 });
 	return table(
 		["stage", "time", "energy", "result"],
 		[

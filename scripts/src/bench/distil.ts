@@ -130,7 +130,7 @@ function text(rows: readonly Row[]): string {
 	const lines = facts(
 		rows.map((r) => [
 			r.way,
-			`${r.steps} steps, ${r.seconds.toFixed(1)} s, ${formatEnergy({ joules: r.joules, seconds: r.seconds, coverage: 1, measured: r.measured })}, held-out log-mel L1 ${r.after.toFixed(3)} (first ${r.before.toFixed(3)})`,
+			`${r.steps} steps, ${r.seconds.toFixed(1)} s, ${formatEnergy({ joules: r.joules, coverage: 1, measured: r.measured })}, held-out log-mel L1 ${r.after.toFixed(3)} (first ${r.before.toFixed(3)})`,
 		]),
 	);
 	const [teacher, distilled, direct] = rows;

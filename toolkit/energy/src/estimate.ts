@@ -27,6 +27,9 @@ export interface EstimateOptions {
 export class EstimateSource implements CounterSource {
 	readonly kind = "counter";
 	readonly ranges = [null];
+	/** Processor time of children is counted in hundredths of a second. */
+	readonly periodSeconds = 0.01;
+	readonly idleWatts: number;
 	readonly #tdp: number;
 	readonly #idle: number;
 	readonly #cores: number;
@@ -38,6 +41,7 @@ export class EstimateSource implements CounterSource {
 	constructor(options: EstimateOptions = {}) {
 		this.#tdp = options.tdpWatts ?? 85;
 		this.#idle = options.idleShare ?? 0.1;
+		this.idleWatts = this.#tdp * this.#idle;
 		this.#cores = options.cores ?? availableParallelism();
 		this.#cpu = options.cpu ?? processCpuClock();
 		this.#now = options.now ?? process.hrtime.bigint;
@@ -53,6 +57,7 @@ export class EstimateSource implements CounterSource {
 			scope:
 				"processor time of this process and its children, and the idle share",
 			measured: false,
+			domain: "cpu" as const,
 			assumption:
 				`no power sensor: processor of ${this.#tdp} W over ${this.#cores} cores, ` +
 				`${idle} % of it when idle, the rest in proportion to processor time`,

@@ -11,6 +11,13 @@ export {
 	integratePower,
 	type MeterPoint,
 } from "./integrate.ts";
+export { type BoardFacts, hottest, readBoard } from "./jetson/board.ts";
+export { openIna3221 } from "./jetson/ina3221.ts";
+export { openTegrastats } from "./jetson/tegrastats.ts";
+export {
+	parseTegrastats,
+	type TegrastatsLine,
+} from "./jetson/tegrastats-line.ts";
 export { Ledger, type LedgerOptions, type Stage } from "./ledger.ts";
 export { type LedgerLine, readLedger } from "./ledger-file.ts";
 export {
@@ -21,15 +28,18 @@ export {
 } from "./ledger-summary.ts";
 export { formatEnergy, formatLedger } from "./ledger-table.ts";
 export { Meter, type MeterOptions } from "./meter.ts";
+export { openNvidiaSmi } from "./nvidia/nvidia-smi.ts";
+export { type GpuTelemetry, type NvmlSource, openNvml } from "./nvidia/nvml.ts";
 export {
 	type OpenedPower,
 	type OpenPowerOptions,
 	openPowerSource,
 } from "./open.ts";
 export * from "./passport.ts";
-export { openRapl, type Unavailable } from "./rapl.ts";
+export { openRapl } from "./rapl.ts";
 export type { Figure } from "./ratio.ts";
 export * from "./source.ts";
+export { sumOf } from "./sum.ts";
 export {
 	measureSpeech,
 	type Speak,

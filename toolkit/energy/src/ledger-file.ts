@@ -13,6 +13,14 @@ const Point = {
 	ns: z.string().regex(/^\d+$/),
 	joules: z.number(),
 	coveredSeconds: z.number(),
+	error: z
+		.object({
+			variance: z.number(),
+			blindSeconds: z.number(),
+			blindWatts: z.number(),
+		})
+		.optional(),
+	parts: z.array(z.number()).optional(),
 };
 const LineSchema = z.discriminatedUnion("event", [
 	z.object({

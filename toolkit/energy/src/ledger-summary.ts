@@ -53,6 +53,8 @@ export function summarise(
 			atNs: BigInt(line.ns),
 			joules: line.joules,
 			coveredSeconds: line.coveredSeconds,
+			...(line.error && { error: line.error }),
+			...(line.parts && { parts: line.parts }),
 		};
 		if (line.event === "start") {
 			const outer = spans.get(`${line.session} ${line.parent}`)?.path ?? [];
@@ -144,11 +146,19 @@ function add(
 	let joules: number | null = null;
 	let seconds = 0;
 	let covered = 0;
+	let plusMinus: number | null = 0;
 	const sensors = new Set<string>();
 	let measured = stretches.length > 0;
 	for (const { session, from, to } of stretches) {
 		const energy = between(from, to);
-		if (energy.joules !== null) joules = (joules ?? 0) + energy.joules;
+		if (energy.joules !== null) {
+			joules = (joules ?? 0) + energy.joules;
+			// Straight, not by squares: what the ends of intervals hide may all lie on one side.
+			plusMinus =
+				plusMinus === null || energy.plusMinus === null
+					? null
+					: plusMinus + energy.plusMinus;
+		}
 		seconds += energy.seconds;
 		covered += energy.seconds * energy.coverage;
 		const source = sources.get(session);
@@ -159,6 +169,7 @@ function add(
 		joules,
 		seconds,
 		coverage: seconds > 0 ? covered / seconds : 0,
+		plusMinus: joules === null ? null : plusMinus,
 		measured,
 		sensor: [...sensors].join(" + ") || "none",
 	};

@@ -80,7 +80,7 @@ test("a stage that a sensor saw in one session only is not called measured", (t)
 });
 
 test("what is nearly all is not called all", (t) => {
-	const energy = { joules: 10, seconds: 1, measured: true };
+	const energy = { joules: 10, measured: true };
 	t.is(formatEnergy({ ...energy, coverage: 0.994 }), "10 J (of 99 %)");
 	t.is(formatEnergy({ ...energy, coverage: 1 }), "10 J");
 });

@@ -2,7 +2,7 @@ import { formatJoules, formatSeconds, table } from "@wattvox/core";
 import type { Energy } from "./integrate.ts";
 import type { LedgerSummary } from "./ledger-summary.ts";
 
-type Booked = Energy & { measured: boolean };
+type Booked = Pick<Energy, "joules" | "coverage"> & { measured: boolean };
 
 /** Below this share the part that joules stand for is said beside them. */
 const WHOLE = 0.995;

@@ -192,10 +192,11 @@ function asOutput(path: string | undefined, thrown: unknown): WattvoxError {
 }
 
 function onDisk(point: MeterPoint) {
+	const { atNs, ...sums } = point;
 	return {
-		ns: point.atNs.toString(),
-		joules: point.joules,
-		coveredSeconds: point.coveredSeconds,
+		ns: atNs.toString(),
+		...sums,
+		parts: point.parts && [...point.parts],
 	};
 }
 

@@ -28,7 +28,7 @@ test("the energy between two points is the integral between them", async (t) => 
 	const from = await meter.point();
 	await meter.point();
 	const energy = between(from, await meter.point());
-	t.deepEqual(energy, { joules: 20, seconds: 1, coverage: 1 });
+	t.like(energy, { joules: 20, seconds: 1, coverage: 1 });
 });
 
 test("points asked for at once are taken one after the other", async (t) => {
@@ -138,7 +138,7 @@ test("measure gives the result and the cost", async (t) => {
 			return { atNs: ns, watts: 7 };
 		}),
 	);
-	t.deepEqual(await meter.measure(async () => "spoken"), {
+	t.like(await meter.measure(async () => "spoken"), {
 		result: "spoken",
 		energy: { joules: 7, seconds: 1, coverage: 1 },
 	});

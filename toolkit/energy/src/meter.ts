@@ -29,7 +29,7 @@ export class Meter {
 	#queue: Promise<unknown> = Promise.resolve();
 	#pending = false;
 	#timer: NodeJS.Timeout | undefined;
-	#latest: MeterPoint = { atNs: 0n, joules: 0, coveredSeconds: 0 };
+	#latest: MeterPoint = NOTHING;
 	#failures = 0;
 
 	constructor(source: PowerSource, options: MeterOptions = {}) {
@@ -118,9 +118,42 @@ function reader(
 	// Two branches that look alike: each pairs one kind of reading with its integrator.
 	if (source.kind === "counter") {
 		const sums: Integrator<Awaited<ReturnType<typeof source.read>>> =
-			integrateCounter(source.ranges, limits);
+			integrateCounter(source.ranges, limits, source.periodSeconds);
 		return async () => sums.add(await source.read());
 	}
-	const sums = integratePower(limits);
-	return async () => sums.add(await source.read());
+	if (source.kind === "gauge") {
+		const sums = integratePower(limits, source.lagSeconds);
+		return async () => sums.add(await source.read());
+	}
+	const readers = source.parts.map((part) => reader(part, limits));
+	const latest: (MeterPoint | undefined)[] = readers.map(() => undefined);
+	return async () => {
+		const read = await Promise.allSettled(readers.map((r) => r()));
+		for (const [i, r] of read.entries())
+			if (r.status === "fulfilled") latest[i] = r.value;
+		const failed = read.find((r) => r.status === "rejected");
+		// One that is silent leaves its time uncovered; all of them are a failed reading.
+		if (failed && read.every((r) => r.status === "rejected"))
+			throw failed.reason;
+		return together(latest.map((point) => point ?? NOTHING));
+	};
+}
+
+const NOTHING: MeterPoint = { atNs: 0n, joules: 0, coveredSeconds: 0 };
+
+/** Points of disjoint sources as one: joules add, the time covered is the mean of theirs. */
+function together(points: readonly MeterPoint[]): MeterPoint {
+	const sum = (of: (p: MeterPoint) => number) =>
+		points.reduce((total, p) => total + of(p), 0);
+	return {
+		atNs: points.reduce((at, p) => (p.atNs > at ? p.atNs : at), 0n),
+		joules: sum((p) => p.joules),
+		coveredSeconds: sum((p) => p.coveredSeconds) / points.length,
+		error: {
+			variance: sum((p) => p.error?.variance ?? 0),
+			blindSeconds: Math.max(...points.map((p) => p.error?.blindSeconds ?? 0)),
+			blindWatts: sum((p) => p.error?.blindWatts ?? 0),
+		},
+		parts: points.map((p) => p.joules),
+	};
 }

@@ -1,17 +1,13 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { WattvoxError } from "@wattvox/core";
-import type { CounterReading, CounterSource } from "./source.ts";
+import type { CounterReading, CounterSource, Unavailable } from "./source.ts";
+import { readText, whyUnreadable } from "./sysfs.ts";
 
 interface Domain {
 	name: string;
 	energyPath: string;
 	range: bigint;
-}
-
-/** Why a sensor cannot be used here. */
-export interface Unavailable {
-	unavailable: string;
 }
 
 // Top level only: intel-rapl:0:0 (core, dram) is part of or beside a package, and
@@ -36,7 +32,7 @@ export function openRapl(root = "/"): CounterSource | Unavailable {
 	const domains: Domain[] = [];
 	for (const entry of entries.filter((e) => TOP_LEVEL.test(e)).sort()) {
 		try {
-			const name = text(join(base, entry, "name"));
+			const name = readText(join(base, entry, "name"));
 			if (!name.startsWith("package-")) continue;
 			const energyPath = join(base, entry, "energy_uj");
 			const range = count(join(base, entry, "max_energy_range_uj"));
@@ -45,7 +41,7 @@ export function openRapl(root = "/"): CounterSource | Unavailable {
 			domains.push({ name, energyPath, range });
 		} catch (thrown) {
 			// One package of two would be half the truth: all or nothing.
-			return { unavailable: `${entry}: ${reason(thrown)}` };
+			return { unavailable: `${entry}: ${whyUnreadable(thrown)}` };
 		}
 	}
 	if (domains.length === 0)
@@ -55,6 +51,8 @@ export function openRapl(root = "/"): CounterSource | Unavailable {
 
 class Rapl implements CounterSource {
 	readonly kind = "counter";
+	/** The counters move once a millisecond. */
+	readonly periodSeconds = 0.001;
 	readonly ranges: readonly bigint[];
 	readonly #domains: readonly Domain[];
 
@@ -71,6 +69,7 @@ class Rapl implements CounterSource {
 				"processor packages, every process on the machine; without memory, " +
 				"graphics cards, disks, fans and power supply",
 			measured: true,
+			domain: "cpu" as const,
 		};
 	}
 
@@ -83,7 +82,7 @@ class Rapl implements CounterSource {
 				microjoules: this.#domains.map((d) => count(d.energyPath)),
 			};
 		} catch (thrown) {
-			throw new WattvoxError("E_SENSOR", `rapl: ${reason(thrown)}`, {
+			throw new WattvoxError("E_SENSOR", `rapl: ${whyUnreadable(thrown)}`, {
 				cause: thrown,
 			});
 		}
@@ -92,19 +91,8 @@ class Rapl implements CounterSource {
 	async close(): Promise<void> {}
 }
 
-function text(path: string): string {
-	return readFileSync(path, "utf8").trim();
-}
-
 function count(path: string): bigint {
-	const value = text(path);
+	const value = readText(path);
 	if (!/^\d+$/.test(value)) throw new Error(`${path} holds no number`);
 	return BigInt(value);
-}
-
-function reason(thrown: unknown): string {
-	const error = thrown as NodeJS.ErrnoException;
-	if (error.code === "EACCES" || error.code === "EPERM")
-		return `${error.path ?? "energy_uj"} is readable by root only`;
-	return error.message;
 }

@@ -12,6 +12,17 @@ export const SourceDescriptionSchema = z.object({
 	measured: z.boolean(),
 	/** What an estimate rests on, as text. Present exactly when `measured` is false. */
 	assumption: z.string().min(1).optional(),
+	/** Which column of CodeCarbon's the joules belong to; absent: neither. */
+	domain: z.enum(["cpu", "gpu"]).optional(),
+	/** Of a sum of sensors: each one, in the order of its joules. */
+	parts: z
+		.array(
+			z.object({
+				sensor: z.string().min(1),
+				domain: z.enum(["cpu", "gpu"]).optional(),
+			}),
+		)
+		.optional(),
 });
 export type SourceDescription = z.infer<typeof SourceDescriptionSchema>;
 
@@ -42,6 +53,10 @@ export interface CounterSource extends SourceBase {
 	readonly kind: "counter";
 	/** Microjoules at which each rail's counter starts again from 0; null: it never does. */
 	readonly ranges: readonly (bigint | null)[];
+	/** How often the counter moves, seconds, where that is known; absent: faster than it is read. */
+	readonly periodSeconds?: number;
+	/** Power at rest, where a model says it without looking. Watts. */
+	readonly idleWatts?: number;
 	/** @throws WattvoxError E_SENSOR when the sensor does not answer */
 	read(): Promise<CounterReading>;
 }
@@ -49,12 +64,26 @@ export interface CounterSource extends SourceBase {
 /** A sensor that shows power: an interval's joules are an integral over samples. */
 export interface GaugeSource extends SourceBase {
 	readonly kind: "gauge";
+	/** A sensor that averages shows a change so much later, seconds. */
+	readonly lagSeconds?: number;
 	/** @throws WattvoxError E_SENSOR when the sensor does not answer */
 	read(): Promise<PowerReading>;
 }
 
-/**
- * Where joules come from. Every adapter passes `POWER_SOURCE_CONTRACT`.
- * Counters and gauges are distinct types because they are integrated differently.
- */
-export type PowerSource = CounterSource | GaugeSource;
+/** One sensor. Counters and gauges are distinct types because they are integrated differently. */
+export type SingleSource = CounterSource | GaugeSource;
+
+/** Several sensors of disjoint rails, read together: a machine's processors and its graphics cards. */
+export interface SumSource extends SourceBase {
+	readonly kind: "sum";
+	/** At least two, all measured: a measurement and an estimate are never added. */
+	readonly parts: readonly SingleSource[];
+}
+
+/** Where joules come from. Every adapter passes `POWER_SOURCE_CONTRACT`. */
+export type PowerSource = SingleSource | SumSource;
+
+/** Why a sensor cannot be used here. */
+export interface Unavailable {
+	unavailable: string;
+}

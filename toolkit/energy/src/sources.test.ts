@@ -125,16 +125,25 @@ test("a sensor that falls silent is an error, not 0 W", async (t) => {
 });
 
 test("the best source is opened, and what was passed over is said", async (t) => {
-	const laptop = await openPowerSource({ root: await tree(t, "intel-laptop") });
+	const env = { PATH: "/nowhere" };
+	const laptop = await openPowerSource({
+		root: await tree(t, "intel-laptop"),
+		env,
+	});
 	t.like(laptop.source.describe(), { sensor: "rapl", measured: true });
-	t.deepEqual(laptop.skipped, []);
+	t.deepEqual(
+		laptop.skipped.map((s) => s.sensor),
+		["ina3221", "tegrastats", "nvml", "nvidia-smi"],
+	);
 	const virtual = await openPowerSource({
 		root: await tree(t, "virtual-machine"),
+		env,
 		estimate: { tdpWatts: 65, cores: 4 },
 	});
 	t.like(virtual.source.describe(), { sensor: "estimate", measured: false });
 	t.regex(virtual.source.describe().assumption ?? "", /65 W over 4 cores/);
-	t.is(virtual.skipped[0]?.sensor, "rapl");
+	t.is(virtual.skipped.length, 5);
+	t.true(virtual.skipped.every((s) => s.reason.length > 0));
 });
 
 test("the estimate follows processor time exactly, however it is sampled", async (t) => {

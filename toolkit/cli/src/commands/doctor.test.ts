@@ -12,4 +12,10 @@ test("doctor computes with ONNX Runtime and names the power source", async (t) =
 	const found = Object.fromEntries(findings.map((f) => [f.what, f.found]));
 	t.regex(found["onnx runtime"] ?? "", /computes/);
 	t.regex(found.power ?? "", /^(measured|estimated) by /);
+	// Either the best sensor works, or each better one says why it does not.
+	t.regex(
+		found["other sensors"] ?? "",
+		/^none was looked for|^ina3221: .+; tegrastats: /,
+	);
+	t.truthy(found.board);
 });

@@ -13,7 +13,9 @@ interface Finding {
 export const doctor = command({
 	usage: "doctor",
 	about: "Whether this machine has what wattvox needs",
-	examples: [["doctor", "looks at Node, ONNX Runtime, power, memory, disk"]],
+	examples: [
+		["doctor", "looks at Node, ONNX Runtime, power sensors, memory, disk"],
+	],
 	positionals: {},
 	options: {},
 	async run(_, io) {
@@ -33,7 +35,9 @@ export const doctor = command({
 		const findings = [
 			await look("node", async () => `${process.version} ${process.arch}`),
 			await look("onnx runtime", () => adds(io.signal)),
-			await look("power", power),
+			await look("power", async () => (await power()).used),
+			await look("other sensors", async () => (await power()).passedOver),
+			await look("board", board),
 			await look(
 				"memory",
 				async () => `${gib(freemem())} of ${gib(totalmem())} GiB free`,
@@ -73,14 +77,43 @@ async function adds(signal: AbortSignal): Promise<string> {
 	return `computes, ready in ${Math.round(performance.now() - begin)} ms`;
 }
 
-/** Which sensor there is; an estimate is no problem, but is called one. */
-async function power(): Promise<string> {
+/** Which sensor there is, and why the others are not used; an estimate is no problem, but is called one. */
+async function power(): Promise<{ used: string; passedOver: string }> {
 	const { openPowerSource } = await import("@wattvox/energy");
 	const { source, skipped } = await openPowerSource();
-	const { sensor, measured, scope } = source.describe();
+	const { sensor, measured, scope, rails, assumption } = source.describe();
 	await source.close();
-	const why = skipped.map((s) => `no ${s.sensor}: ${s.reason}`).join("; ");
-	return `${measured ? "measured" : "estimated"} by ${sensor}: ${scope}${why ? ` (${why})` : ""}`;
+	return {
+		used: measured
+			? `measured by ${sensor} (${rails.join(", ")}): ${scope}`
+			: `estimated by ${sensor}: ${assumption}`,
+		passedOver:
+			skipped.map((s) => `${s.sensor}: ${s.reason}`).join("; ") ||
+			"none was looked for: the best one works",
+	};
+}
+
+/** What the machine says of itself: a Jetson its module, mode and temperatures, a card its load. */
+async function board(): Promise<string> {
+	const { hottest, openNvml, readBoard } = await import("@wattvox/energy");
+	const facts = readBoard();
+	const degrees = hottest(facts);
+	const parts = [
+		facts.model,
+		facts.l4t && `Linux for Tegra ${facts.l4t}`,
+		facts.powerMode && `power mode ${facts.powerMode}`,
+		degrees !== null && `hottest zone ${degrees.toFixed(0)} °C`,
+		facts.gpuLoad !== null && `GPU load ${Math.round(100 * facts.gpuLoad)} %`,
+	];
+	const cards = await openNvml();
+	if (!("unavailable" in cards)) {
+		for (const { name, temperatureC, utilisation } of await cards.telemetry())
+			parts.push(
+				`${name}: ${temperatureC ?? "unknown"} °C, load ${utilisation === null ? "unknown" : `${Math.round(100 * utilisation)} %`}`,
+			);
+		await cards.close();
+	}
+	return parts.filter(Boolean).join(", ") || "says nothing of itself";
 }
 
 function gib(bytes: number): string {
