@@ -126,6 +126,10 @@ export const ERRORS = {
 		exit: EXIT.resource,
 		help: "Publish a voice to this device, or wait until its pull is done.",
 	},
+	E_STORE: {
+		exit: EXIT.resource,
+		help: "Check that the power database runs, has room, and lets this account write.",
+	},
 	E_BUSY: { exit: EXIT.resource, help: "Wait until the other work is done." },
 } as const satisfies Record<string, Entry>;
 

@@ -1,12 +1,14 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { encode, type PowerMessage } from "@wattvox/link";
+import { setImmediate } from "node:timers/promises";
+import { temporaryDir } from "@wattvox/bundle/testing";
+import { encode, Link, type PowerMessage, topic } from "@wattvox/link";
 import test from "ava";
 import fc from "fast-check";
-import { Collector } from "./collector.ts";
-import { formatPowerTable, powerTable } from "./collector-table.ts";
-import { PowerTotals } from "./collector-totals.ts";
+import { Broker } from "./broker.ts";
+import { Collector, type PowerFeed } from "./collector.ts";
+import { powerStore } from "./power/open.ts";
+import { type PowerPoint, plausibleTime, toPoint } from "./power/point.ts";
+import type { PowerStore } from "./power/store.ts";
+import { formatPowerTable, powerTable } from "./power-table.ts";
 
 const VOICE = "a".repeat(64);
 
@@ -29,199 +31,227 @@ function message(part: Partial<PowerMessage> = {}): PowerMessage {
 	};
 }
 
-/** Messages as devices send them: counters that rise with the sequence within a boot. */
-const history = fc
-	.array(
-		fc.record({
-			device: fc.constantFrom("nano", "orin", "thor"),
-			boot: fc.constantFrom("b1", "b2", "b3", "b4"),
-			sequence: fc.integer({ min: 0, max: 20 }),
-			millijoules: fc.option(fc.double({ min: 0, max: 1e9, noNaN: true })),
-			speechMillijoules: fc.option(
-				fc.double({ min: 0, max: 1e9, noNaN: true }),
-			),
-			measured: fc.boolean(),
-			sensor: fc.constantFrom("ina3221", "rapl", "estimate"),
-			utterances: fc.nat(),
-			audioSeconds: fc.double({ min: 0, max: 1e6, noNaN: true }),
-			computeSeconds: fc.double({ min: 0, max: 1e6, noNaN: true }),
-			at: fc.constantFrom(
-				"2026-02-03T04:05:06.000Z",
-				"2026-02-04T04:05:06.000Z",
-			),
-		}),
-		{ minLength: 1, maxLength: 40 },
-	)
-	.map((list) => list.map((part) => message(part)));
-
-function totals(messages: readonly PowerMessage[]) {
-	const sums = new PowerTotals();
-	for (const m of messages) sums.add(m);
-	return sums.devices();
+/** A feed that tests speak into. */
+function feed() {
+	let handler: Parameters<PowerFeed["subscribe"]>[1] | undefined;
+	return {
+		subscribe: async (_: string, h: typeof handler) => {
+			handler = h;
+			return async () => {
+				handler = undefined;
+			};
+		},
+		say: (part: Partial<PowerMessage> = {}, device = part.device ?? "nano") =>
+			handler?.(topic("home", device, "power"), encode(message(part))),
+	};
 }
 
-test("any order and any repetition of messages gives the same totals, to the bit", (t) => {
-	t.notThrows(() =>
-		fc.assert(
-			fc.property(
-				history.chain((sent) =>
-					fc.record({
-						sent: fc.constant(sent),
-						order: fc.array(fc.nat({ max: sent.length - 1 }), {
-							maxLength: 60,
-						}),
-						seed: fc.shuffledSubarray(sent, { minLength: sent.length }),
-					}),
-				),
-				({ sent, order, seed }) => {
-					const again = order.map((i) => sent[i] as PowerMessage);
-					t.deepEqual(totals([...again, ...seed, ...again]), totals(sent));
-				},
-			),
-		),
-	);
-});
-
-test("losing all but the last message of each boot loses nothing", (t) => {
-	const sent = [0, 1, 2, 3].flatMap((sequence) =>
-		["b1", "b2"].map((boot) =>
-			message({ boot, sequence, millijoules: 1000 * (sequence + 1) }),
-		),
-	);
-	t.deepEqual(totals(sent.slice(-2)), totals(sent));
-	t.is(totals(sent)[0]?.measured?.joules, 8);
-});
-
-test("what is saved and restored is the same", (t) => {
-	const sums = new PowerTotals();
-	sums.add(message());
-	sums.add(message({ device: "orin", boot: "x", millijoules: null }));
-	const again = PowerTotals.restore(JSON.parse(JSON.stringify(sums.save())));
-	t.deepEqual(again.devices(), sums.devices());
-});
-
-test("with sensors joules come first; an estimate is never added to them", (t) => {
-	const table = powerTable(
-		totals([
-			message(),
-			message({ boot: "b2", audioSeconds: 10, speechMillijoules: 12_000 }),
-			message({
-				device: "laptop",
-				measured: false,
-				sensor: "estimate",
-				millijoules: 900_000,
-				speechMillijoules: 100_000,
-			}),
-			message({ device: "mute", millijoules: null, speechMillijoules: null }),
-		]),
-	);
-	t.like(table.total, {
-		joules: 120,
-		joulesPerAudioSecond: 1,
-		estimatedJoules: 900,
-		estimatedJoulesPerAudioSecond: 10,
-		coverage: "1 of 3 measured",
-		audioSeconds: 40,
-	});
-	t.is(
-		formatPowerTable(table),
-		[
-			"device  utterances  audio s        J  J per s of audio  s per s of audio   est. J  est. J per s of audio  energy",
-			"------  ----------  -------  -------  ----------------  ----------------  -------  ---------------------  --------------------",
-			"laptop           4     10.0  unknown           unknown             0.100      900                   10.0  estimated (estimate)",
-			"mute             4     10.0  unknown           unknown             0.100  unknown                unknown  unknown",
-			"nano             8     20.0      120              1.00             0.100  unknown                unknown  measured (ina3221)",
-			"all             16     40.0      120              1.00             0.100      900                   10.0  1 of 3 measured",
-		].join("\n"),
-	);
-});
-
-test("without a sensor time comes first and the estimate is labelled", (t) => {
-	const estimate = message({ measured: false, sensor: "estimate" });
-	const [head] = formatPowerTable(powerTable(totals([estimate]))).split("\n");
-	t.is(
-		head,
-		"device  utterances  audio s  s per s of audio  est. J  est. J per s of audio  energy",
-	);
-	t.is(formatPowerTable(powerTable([])), "no device has reported yet");
-});
-
-test("a device that did not tell speaking from waiting has joules, none per second", (t) => {
-	const { speechMillijoules: _, ...untold } = message();
-	t.like(powerTable(totals([untold])).total, {
-		joules: 60,
-		joulesPerAudioSecond: null,
-	});
-});
-
-/** A broker in one line: what is sent reaches who subscribed. */
-function broker() {
-	const handlers = new Map<string, (topic: string, payload: Buffer) => void>();
+/** A store that keeps what it is given, and fails as often as it is told. */
+function memory(failures = 0) {
+	const points: PowerPoint[] = [];
 	return {
-		handlers,
-		subscribe: async (
-			filter: string,
-			handler: (topic: string, payload: Buffer) => void,
-		) => {
-			handlers.set(filter, handler);
-			return async () => void handlers.delete(filter);
-		},
-		send(device: string, payload: Buffer) {
-			for (const handler of handlers.values())
-				handler(`wattvox/v1/home/${device}/power`, payload);
+		points,
+		failures,
+		async write(batch: readonly PowerPoint[]) {
+			await setImmediate();
+			if (this.failures-- > 0) throw new Error("disk on fire");
+			points.push(...batch);
 		},
 	};
 }
 
-test("listens, keeps its totals over a restart, and ignores what is not a report", async (t) => {
-	const dir = await mkdtemp(join(tmpdir(), "wattvox-collector-"));
-	t.teardown(() => rm(dir, { recursive: true, force: true }));
-	const path = join(dir, "power.json");
-	const link = broker();
-	const first = new Collector({ link, path, fleet: "home" });
-	await first.start();
-	t.deepEqual([...link.handlers.keys()], ["wattvox/v1/home/+/power"]);
-	link.send("nano", encode(message()));
-	link.send("nano", Buffer.from("{"));
-	link.send("nano", encode(message({ device: "other" })));
-	t.is(first.ignored, 2);
-	await first.stop();
-	await first.stop();
-	t.is(link.handlers.size, 0);
-	const second = new Collector({ link, path });
-	await second.start();
-	t.is(second.table().total.joules, 60);
-	link.send("nano", encode(message({ boot: "b2" })));
-	t.is(second.table().total.joules, 120);
-	await second.stop();
-	t.is(JSON.parse(await readFile(path, "utf8")).latest.length, 2);
+test("reports reach the store in batches, the newest of each boot and minute", async (t) => {
+	const link = feed();
+	const store = memory();
+	const collector = new Collector({ link, store, flushMs: 60_000 });
+	await collector.start();
+	link.say({ sequence: 1, millijoules: 100 });
+	link.say({ sequence: 3, millijoules: 300 });
+	link.say({ sequence: 2, millijoules: 200 });
+	link.say({ boot: "b2", millijoules: 7 });
+	t.is(collector.pending, 2);
+	await collector.flush();
+	t.deepEqual(
+		store.points.map((p) => [p.boot, p.sequence, p.millijoules]),
+		[
+			["b1", 3, 300],
+			["b2", 0, 7],
+		],
+	);
+	await collector.stop();
+	await collector.stop();
+	t.like(collector.counters, { received: 4, batches: 1, written: 2 });
 });
 
-test("another file is refused, not overwritten", async (t) => {
-	const dir = await mkdtemp(join(tmpdir(), "wattvox-collector-"));
-	t.teardown(() => rm(dir, { recursive: true, force: true }));
-	const path = join(dir, "power.json");
-	await writeFile(path, "precious");
-	await t.throwsAsync(new Collector({ link: broker(), path }).start(), {
-		message: /holds no power totals/,
-	});
-	t.is(await readFile(path, "utf8"), "precious");
+test("what is no report, or speaks for another device, is counted and dropped", async (t) => {
+	const link = feed();
+	const store = memory();
+	const collector = new Collector({ link, store });
+	await collector.start();
+	link.say({}, "other");
+	link.say({ millijoules: 1e300 });
+	link.say({ sequence: -1 });
+	t.is(collector.counters.ignored, 3);
+	await collector.stop();
+	t.deepEqual(store.points, []);
 });
 
-test("a file that cannot be written is said, and the totals stay", async (t) => {
-	const dir = await mkdtemp(join(tmpdir(), "wattvox-collector-"));
-	t.teardown(() => rm(dir, { recursive: true, force: true }));
+test("a batch that fails is written again, with what came since", async (t) => {
+	const link = feed();
+	const store = memory(2);
 	const errors: string[] = [];
-	const link = broker();
 	const collector = new Collector({
-		link,
-		path: join(dir, "later", "power.json"),
-		onError: (error) => errors.push(error.code),
+		...{ link, store, flushMs: 0 },
+		onError: (error) => errors.push(error.message),
 	});
 	await collector.start();
-	await writeFile(join(dir, "later"), "");
-	link.send("nano", encode(message()));
+	link.say({ sequence: 1, millijoules: 1 });
+	const flushed = collector.flush();
+	await setImmediate();
+	link.say({ sequence: 2, millijoules: 2 });
+	await flushed;
 	await collector.stop();
-	t.deepEqual(errors, ["E_OUTPUT"]);
-	t.is(collector.table().total.joules, 60);
+	t.deepEqual(errors, ["disk on fire", "disk on fire"]);
+	t.is(Math.max(...store.points.map((p) => p.millijoules ?? 0)), 2);
+});
+
+test("at the limit the broker is held until a batch is written", async (t) => {
+	const link = feed();
+	let open: () => void = () => undefined;
+	const written = new Promise<void>((resolve) => {
+		open = resolve;
+	});
+	const store = { write: () => written };
+	const collector = new Collector({ link, store, pendingLimit: 2 });
+	await collector.start();
+	t.is(link.say({ boot: "a" }), undefined);
+	const held = link.say({ boot: "b" });
+	t.true(held instanceof Promise);
+	t.is(await Promise.race([held, setImmediate("held")]), "held");
+	open();
+	t.is(await Promise.race([held, new Promise(() => undefined)]), undefined);
+	await collector.stop();
+});
+
+test("a store that never answers does not keep a collector from stopping, and it says so", async (t) => {
+	const link = feed();
+	const store = { write: () => new Promise<void>(() => undefined) };
+	const collector = new Collector({ link, store, stopMs: 5 });
+	await collector.start();
+	link.say();
+	await t.throwsAsync(collector.stop());
+});
+
+test("through a broker, over restarts of collector and store: exact to the millijoule", async (t) => {
+	t.timeout(60_000);
+	const dir = await temporaryDir(t);
+	const broker = await Broker.start({ port: 0 });
+	t.teardown(() => broker.stop());
+	const device = new Link({ url: broker.url, clientId: "nano" });
+	await device.start();
+	t.teardown(() => device.stop());
+	let mj = 0;
+	let sequence = 0;
+	const send = async (times: number) => {
+		for (let i = 0; i < times; i++) {
+			mj += 1237 + i;
+			const report = message({ sequence: sequence++, millijoules: mj });
+			await device.publish(topic("home", "nano", "power"), encode(report), {
+				qos: 1,
+			});
+		}
+	};
+	let joules: number | null | undefined;
+	for (let life = 0; life < 3; life++) {
+		const store = powerStore(dir);
+		await store.start();
+		const link = new Link({
+			...{ url: broker.url, clientId: "collector", persistent: true },
+		});
+		let newest = -1;
+		const collector = new Collector({
+			...{ link, store, flushMs: 5 },
+			onPoint: (p) => {
+				newest = Math.max(newest, p.sequence);
+			},
+		});
+		// the handler first: what the broker kept comes with the connection
+		await collector.start();
+		await link.start();
+		await send(20);
+		if (life === 2) while (newest < sequence - 1) await setImmediate();
+		await link.stop();
+		await collector.stop();
+		joules = (await powerTable(store)).total.joules;
+		await store.stop();
+		if (life < 2) await send(5);
+	}
+	t.is(joules, mj / 1000);
+});
+
+test("a report is booked at its own time, unless its clock cannot be right", (t) => {
+	const now = Date.UTC(2026, 5, 1);
+	t.is(plausibleTime(now - 9e8, now), now - 9e8);
+	t.is(plausibleTime(now + 1, now), now);
+	t.is(plausibleTime(0, now), now);
+	t.is(plausibleTime(Number.NaN, now), now);
+	fc.assert(
+		fc.property(
+			fc.double({ min: 0, max: 1e12, noNaN: true }),
+			(millijoules) => {
+				const point = toPoint(message({ millijoules }), "home", now);
+				t.is(point?.millijoules, Math.round(millijoules));
+			},
+		),
+	);
+});
+
+async function tableOf(
+	t: { teardown(fn: () => Promise<void>): void },
+	...messages: PowerMessage[]
+) {
+	const { DuckDb } = await import("./power/duckdb.ts");
+	const { SqlPowerStore } = await import("./power/sql-store.ts");
+	const store: PowerStore = new SqlPowerStore({
+		database: new DuckDb({ path: ":memory:" }),
+	});
+	await store.start();
+	t.teardown(() => store.stop());
+	await store.write(
+		messages.flatMap((m) => toPoint(m, "home", Date.now()) ?? []),
+	);
+	return powerTable(store);
+}
+
+test("with sensors joules come first; an estimate is never added to them", async (t) => {
+	const table = await tableOf(
+		t,
+		message(),
+		message({ boot: "b2", audioSeconds: 10, speechMillijoules: 12_000 }),
+		message({
+			...{ device: "laptop", measured: false, sensor: "estimate" },
+			...{ millijoules: 900_000, speechMillijoules: 100_000 },
+		}),
+		message({ device: "mute", millijoules: null, speechMillijoules: null }),
+	);
+	t.like(table.total, {
+		...{ joules: 120, joulesPerAudioSecond: 1, estimatedJoules: 900 },
+		...{ estimatedJoulesPerAudioSecond: 10, coverage: "1 of 3 measured" },
+	});
+	const text = formatPowerTable(table);
+	const [head = ""] = text.split("\n");
+	t.regex(head, /device +utterances +audio s +J +J per s of audio .*est\. J/);
+	t.regex(text, /mute .*unknown/);
+});
+
+test("without a sensor time comes first and the estimate last", async (t) => {
+	const table = await tableOf(
+		t,
+		message({ measured: false, sensor: "estimate" }),
+	);
+	const [head = ""] = formatPowerTable(table).split("\n");
+	t.regex(head, /audio s +s per s of audio +est\. J/);
+	t.notRegex(head, /audio s +J /);
+	t.is(table.total.joules, null);
+	t.is(formatPowerTable({ ...table, rows: [] }), "no device has reported yet");
 });

@@ -35,6 +35,8 @@ export class Link {
 	readonly #readyListeners = new Set<() => void>();
 	readonly #lostListeners = new Set<() => void>();
 	readonly #failOnLost = new Set<(error: WattvoxError) => void>();
+	/** What the handlers of the message under way wait for. */
+	readonly #held: Promise<unknown>[] = [];
 	readonly #failOnStop = new Set<(error: WattvoxError) => void>();
 	#client: MqttClient | undefined;
 	#ready = false;
@@ -233,7 +235,7 @@ export class Link {
 		const options: IClientOptions = {
 			protocolVersion: 4,
 			clientId: o.clientId,
-			clean: true,
+			clean: !o.persistent,
 			keepalive: o.keepaliveSeconds ?? 30,
 			connectTimeout: o.connectTimeoutMs ?? 10_000,
 			reconnectPeriod: this.#nextWait(),
@@ -252,6 +254,12 @@ export class Link {
 			this.counters.received++;
 			this.#dispatch(name, payload, packet.retain);
 		});
+		// called after each message's handlers, and before the next is read
+		client.handleMessage = (_packet, done) => {
+			const held = this.#held.splice(0);
+			if (held.length === 0) done();
+			else void Promise.allSettled(held).then(() => done());
+		};
 		client.on("error", (error) => {
 			this.counters.errors++;
 			this.#lastError = error;
@@ -311,7 +319,8 @@ export class Link {
 			if (!matches(filter, name)) continue;
 			for (const handler of [...set])
 				try {
-					handler(name, payload, retained);
+					const held = handler(name, payload, retained);
+					if (held instanceof Promise) this.#held.push(held);
 				} catch {
 					this.counters.errors++;
 				}

@@ -1,11 +1,15 @@
 import type { Clock } from "@wattvox/core";
 
-/** What a subscriber is called with. It must not block, and what it throws is counted and dropped. */
+/**
+ * What a subscriber is called with. It must not block, and what it throws is counted and dropped.
+ * While a promise that it gave is not settled nothing more is read from the broker: that is how a
+ * subscriber which cannot keep up holds the sender back.
+ */
 export type Handler = (
 	topic: string,
 	payload: Buffer,
 	retained: boolean,
-) => void;
+) => unknown;
 
 export interface LinkOptions {
 	/** `mqtt://`, `mqtts://`, `ws://` or `wss://`. */
@@ -16,6 +20,11 @@ export interface LinkOptions {
 	password?: string;
 	/** PEM: certificate authority, own certificate and key. */
 	tls?: { ca?: string; cert?: string; key?: string };
+	/**
+	 * The broker keeps subscriptions and QoS 1 messages while this client is away. Default false.
+	 * The client id must then stay the same.
+	 */
+	persistent?: boolean;
 	/** Announces this device: online when connected, offline by will or by `stop`. */
 	presence?: { fleet: string; device: string };
 	/** Longest wait of `start` for the first connection, milliseconds. Default 10 000. */

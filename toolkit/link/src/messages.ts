@@ -114,6 +114,8 @@ export const zPowerMessage = z.object({
 	computeSeconds: zSeconds,
 	/** Digest of the bundle it speaks with; null when it has none. */
 	voice: zDigest.nullable(),
+	/** What kind of device it is: figures are compared within a kind. */
+	deviceClass: zId.optional(),
 	/** When the counters were read. */
 	at: zInstant,
 });

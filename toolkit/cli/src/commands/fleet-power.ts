@@ -1,29 +1,65 @@
-import { join } from "node:path";
+import { WattvoxError } from "@wattvox/core";
 import { command } from "../command.ts";
-import { TOTALS } from "./fleet-serve.ts";
+import { DATA_OPTIONS } from "./fleet-serve.ts";
 
 export const fleetPower = command({
 	usage: "fleet power",
 	about: "What devices have spoken and what it cost",
-	examples: [["fleet power --data fleet-data", "as `fleet serve` has kept it"]],
+	examples: [
+		["fleet power --by voice --since 7d", "a line per voice, of a week"],
+		["fleet power --by day --since 30d --csv", "for a spreadsheet"],
+		["fleet power --database postgres://fleet@db/power", "from PostgreSQL"],
+	],
 	positionals: {},
 	options: {
-		data: {
+		by: {
 			type: "string",
-			default: "fleet-data",
-			describe: "Folder of `fleet serve`",
+			choices: ["device", "voice", "class", "fleet", "day", "hour"],
+			default: "device",
+			describe: "What makes a line",
 		},
+		since: {
+			type: "string",
+			describe:
+				"7d, 12h, today, 2026-05-01 (UTC); by default everything ever reported",
+		},
+		fleet: { type: "string", describe: "Only this fleet" },
+		csv: {
+			type: "boolean",
+			default: false,
+			describe: "Comma-separated values",
+		},
+		...DATA_OPTIONS,
 	},
-	async run({ data }, io) {
-		const { Collector, formatPowerTable } = await import("@wattvox/fleet");
-		const collector = new Collector({
-			// reads what is kept; listens to nothing
-			link: { subscribe: async () => async () => undefined },
-			path: join(data, TOTALS),
-		});
-		await collector.start(io.signal);
-		await collector.stop();
-		const table = collector.table();
-		io.result(table, formatPowerTable(table));
+	async run(args, io) {
+		const { formatPowerTable, parseSince, powerCsv, powerStore, powerTable } =
+			await import("@wattvox/fleet");
+		const by = args.by as
+			| "device"
+			| "voice"
+			| "class"
+			| "fleet"
+			| "day"
+			| "hour";
+		if (args.since === undefined && (by === "day" || by === "hour"))
+			throw new WattvoxError("E_USAGE", `--by ${by} needs --since`);
+		const since =
+			args.since === undefined
+				? {}
+				: { since: parseSince(args.since, Date.now()) };
+		const fleet = args.fleet === undefined ? {} : { fleet: args.fleet };
+		const store = powerStore(args.database ?? args.data);
+		await store.start(io.signal);
+		try {
+			const table = await powerTable(store, {
+				...{ by, ...since, ...fleet, signal: io.signal },
+			});
+			io.result(
+				table,
+				args.csv ? powerCsv(table).trimEnd() : formatPowerTable(table),
+			);
+		} finally {
+			await store.stop();
+		}
 	},
 });

@@ -1,10 +1,20 @@
 import { once } from "node:events";
-import { join } from "node:path";
 import { BROKER_OPTIONS, brokerAccess } from "../broker-options.ts";
-import { command } from "../command.ts";
+import { command, type OptionTable } from "../command.ts";
 
-/** Where the collector keeps its totals below the data folder. */
-export const TOTALS = "power.json";
+/** Where the reports are added up: shared by the commands that write and ask. */
+export const DATA_OPTIONS = {
+	data: {
+		type: "string",
+		default: "fleet-data",
+		describe: "Folder of the fleet's server: the power database and more",
+	},
+	database: {
+		type: "string",
+		describe:
+			"postgres://... instead of the database in --data; WATTVOX_DATABASE hides its password from ps",
+	},
+} as const satisfies OptionTable;
 
 export const fleetServe = command({
 	usage: "fleet serve",
@@ -23,11 +33,7 @@ export const fleetServe = command({
 			default: "store",
 			describe: "Folder of the store",
 		},
-		data: {
-			type: "string",
-			default: "fleet-data",
-			describe: "Folder for the power totals",
-		},
+		...DATA_OPTIONS,
 		fleet: {
 			type: "string",
 			describe: "Only this fleet; by default every one",
@@ -74,9 +80,12 @@ export const fleetServe = command({
 			});
 			await link.start(io.signal);
 			stops.push(() => link.stop());
+			const power = fleet.powerStore(args.database ?? args.data);
+			await power.start(io.signal);
+			stops.push(() => power.stop());
 			const collector = new fleet.Collector({
 				link,
-				path: join(args.data, TOTALS),
+				store: power,
 				onError: (error) => io.progress.note(error.message),
 				...only,
 			});
@@ -84,9 +93,11 @@ export const fleetServe = command({
 			stops.push(() => collector.stop());
 			io.progress.note(`serving ${args.store} on ${url}`);
 			if (!io.signal.aborted) await once(io.signal, "abort");
+			await collector.stop();
+			const table = await fleet.powerTable(power);
 			io.result(
-				{ served: server.counters ?? null, power: collector.table() },
-				fleet.formatPowerTable(collector.table()),
+				{ served: server.counters ?? null, power: table },
+				fleet.formatPowerTable(table),
 			);
 		} finally {
 			for (const stop of stops.reverse()) await stop();

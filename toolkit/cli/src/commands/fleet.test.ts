@@ -1,6 +1,5 @@
 import { once } from "node:events";
-import { watch } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { writeBundle, writeKeys } from "@wattvox/bundle";
@@ -48,14 +47,6 @@ test("serve, publish, report power, stop, and read the bill", async (t) => {
 			.catch(reject);
 	});
 	t.true((await desired).includes(h.digest));
-	await mkdir(data);
-	const watcher = watch(data);
-	t.teardown(() => watcher.close());
-	const saved = new Promise<void>((resolve) => {
-		watcher.on("change", (_, name) => {
-			if (name === "power.json") resolve();
-		});
-	});
 	const report = {
 		...{ v: 1, device: "kitchen", boot: "b1", sequence: 0 },
 		...{ millijoules: 9000, measured: false, sensor: "estimate" },
@@ -65,7 +56,6 @@ test("serve, publish, report power, stop, and read the bill", async (t) => {
 	await link.publish(topic("home", "kitchen", "power"), encode(report), {
 		qos: 1,
 	});
-	await saved;
 	await link.stop();
 
 	host.emit("SIGTERM");
@@ -78,6 +68,12 @@ test("serve, publish, report power, stop, and read the bill", async (t) => {
 	t.like(json.json, {
 		total: { utterances: 3, joules: null, estimatedJoules: 9 },
 	});
+	const csv = await cli([
+		...["fleet", "power", "--data", data, "--csv", "--by", "voice"],
+		...["--since", "2025-12-31"],
+	]);
+	t.regex(csv.out, /^name,.*\r\n[0-9a-f]{12},/);
+	t.is((await cli(["fleet", "power", "--by", "day"])).code, 2);
 });
 
 test("publish without a broker exits 5, with a wrong key 4, with a bad id 2", async (t) => {
@@ -110,7 +106,7 @@ test("publish without a broker exits 5, with a wrong key 4, with a bad id 2", as
 	t.is((await publish("--key", other.privatePath, "--device", "a")).code, 4);
 });
 
-test("serve on a port that is taken exits 5; power totals that are none exit 3", async (t) => {
+test("serve on a port that is taken exits 5; a power database that is none exits 6", async (t) => {
 	const h = await house(t);
 	const server = createServer().listen(0, "127.0.0.1");
 	await once(server, "listening");
@@ -121,6 +117,6 @@ test("serve on a port that is taken exits 5; power totals that are none exit 3",
 	]);
 	t.is(taken.code, 5);
 	t.regex(taken.err, /E_BROKER/);
-	await writeFile(join(h.dir, "power.json"), "[]");
-	t.is((await cli(["fleet", "power", "--data", h.dir])).code, 3);
+	await writeFile(join(h.dir, "power.duckdb"), "[]".repeat(5000));
+	t.is((await cli(["fleet", "power", "--data", h.dir])).code, 6);
 });

@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { FolderStore, PrivateKey } from "@wattvox/bundle";
+import { WattvoxError } from "@wattvox/core";
 import type { Agent } from "@wattvox/device-agent";
 import type { PowerTable } from "@wattvox/fleet";
 
@@ -35,6 +36,7 @@ export async function openHouse(
 		import("@wattvox/device-agent"),
 	]);
 	await mkdir(dir, { recursive: true });
+	let table: PowerTable | undefined;
 	const stops: (() => Promise<void>)[] = [];
 	const closeAll = async () => {
 		for (let stop = stops.pop(); stop; stop = stops.pop()) await stop();
@@ -50,12 +52,15 @@ export async function openHouse(
 		const link = new Link({ url, clientId: "collector" });
 		await link.start(signal);
 		stops.push(() => link.stop());
-		const collector = new fleet.Collector({
-			link,
-			path: join(dir, "power.json"),
-		});
+		const power = fleet.powerStore(dir);
+		await power.start(signal);
+		stops.push(() => power.stop());
+		const collector = new fleet.Collector({ link, store: power });
 		await collector.start(signal);
-		stops.push(() => collector.stop());
+		stops.push(async () => {
+			await collector.stop();
+			table = await fleet.powerTable(power);
+		});
 		const agent = new Agent({
 			broker: { url },
 			fleet: FLEET,
@@ -74,7 +79,8 @@ export async function openHouse(
 			agent,
 			async stop() {
 				await closeAll();
-				return collector.table();
+				if (!table) throw new WattvoxError("E_BUG", "no bill was made");
+				return table;
 			},
 		};
 	} catch (thrown) {
