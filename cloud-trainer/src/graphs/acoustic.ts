@@ -20,7 +20,7 @@ import {
 	GraphBuilder,
 	type Value,
 } from "@wattvox/onnx";
-import { l1, l2, maskedMean } from "./losses.ts";
+import { l1, l2, maskedMean, varianceGap } from "./losses.ts";
 
 /** Name of the scalar that training lowers. */
 export const LOSS = "loss";
@@ -103,6 +103,14 @@ interface Forward {
 	kl: Value;
 }
 
+/** How an acoustic model is trained. */
+export interface AcousticLossOptions {
+	/** False leaves the posterior out: the prior's mean is decoded, as at synthesis. Default true. */
+	variational?: boolean;
+	/** Weight of the spread of mel-cepstra beside their mean error; default 0: left out. */
+	variance?: number;
+}
+
 /**
  * @param variational false leaves the posterior out: the prior's mean is decoded, as at synthesis
  */
@@ -149,22 +157,27 @@ function forward(c: AcousticConfig, seed: number, variational = true): Forward {
 
 /**
  * Trains on recordings: mel L1 + squared error of log durations + weighted KL. Outputs `loss`,
- * `loss.mel`, `loss.duration`, `loss.kl`.
+ * `loss.mel`, `loss.duration`, `loss.kl`, and `loss.variance` where that counts.
  */
 export function acousticLoss(
 	c: AcousticConfig,
 	seed: number,
-	variational = true,
+	{ variational = true, variance = 0 }: AcousticLossOptions = {},
 ): Graph {
 	const f = forward(c, seed, variational);
 	const { b } = f.n;
 	b.output(f.melLoss, "loss.mel");
 	b.output(f.durationLoss, "loss.duration");
 	b.output(f.kl, "loss.kl");
-	const total = b.add(
+	let total = b.add(
 		b.add(f.melLoss, f.durationLoss),
 		b.mul(f.kl, f.batch.klWeight),
 	);
+	if (variance > 0) {
+		const gap = varianceGap(f.n, f.mel, f.batch.mel, f.batch.lossMask);
+		b.output(gap, "loss.variance");
+		total = b.add(total, b.affine(gap, variance));
+	}
 	b.output(total, LOSS);
 	return b.graph;
 }
@@ -197,7 +210,7 @@ export function distillationLoss(
 	c: AcousticConfig,
 	seed: number,
 	truth: number,
-	variational = true,
+	{ variational = true, variance = 0 }: AcousticLossOptions = {},
 ): Graph {
 	const f = forward(c, seed, variational);
 	const { b } = f.n;
@@ -227,6 +240,12 @@ export function distillationLoss(
 		],
 		["prior", l2(f.n, f.prior.mean, prior, batch.lossMask), DISTIL.prior],
 	];
+	if (variance > 0)
+		terms.push([
+			"variance",
+			varianceGap(f.n, f.mel, mel, batch.lossMask),
+			variance,
+		]);
 	let total = b.mul(f.kl, batch.klWeight);
 	for (const [name, value, weight] of terms) {
 		b.output(value, `loss.t.${name}`);

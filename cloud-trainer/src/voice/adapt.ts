@@ -5,6 +5,7 @@ import { acousticBatch, drawSimilar } from "../data/acoustic-batch.ts";
 import type { Example } from "../data/features.ts";
 import { StepRandom } from "../data/random.ts";
 import {
+	type AcousticLossOptions,
 	acousticLoss,
 	distillationLoss,
 	teacherOutputs,
@@ -36,6 +37,8 @@ export interface AdaptOptions {
 	rank: number;
 	alpha: number;
 	learningRate: number;
+	/** Weight of the spread of mel-cepstra beside their mean error. */
+	variance: number;
 	/** Sentences per step. */
 	batch: number;
 	/** Frames per segment. */
@@ -56,9 +59,10 @@ export interface AdaptOptions {
 
 export const ADAPT: Omit<AdaptOptions, "work" | "threads"> = {
 	steps: 160,
-	rank: 8,
-	alpha: 16,
+	rank: 16,
+	alpha: 32,
 	learningRate: 2e-3,
+	variance: 0.1,
 	batch: 8,
 	frames: 200,
 	validateEvery: 20,
@@ -83,6 +87,12 @@ const loraOf = (o: AdaptOptions): LoraOptions => ({
 	alpha: o.alpha,
 	targets: VOICE_TARGETS,
 	seed: o.seed,
+});
+
+/** The prior's mean is what learns. */
+const lossOf = (o: AdaptOptions): AcousticLossOptions => ({
+	variational: false,
+	variance: o.variance,
 });
 
 /** What training one voice needs of its clip. */
@@ -171,7 +181,7 @@ export function adaptTeacher(
 ): Promise<Adapted> {
 	return adaptOnRecordings(
 		"teacher-lora",
-		withWeights(acousticLoss(base.teacher, 0, false), weights),
+		withWeights(acousticLoss(base.teacher, 0, lossOf(o)), weights),
 		decoderReach(base.teacher),
 		voice,
 		o,
@@ -187,7 +197,7 @@ export function adaptStudentDirectly(
 ): Promise<Adapted> {
 	return adaptOnRecordings(
 		"student-direct",
-		withWeights(acousticLoss(base.student, 0, false), weights),
+		withWeights(acousticLoss(base.student, 0, lossOf(o)), weights),
 		decoderReach(base.student),
 		voice,
 		o,
@@ -238,7 +248,7 @@ export async function distilVoice(
 	const shape = { size: o.batch, frames: o.frames, edge, posteriorShare: 0 };
 	const source = withWeights(teacherOutputs(base.teacher, 0, false), teacher);
 	const graph = withWeights(
-		distillationLoss(base.student, 0, 0, false),
+		distillationLoss(base.student, 0, 0, lossOf(o)),
 		studentWeights,
 	);
 	let stepper: Stepper | undefined;
