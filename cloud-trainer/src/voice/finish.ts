@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Progress } from "@wattvox/core";
 import {
+	castFloat,
 	encodeModel,
 	floats,
 	int64s,
@@ -60,7 +61,11 @@ async function keep(
 	base: string,
 	a: Adapted,
 ): Promise<void> {
-	await writePeft(join(run.dir, where), a.adapter, a.lora, a.adapted, base);
+	// Half precision, as the base itself ships: half the bytes of every update over the air.
+	const half = new Map(
+		[...a.adapter].map(([name, t]) => [name, castFloat(t, "float16")]),
+	);
+	await writePeft(join(run.dir, where), half, a.lora, a.adapted, base);
 }
 
 /**

@@ -49,7 +49,7 @@ export const train = command({
 			type: "string",
 			describe: "What the speaker agreed to; the bundle names it",
 		},
-		rank: { type: "number", default: 8, describe: "Of the LoRA" },
+		rank: { type: "number", default: 16, describe: "Of the LoRA" },
 		...TRAINING_OPTIONS,
 	},
 	async run(args, io) {
@@ -76,7 +76,7 @@ export const train = command({
 				"fine-tune",
 				join(args.out, LOGS["fine-tune"]),
 				(request) => fineTune(run, request),
-				{ ...trainingRequest(args), rank: args.rank },
+				{ ...trainingRequest(args), rank: args.rank, alpha: 2 * args.rank },
 				io,
 				books,
 			);
