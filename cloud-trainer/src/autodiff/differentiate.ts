@@ -4,8 +4,10 @@ import {
 	type Graph,
 	GraphBuilder,
 	inferTypes,
+	int64s,
 	type Node,
 	opKey,
+	type Tensor,
 	type Value,
 	type ValueType,
 } from "@wattvox/onnx";
@@ -147,6 +149,14 @@ function throughDefinition(
 	);
 }
 
+/** The tensor behind integers that follow from sizes and constants. */
+function followed(v: Value | undefined): Tensor | undefined {
+	if (!v?.shape || !v.ints?.every((d) => typeof d === "number"))
+		return undefined;
+	const tensor = int64s(v.ints as number[]);
+	return v.shape.length ? tensor : { ...tensor, dims: [] };
+}
+
 /** Adds to the cotangents of a node's inputs what reaches them through the node. */
 function backward(
 	b: GraphBuilder,
@@ -163,7 +173,12 @@ function backward(
 	const needs = node.inputs.map((i) => active.has(i));
 	const inputs = node.inputs.map((i) => (i ? b.value(i) : undefined));
 	for (const v of inputs)
-		if (v && active.has(v.name) && v.dtype !== "float32" && node.op !== "Cast")
+		if (
+			v &&
+			active.has(v.name) &&
+			v.dtype !== "float32" &&
+			!node.op.startsWith("Cast")
+		)
 			throw new WattvoxError(
 				"E_OP_UNSUPPORTED",
 				`no gradient for ${describe(b, node)}: ${v.name} is ${v.dtype}, gradients are float32`,
@@ -177,7 +192,8 @@ function backward(
 		grads,
 		needs,
 		through: (define) => throughDefinition(b, node, active, grads, define),
-		constant: (i) => b.graph.initializers.get(node.inputs[i] ?? ""),
+		constant: (i) =>
+			b.graph.initializers.get(node.inputs[i] ?? "") ?? followed(inputs[i]),
 	});
 	node.inputs.forEach((name, i) => {
 		const primal = inputs[i];

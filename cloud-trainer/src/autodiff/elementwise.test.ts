@@ -72,12 +72,38 @@ const CASES: Record<keyof typeof elementwise, Case> = {
 	Erf: unary("Erf"),
 	Max: several("Max", { apart: true }),
 	Min: several("Min", { apart: true }),
-	Clip: (d) =>
-		d.b.op("Clip", [
+	CastLike: (d) => {
+		const like = d.b.constant({
+			dtype: "float64",
+			dims: [],
+			data: Float64Array.of(0),
+		});
+		const wide = d.b.op("CastLike", [d.active(d.shape()), like]);
+		return d.b.cast(wide, "float32");
+	},
+	Clip: (d) => {
+		// Bounds that are constants, that are differentiated, or not there; now and then crossed.
+		const bound = (fixed: number) =>
+			d.pick([
+				() => undefined,
+				() => d.b.scalar(fixed),
+				() => d.active([], { apart: true }),
+			])();
+		return d.b.op("Clip", [
 			d.active(d.shape(), { apart: true }),
-			d.flag() ? d.b.scalar(-3.05) : undefined,
-			d.flag() ? d.b.scalar(4.05) : undefined,
-		]),
+			bound(-3.05),
+			bound(4.05),
+		]);
+	},
+	Mean: several("Mean"),
+	// Quotients away from whole numbers, where the remainder jumps.
+	Mod: (d) => {
+		const shape = d.shape();
+		const by = d.active(d.partner(shape), { size: [0.9, 1.1] });
+		const x = d.active(shape, { size: [0.2, 0.7] });
+		const whole = d.b.affine(d.b.op("Sign", [x]), d.int(0, 3));
+		return d.b.op("Mod", [d.b.add(x, whole), by], { fmod: 1 });
+	},
 	Where: (d) => {
 		const shape = d.shape();
 		return d.b.op("Where", [
@@ -88,10 +114,6 @@ const CASES: Record<keyof typeof elementwise, Case> = {
 	},
 	Softmax: along("Softmax"),
 	LogSoftmax: along("LogSoftmax"),
-	Expand: (d) => {
-		const shape = d.shape();
-		return d.b.op("Expand", [d.active(d.partner(shape)), d.b.ints(shape)]);
-	},
 	Dropout: unary("Dropout"),
 };
 

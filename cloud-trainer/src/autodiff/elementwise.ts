@@ -60,13 +60,16 @@ const extremum =
 		];
 	};
 
+const toTypeOfInput: Rule = (c) => {
+	const to = x0(c).dtype;
+	return to.includes("float") ? [c.b.cast(g0(c), to)] : [undefined];
+};
+
 /** Rules for operators that work element by element. The formula stands above each that is not plain. */
 export const elementwise = {
 	Identity: (c) => [g0(c)],
-	Cast: (c) => {
-		const to = x0(c).dtype;
-		return to.startsWith("float") ? [c.b.cast(g0(c), to)] : [undefined];
-	},
+	Cast: toTypeOfInput,
+	CastLike: toTypeOfInput,
 	Add: (c) => [g0(c), g0(c)],
 	Sum: (c) => c.inputs.map(() => g0(c)),
 	Sub: (c) => [g0(c), c.needs[1] ? c.b.op("Neg", [g0(c)]) : undefined],
@@ -131,29 +134,48 @@ export const elementwise = {
 	),
 	Max: extremum("Greater"),
 	Min: extremum("Less"),
+	// y = min(max(x, lo), hi): the cotangent goes to x inside (ends included), to hi above, to lo below
 	Clip: (c) => {
 		const { b } = c;
-		let keep: Value | undefined;
-		for (const [i, op] of [
-			[1, "GreaterOrEqual"],
-			[2, "LessOrEqual"],
-		] as const) {
-			const bound = c.inputs[i];
-			if (!bound) continue;
-			const inside = mask(b, b.op(op, [x0(c), bound]));
-			keep = keep ? b.mul(keep, inside) : inside;
-		}
-		if (c.needs[1] || c.needs[2])
-			throw unsupported(c, "bounds that are trained");
-		return [keep ? b.mul(g0(c), keep) : g0(c)];
+		const x = x0(c);
+		const [lo, hi] = [c.inputs[1], c.inputs[2]];
+		const is = (op: string, p: Value, q: Value) => mask(b, b.op(op, [p, q]));
+		const raised = lo ? b.op("Max", [x, lo]) : x;
+		const both = (p: Value | undefined, q: Value | undefined) =>
+			p && q ? b.mul(p, q) : (p ?? q);
+		const keep = both(
+			lo && is("GreaterOrEqual", x, lo),
+			hi && is("LessOrEqual", x, hi),
+		);
+		const below = (low: Value) =>
+			both(is("Less", x, low), hi && is("LessOrEqual", low, hi)) as Value;
+		return [
+			keep ? b.mul(g0(c), keep) : g0(c),
+			lo && c.needs[1] ? b.mul(g0(c), below(lo)) : undefined,
+			hi && c.needs[2] ? b.mul(g0(c), is("Greater", raised, hi)) : undefined,
+		];
 	},
+	// Chosen, not multiplied: an infinite cotangent of the other side stays out.
 	Where: (c) => {
-		const m = mask(c.b, x0(c));
+		const { b } = c;
+		const [cond, none] = [x0(c), b.scalar(0)];
 		return [
 			undefined,
-			c.needs[1] ? c.b.mul(g0(c), m) : undefined,
-			c.needs[2] ? c.b.mul(g0(c), c.b.sub(one(c.b), m)) : undefined,
+			c.needs[1] ? b.op("Where", [cond, g0(c), none]) : undefined,
+			c.needs[2] ? b.op("Where", [cond, none, g0(c)]) : undefined,
 		];
+	},
+	// y = mean of n inputs: dx_i = g / n
+	Mean: (c) => {
+		const share = c.b.affine(g0(c), 1 / c.inputs.length);
+		return c.inputs.map(() => share);
+	},
+	// y = a - b trunc(a/b) (fmod): da = g, db = -g trunc(a/b) = g round((y - a) / b)
+	Mod: (c) => {
+		const { b } = c;
+		const [a, d] = [x0(c), input(c, 1)];
+		const db = () => b.mul(g0(c), b.op("Round", [b.div(b.sub(y0(c), a), d)]));
+		return [g0(c), c.needs[1] ? db() : undefined];
 	},
 	// y = exp(x - m) / sum: dx = y (g - sum(g y))
 	Softmax: (c) => {
@@ -168,10 +190,22 @@ export const elementwise = {
 		const axis = intAttr(c.node, "axis", -1);
 		return [b.sub(g0(c), b.mul(b.op("Exp", [y0(c)]), b.sum(g0(c), [axis], 1)))];
 	},
-	Expand: (c) => [g0(c)],
+	// y = x mask / (1 - ratio) in training, with the mask of the forward run; y = x otherwise
 	Dropout: (c) => {
-		if (c.inputs[2] && c.constant(2)?.data[0] !== 0)
-			throw unsupported(c, "training mode: feed the mask instead");
-		return [expandLike(c.b, g0(c), x0(c))];
+		const { b } = c;
+		const training = c.inputs[2];
+		if (!training || c.constant(2)?.data[0] === 0)
+			return [expandLike(b, g0(c), x0(c))];
+		if (c.needs[1]) throw unsupported(c, "a ratio that is trained");
+		const ratio = c.inputs[1];
+		const kept = ratio
+			? b.sub(
+					one(b),
+					ratio.dtype === "float32" ? ratio : b.cast(ratio, "float32"),
+				)
+			: b.scalar(0.5);
+		const scale = b.op("Where", [training, b.op("Reciprocal", [kept]), one(b)]);
+		const drawn = mask(b, b.extend(c.node, 2)[1] as Value);
+		return [b.mul(g0(c), b.mul(drawn, scale))];
 	},
 } satisfies Record<string, Rule>;

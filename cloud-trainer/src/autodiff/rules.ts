@@ -1,17 +1,34 @@
+import { activations } from "./activations.ts";
 import { conv } from "./conv.ts";
+import { cuts } from "./cuts.ts";
 import { elementwise } from "./elementwise.ts";
+import { indexing } from "./indexing.ts";
 import { linear } from "./linear.ts";
+import { reductions } from "./reductions.ts";
 import { structural } from "./structural.ts";
 import type { Rule } from "./vjp.ts";
 
 /** The rules by the file that holds them: no operator stands in two. */
-export const FAMILIES = { conv, elementwise, linear, structural };
+export const FAMILIES = {
+	activations,
+	conv,
+	cuts,
+	elementwise,
+	indexing,
+	linear,
+	reductions,
+	structural,
+};
 
 /** Every differentiable operator and its rule; a key with a dot names the operator's domain. */
 export const RULES = {
+	...activations,
 	...conv,
+	...cuts,
 	...elementwise,
+	...indexing,
 	...linear,
+	...reductions,
 	...structural,
 } satisfies Record<string, Rule>;
 
@@ -35,7 +52,6 @@ export const ZERO_GRADIENT: ReadonlySet<string> = new Set([
 	"LessOrEqual",
 	"NonZero",
 	"Not",
-	"OneHot",
 	"Or",
 	"Range",
 	"Round",

@@ -131,6 +131,18 @@ export class Draw {
 		this.feeds[name] = int64s(values, dims);
 		return this.b.input(name, "int64", dims);
 	}
+	/** Integers that set an operator, fed when the graph runs. */
+	setting(values: readonly number[], dims = [values.length]): Value {
+		const name = `x${this.b.graph.inputs.length}`;
+		this.feeds[name] = int64s(values, dims);
+		return this.b.input(name, "int64", dims);
+	}
+	/** An integer that sets an operator: constant, now and then fed. */
+	scalarSetting(value: number): Value {
+		return this.int(0, 2)
+			? this.b.constant(int64s([value], []))
+			: this.setting([value], []);
+	}
 	/** A mask that is no gradient's business. */
 	bool(dims: readonly number[]): Value {
 		const x = `x${this.b.graph.inputs.length}`;
@@ -146,23 +158,26 @@ export async function checkCase(
 	d: Draw,
 	build: Case,
 ): Promise<string | undefined> {
-	const y = build(d);
-	const nodes = d.b.graph.nodes.map((n) => JSON.stringify(n)).join("\n");
-	const inputs = d.b.graph.inputs
-		.map((v) => `${v.name} [${v.shape}]`)
-		.join(", ");
+	const said = (what: unknown): string => {
+		const nodes = d.b.graph.nodes.map((n) => JSON.stringify(n)).join("\n");
+		const inputs = d.b.graph.inputs
+			.map((v) => `${v.name} [${v.shape}] = ${d.feeds[v.name]?.data}`)
+			.join("\n");
+		return `${nodes}\n${inputs}\n${what}`;
+	};
 	try {
-		const { failures } = await checkGradients(d.b.graph, {
-			of: y.name,
+		const report = await checkGradients(d.b.graph, {
+			of: build(d).name,
 			wrt: d.wrt,
 			feeds: d.feeds,
 			directions: 1,
 			elements: 24,
 		});
-		if (!failures.length) return undefined;
-		return `${nodes}\n${inputs}\n${JSON.stringify(failures.slice(0, 3))}`;
-	} catch (cause) {
-		return `${nodes}\n${inputs}\n${(cause as Error).stack}`;
+		return report.failures.length
+			? said(JSON.stringify(report.failures.slice(0, 3)))
+			: undefined;
+	} catch (error) {
+		return said((error as Error).stack);
 	}
 }
 

@@ -87,13 +87,25 @@ export function shapeOf(c: VjpContext, v: Value): Dim[] {
 export const fromFront = (axis: number, rank: number): number =>
 	axis < 0 ? axis + rank : axis;
 
-/** Reshapes `v` to the shape of `like`. */
+/**
+ * Reshapes `v` to the shape of `like`. A Reshape that `v` has just come through is passed over: ONNX
+ * Runtime 1.30 fails to fuse one to a computed shape with one to a known shape behind it.
+ */
 export function reshapeLike(b: GraphBuilder, v: Value, like: Value): Value {
 	if (sameShape(v.shape, like.shape)) return v;
-	if (like.shape && product(like.shape) !== undefined)
-		return b.reshape(v, like.shape as number[]);
-	const out = b.op("Reshape", [v, b.op("Shape", [like])]);
-	return retype(b, out, like);
+	const known = like.shape && product(like.shape) ? like.shape : undefined;
+	const target = known ? b.ints(known as number[]) : b.op("Shape", [like]);
+	// A size of 0 is a size, not one to be copied.
+	const attrs =
+		!known && (b.graph.opsets[""] ?? 0) >= 14 ? { allowzero: 1 } : {};
+	return retype(b, b.op("Reshape", [unreshaped(b, v), target], attrs), like);
+}
+
+/** What a value was before the Reshape nodes just made. */
+function unreshaped(b: GraphBuilder, v: Value): Value {
+	const last = b.graph.nodes.slice(-4);
+	const from = last.find((n) => n.outputs[0] === v.name && n.op === "Reshape");
+	return from ? unreshaped(b, b.value(from.inputs[0] as string)) : v;
 }
 
 /** Broadcasts `v` to the shape of `like`. */

@@ -20,8 +20,22 @@ const reduce: Rule = (c) => {
 		const all = !keep && !noop && !dynamic && !given?.length;
 		return [{ dtype, shape: all ? [] : undefined }];
 	}
-	if (dynamic)
-		return [{ dtype, shape: keep ? shape.map(() => freshDim()) : undefined }];
+	if (dynamic) {
+		// How many axes there are tells how many stay, none meaning all of them or none.
+		const count = c.types[1]?.shape?.[0];
+		const fold = count === 0 && !noop ? shape.length : count;
+		const rest = typeof fold === "number" ? shape.length - fold : undefined;
+		const rank = keep ? shape.length : rest;
+		return [
+			{
+				dtype,
+				shape:
+					rank === undefined
+						? undefined
+						: Array.from({ length: rank }, freshDim),
+			},
+		];
+	}
 	const axes = new Set(
 		given?.length
 			? given.map((a) => axisOf(a, shape.length))
