@@ -99,9 +99,9 @@ const CASES: Record<keyof typeof elementwise, Case> = {
 	// Quotients away from whole numbers, where the remainder jumps.
 	Mod: (d) => {
 		const shape = d.shape();
-		const by = d.active(d.partner(shape), { size: [0.9, 1.1] });
-		const x = d.active(shape, { size: [0.2, 0.7] });
-		const whole = d.b.affine(d.b.op("Sign", [x]), d.int(0, 3));
+		const by = d.active(d.partner(shape), { size: [0.97, 1.03] });
+		const x = d.active(shape, { size: [0.3, 0.7] });
+		const whole = d.b.affine(d.b.op("Sign", [x]), d.int(0, 2));
 		return d.b.op("Mod", [d.b.add(x, whole), by], { fmod: 1 });
 	},
 	Where: (d) => {
