@@ -11,6 +11,7 @@ import {
 import { openPowerSource, type PowerSource } from "@wattvox/energy";
 import type { Desired, Reported } from "@wattvox/link";
 import { Bell } from "./bell.ts";
+import { ByteBudget } from "./byte-budget.ts";
 import { Executor } from "./executor.ts";
 import { FlooredClock, Floors } from "./floors.ts";
 import { lockDir } from "./lock.ts";
@@ -133,6 +134,13 @@ export class Agent extends EventEmitter<Events> {
 			device,
 			trust,
 			clock: this.#clock,
+			...(options.dailyBytes !== undefined && {
+				budget: new ByteBudget(
+					options.dataDir,
+					options.dailyBytes,
+					this.#clock,
+				),
+			}),
 			state: this.#state,
 			speaker: this.#speaker,
 			threads,
@@ -371,7 +379,7 @@ export class Agent extends EventEmitter<Events> {
 			this.#reporter.trouble(undefined);
 			return;
 		}
-		this.#retry.later();
+		this.#retry.later((error as { retryAfterMs?: number }).retryAfterMs);
 	}
 
 	#trouble({ code, message }: WattvoxError, step?: Step): void {

@@ -1,6 +1,6 @@
 import type { Trust } from "@wattvox/bundle";
 import { type Clock, WattvoxError } from "@wattvox/core";
-import { type Link, pullBundle } from "@wattvox/link";
+import { type Budget, type Link, pullBundle } from "@wattvox/link";
 import type { GoldenLimits, GoldenResult } from "@wattvox/synth";
 import { DEADLINES, type Step } from "./planner.ts";
 import type { SpeakerProcess } from "./speaker/speaker-process.ts";
@@ -18,6 +18,8 @@ export interface ExecutorOptions {
 	/** A connection to the broker; waits for one. */
 	link: (signal: AbortSignal) => Promise<Link>;
 	clock: Clock;
+	/** Bytes that may come; unlimited without. */
+	budget?: Budget;
 	onProgress: (done: number, total: number) => void;
 	/** A trial's figures, passed or not. */
 	onTrial: (digest: string, result: GoldenResult) => void;
@@ -135,6 +137,8 @@ export class Executor {
 			signal,
 			onProgress,
 			clock,
+			busy: () => this.#o.speaker.speaking,
+			...(this.#o.budget && { budget: this.#o.budget }),
 		});
 	}
 

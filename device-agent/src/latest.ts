@@ -15,9 +15,7 @@ export class Latest<T> {
 	/** Offers a value; resolves when nothing is left to send. */
 	offer(value: T): Promise<void> {
 		this.#next = { value };
-		this.#running ??= this.#run().finally(() => {
-			this.#running = undefined;
-		});
+		this.#running ??= this.#run();
 		return this.#running;
 	}
 
@@ -31,5 +29,7 @@ export class Latest<T> {
 			this.#next = undefined;
 			await this.#send(item.value).catch(() => undefined);
 		}
+		// here and not in a finally: what is offered between the last look and that would not be sent
+		this.#running = undefined;
 	}
 }

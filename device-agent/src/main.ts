@@ -15,9 +15,10 @@ const HELP = `wattvox-agent: the device's side of wattvox
   wattvox-agent run --broker URL --fleet ID --device ID --data DIR --trust FILE...
       pulls the voice that the fleet wants, speaks it on 127.0.0.1, reports power
       --broker URL     mqtt://, mqtts://, ws:// or wss://
-      --trust FILE     public key (.pub) or a folder of them; may be repeated
+      --trust FILE     a root file, or public keys (.pub) or a folder of them; may be repeated
       --port N         of the speech API (default 8420)
       --threads N      inside one operator (default 1)
+      --daily-mb N     of bundles that may come in a day, UTC (default: no limit)
       --username NAME  for the broker; the password comes from WATTVOX_BROKER_PASSWORD
   wattvox-agent status --data DIR [--json]
       what the agent on this data folder runs
@@ -34,6 +35,7 @@ const OPTIONS = {
 	trust: { type: "string", multiple: true },
 	port: { type: "string" },
 	threads: { type: "string" },
+	"daily-mb": { type: "string" },
 	username: { type: "string" },
 	json: { type: "boolean" },
 	help: { type: "boolean", short: "h" },
@@ -67,6 +69,7 @@ function parse(argv: string[]) {
 async function run(values: Values): Promise<void> {
 	const port = number(values.port, "port", 0, 65_535);
 	const threads = number(values.threads, "threads", 1, 256);
+	const daily = number(values["daily-mb"], "daily-mb", 1, 1_000_000);
 	const { username } = values;
 	const password = process.env.WATTVOX_BROKER_PASSWORD;
 	const agent = new Agent({
@@ -82,6 +85,7 @@ async function run(values: Values): Promise<void> {
 		log: createLog("agent", { level: logLevel(process.env, "info") }),
 		...(port !== undefined && { port }),
 		...(threads !== undefined && { threads }),
+		...(daily !== undefined && { dailyBytes: daily * 1_000_000 }),
 	});
 	const interrupts = catchInterrupts();
 	try {

@@ -17,6 +17,8 @@ export interface AgentOptions {
 	port?: number;
 	/** Threads inside one operator. Default 1. */
 	threads?: number;
+	/** Bytes of bundles that may come in a day (UTC). Default: unlimited. */
+	dailyBytes?: number;
 	/** Requests that may wait for their turn. Default 16. */
 	maxWaiting?: number;
 	/** Of the golden sentences, where they differ from the defaults. */

@@ -20,11 +20,16 @@ export class Retry {
 		return this.#at;
 	}
 
-	/** Books a failure. @returns when the next attempt may be, monotonic ms */
-	later(): number {
+	/**
+	 * Books a failure.
+	 * @param atLeast what the failure itself asks for, ms
+	 * @returns when the next attempt may be, monotonic ms
+	 */
+	later(atLeast = 0): number {
 		this.#attempts++;
 		const jitter = backoff(this.#attempts, this.#base, this.#max, Math.random);
-		this.#at = this.#clock.monotonic() + this.#base / 2 + jitter;
+		const wait = Math.max(atLeast, this.#base / 2 + jitter);
+		this.#at = this.#clock.monotonic() + wait;
 		return this.#at;
 	}
 

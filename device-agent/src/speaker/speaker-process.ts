@@ -69,6 +69,7 @@ export class SpeakerProcess {
 	#restarts = 0;
 	#failed: { digest: string; code: ErrorCode; message: string } | null = null;
 	#waiters: (() => void)[] = [];
+	readonly #open = new Set<number>();
 
 	constructor(options: SpeakerProcessOptions) {
 		this.#o = options;
@@ -97,6 +98,11 @@ export class SpeakerProcess {
 	/** What it could not load last. */
 	get failed(): { digest: string; code: ErrorCode; message: string } | null {
 		return this.#failed;
+	}
+
+	/** An utterance is being made. */
+	get speaking(): boolean {
+		return this.#open.size > 0;
 	}
 
 	/** How often it ended unasked. */
@@ -200,6 +206,8 @@ export class SpeakerProcess {
 				break;
 			}
 			default:
+				if (message.kind === "begin") this.#open.add(message.id);
+				else this.#open.delete(message.id);
 				this.#o.onUtterance(message);
 				return;
 		}
@@ -215,6 +223,7 @@ export class SpeakerProcess {
 		this.#child = undefined;
 		this.#up = false;
 		this.#digest = null;
+		this.#open.clear();
 		this.#o.onUtterance({ kind: "lost" });
 		if (this.#stop.signal.aborted) {
 			this.#changed();

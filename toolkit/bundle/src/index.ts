@@ -20,6 +20,7 @@ export * from "./load-trust.ts";
 export * from "./manifest.ts";
 export * from "./names.ts";
 export * from "./partial.ts";
+export { ReadAhead, type ReadPiece } from "./read-ahead.ts";
 export * from "./root.ts";
 export * from "./root-trust.ts";
 export * from "./rotate.ts";

@@ -3,6 +3,13 @@ import { readFully } from "./hash.ts";
 
 const PIECE_BYTES = 1 << 20;
 
+/** Reads up to `length` bytes from `position`; fewer at the end. */
+export type ReadPiece = (
+	path: string,
+	position: number,
+	length: number,
+) => Promise<Buffer>;
+
 /**
  * Reads files that never change in pieces of 1 MiB and keeps the last few: who asks for one block
  * asks for its neighbours next, and so do the other devices. Opening the file for every block cost
@@ -12,9 +19,15 @@ export class ReadAhead {
 	readonly #pieces = new Map<string, Promise<Buffer>>();
 	readonly #limit: number;
 
-	/** @param limit pieces kept, 1 MiB each */
-	constructor(limit = 8) {
+	readonly #read: ReadPiece;
+
+	/**
+	 * @param limit pieces kept, 1 MiB each
+	 * @param read where a piece comes from; default: a regular file
+	 */
+	constructor(limit = 8, read: ReadPiece = readPiece) {
 		this.#limit = limit;
+		this.#read = read;
 	}
 
 	/**
@@ -28,7 +41,7 @@ export class ReadAhead {
 		let piece = this.#pieces.get(key);
 		if (piece) this.#pieces.delete(key);
 		else {
-			piece = readPiece(path, index);
+			piece = this.#read(path, index * PIECE_BYTES, PIECE_BYTES);
 			// a failure is told to those who wait for it and is not remembered
 			piece.catch(() => this.#pieces.delete(key));
 		}
@@ -42,12 +55,15 @@ export class ReadAhead {
 	}
 }
 
-async function readPiece(path: string, index: number): Promise<Buffer> {
+async function readPiece(
+	path: string,
+	at: number,
+	most: number,
+): Promise<Buffer> {
 	const handle = await openPlain(path);
 	try {
-		const at = index * PIECE_BYTES;
 		const { size } = await handle.stat();
-		const length = Math.max(0, Math.min(PIECE_BYTES, size - at));
+		const length = Math.max(0, Math.min(most, size - at));
 		return await readFully(handle, Buffer.allocUnsafeSlow(length), at);
 	} finally {
 		await handle.close();

@@ -1,3 +1,4 @@
+import { WattvoxError } from "@wattvox/core";
 import type { InferredOptionTypes } from "yargs";
 import type { OptionTable } from "./command.ts";
 
@@ -17,6 +18,11 @@ export const BROKER_OPTIONS = {
 		type: "string",
 		describe: "Certificate authority of the broker (PEM file)",
 	},
+	"tls-cert": {
+		type: "string",
+		describe: "Own certificate for the broker (PEM file), with --tls-key",
+	},
+	"tls-key": { type: "string", describe: "Its private key (PEM file)" },
 } as const satisfies OptionTable;
 
 /** What the options mean to a link. */
@@ -26,14 +32,23 @@ export async function brokerAccess(
 	url: string;
 	username?: string;
 	password?: string;
-	tls?: { ca: string };
+	tls?: { ca?: string; cert?: string; key?: string };
 }> {
 	const { broker, username, password, ca } = args;
+	const [cert, key] = [args["tls-cert"], args["tls-key"]];
+	if ((cert === undefined) !== (key === undefined))
+		throw new WattvoxError("E_USAGE", "--tls-cert and --tls-key go together");
 	return {
 		url: broker,
 		...(username !== undefined && { username }),
 		...(password !== undefined && { password }),
-		...(ca !== undefined && { tls: { ca: await readText(ca) } }),
+		...((ca ?? cert) !== undefined && {
+			tls: {
+				...(ca !== undefined && { ca: await readText(ca) }),
+				...(cert !== undefined && { cert: await readText(cert) }),
+				...(key !== undefined && { key: await readText(key) }),
+			},
+		}),
 	};
 }
 

@@ -114,6 +114,10 @@ export const ERRORS = {
 		exit: EXIT.resource,
 		help: "Free disk space, then run it again.",
 	},
+	E_BUDGET: {
+		exit: EXIT.resource,
+		help: "The day's bytes are spent: the pull goes on after midnight UTC, or give the device more.",
+	},
 	E_MEMORY: {
 		exit: EXIT.resource,
 		help: "Use a smaller batch or free memory.",

@@ -69,8 +69,9 @@ export function mosquittoAcl(
 }
 
 /**
- * The same rights for the embedded broker. A client's rights follow its user name; a device's client
- * id must be its user name too, or one device could throw another off the broker.
+ * The same rights for the embedded broker. A client is who its certificate says, or else who its
+ * password proves. A device's client
+ * id must be its name too, or one device could throw another off the broker.
  * @param passwords by user name
  */
 export function brokerRules(
@@ -78,11 +79,11 @@ export function brokerRules(
 	passwords: Readonly<Record<string, string>>,
 ): BrokerAccess {
 	checkId(fleet, "fleet id");
-	const users = new Map<string, string>();
+	const users = new Map<string, { user: string; connections: number }>();
 	const isService = (user: string | undefined): user is Service =>
 		SERVICES.some((s) => s === user);
 	const may = (clientId: string, right: "write" | "read", name: string) => {
-		const user = users.get(clientId) ?? "";
+		const user = users.get(clientId)?.user ?? "";
 		const [who, self] = isService(user)
 			? ([user, "+"] as const)
 			: (["device", user] as const);
@@ -93,16 +94,26 @@ export function brokerRules(
 		});
 	};
 	return {
-		connect(clientId, username, password) {
-			if (username === undefined || !Object.hasOwn(passwords, username))
-				return false;
-			if (!equal(passwords[username] ?? "", password ?? "")) return false;
-			if (!isService(username) && clientId !== username) return false;
-			if (!isId(clientId)) return false;
-			users.set(clientId, username);
+		connect(clientId, username, password, certified) {
+			// a certificate says who it is; whatever name comes beside it is not looked at
+			const user = certified ?? username;
+			if (user === undefined || !isId(clientId)) return false;
+			if (certified === undefined) {
+				const known = Object.hasOwn(passwords, user)
+					? passwords[user]
+					: undefined;
+				if (known === undefined || !equal(known, password ?? "")) return false;
+			}
+			if (!isService(user) && clientId !== user) return false;
+			const connections = (users.get(clientId)?.connections ?? 0) + 1;
+			users.set(clientId, { user, connections });
 			return true;
 		},
-		gone: (clientId) => void users.delete(clientId),
+		gone(clientId) {
+			// the one that comes back is let in before the one it replaces is gone
+			const known = users.get(clientId);
+			if (known && --known.connections <= 0) users.delete(clientId);
+		},
 		publish: (clientId, name) => may(clientId, "write", name),
 		subscribe: (clientId, filter) => may(clientId, "read", filter),
 	};

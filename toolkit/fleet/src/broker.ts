@@ -5,13 +5,23 @@ import {
 	type Server,
 	type Socket,
 } from "node:net";
+import { createServer as createTlsServer, TLSSocket } from "node:tls";
 import { asWattvoxError, WattvoxError } from "@wattvox/core";
 import { Aedes, type AedesOptions } from "aedes";
+import { type Retained, RetainedStore } from "./broker-retained.ts";
 
 /** Who may connect, and what they may do. Without one, everybody may do everything. */
 export interface BrokerAccess {
-	/** Whether this client may connect. */
-	connect(clientId: string, username?: string, password?: Buffer): boolean;
+	/**
+	 * Whether this client may connect.
+	 * @param certified common name of its certificate, where it has one that the authority signed
+	 */
+	connect(
+		clientId: string,
+		username?: string,
+		password?: Buffer,
+		certified?: string,
+	): boolean;
 	publish(clientId: string, topic: string): boolean;
 	subscribe(clientId: string, filter: string): boolean;
 	/** Told when a client that may connect has gone. */
@@ -24,6 +34,13 @@ export interface BrokerOptions {
 	/** Default 1883; 0 takes a free one. */
 	port?: number;
 	access?: BrokerAccess;
+	/**
+	 * TLS, all PEM. With `ca`, clients may show a certificate signed by it; one that does not hold is
+	 * refused.
+	 */
+	tls?: { cert: string; key: string; ca?: string };
+	/** Folder for retained messages. Default: memory, so that a restart forgets them. */
+	dataDir?: string;
 	/** How long a client that does not read is waited for before it is dropped. Default 10 000. */
 	drainTimeoutMs?: number;
 }
@@ -36,6 +53,7 @@ export class Broker {
 	readonly #sockets = new Set<Socket>();
 	#aedes: Aedes | undefined;
 	#server: Server | undefined;
+	#retained: RetainedStore | undefined;
 	#port = 0;
 
 	constructor(options: BrokerOptions = {}) {
@@ -52,7 +70,8 @@ export class Broker {
 	/** Where clients connect. */
 	get url(): string {
 		const host = this.#o.host ?? "127.0.0.1";
-		return `mqtt://${host.includes(":") ? `[${host}]` : host}:${this.port}`;
+		const scheme = this.#o.tls ? "mqtts" : "mqtt";
+		return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${this.port}`;
 	}
 
 	/** The port it listens on; 0 before it does. */
@@ -65,7 +84,10 @@ export class Broker {
 		return this.#aedes?.connectedClients ?? 0;
 	}
 
-	/** @throws WattvoxError E_USAGE (open to the network without access rules), E_BROKER (port taken) */
+	/**
+	 * @throws WattvoxError E_USAGE (open to the network without access rules), E_BROKER (port taken),
+	 * E_OUTPUT, E_DISK_FULL (retained messages)
+	 */
 	async start(): Promise<void> {
 		if (this.#server) return;
 		const { host = "127.0.0.1", port = 1883, access } = this.#o;
@@ -74,13 +96,19 @@ export class Broker {
 				"E_USAGE",
 				`a broker on ${host} needs access rules: anybody could command the fleet`,
 			);
+		const retained = this.#o.dataDir && new RetainedStore(this.#o.dataDir);
+		const found = retained ? await retained.open() : [];
 		const aedes = await Aedes.createBroker({
 			// one reader that stalls must not hold up everybody behind it for ever
 			drainTimeout: this.#o.drainTimeoutMs ?? 10_000,
 			...(access && rules(access)),
+			authorizePublish: mayPublish(access, retained || undefined),
 		});
-		// noDelay: without it the tail of each block waits for an acknowledgement
-		const server = createServer({ noDelay: true }, (socket) => {
+		this.#retained = retained || undefined;
+		for (const message of found) await restore(aedes, message);
+		if (access?.gone)
+			aedes.on("clientDisconnect", ({ id }) => access.gone?.(id));
+		const server = this.#listener((socket) => {
 			this.#sockets.add(socket);
 			socket.once("close", () => this.#sockets.delete(socket));
 			// aedes reports it as a client error; unheard it would end the process
@@ -92,6 +120,7 @@ export class Broker {
 			await once(server, "listening");
 		} catch (thrown) {
 			await new Promise<void>((resolve) => aedes.close(() => resolve()));
+			await this.#retained?.close();
 			throw new WattvoxError(
 				"E_BROKER",
 				`no broker on ${host}:${port}: ${asWattvoxError(thrown).message}`,
@@ -115,18 +144,86 @@ export class Broker {
 		await new Promise<void>((resolve) => aedes.close(() => resolve()));
 		for (const socket of this.#sockets) socket.destroy();
 		await closed;
+		await this.#retained?.close();
 	}
+
+	/** noDelay: without it the tail of each block waits for an acknowledgement. */
+	#listener(take: (socket: Socket) => void): Server {
+		const { tls } = this.#o;
+		if (!tls) return createServer({ noDelay: true }, take);
+		const server = createTlsServer(
+			{
+				noDelay: true,
+				cert: tls.cert,
+				key: tls.key,
+				...(tls.ca !== undefined && {
+					ca: tls.ca,
+					requestCert: true,
+					rejectUnauthorized: false,
+				}),
+			},
+			(socket) => {
+				// none is allowed, a bad one is not: Node cannot say that by options
+				const shown = Object.keys(socket.getPeerCertificate()).length > 0;
+				if (shown && !socket.authorized) socket.destroy();
+				else take(socket);
+			},
+		);
+		// a handshake that fails is the client's trouble
+		server.on("tlsClientError", () => undefined);
+		return server;
+	}
+}
+
+/** Hands a message that was kept back to the broker's memory. */
+function restore(aedes: Aedes, { topic, payload, qos }: Retained) {
+	const packet = { cmd: "publish", dup: false, retain: true } as const;
+	return new Promise<void>((resolve, reject) =>
+		aedes.publish({ ...packet, topic, payload, qos }, (error) =>
+			error ? reject(error) : resolve(),
+		),
+	);
+}
+
+/** Presence that outlived the broker would be a lie: who is there says so again. */
+const PASSING = /^wattvox\/v1\/[^/]+\/[^/]+\/presence$/;
+
+/** The rights to publish; and what is to be retained is on disk before its sender is told. */
+function mayPublish(
+	access: BrokerAccess | undefined,
+	retained: RetainedStore | undefined,
+): NonNullable<AedesOptions["authorizePublish"]> {
+	return (client, packet, done) => {
+		const { topic, retain, qos } = packet;
+		if (topic.startsWith("$SYS/")) return done(new Error("reserved"));
+		// no client: the broker itself speaks, such as for a will
+		if (client && access && !access.publish(client.id, topic))
+			return done(new Error("not authorized"));
+		if (!retain || !retained || PASSING.test(topic)) return done(null);
+		const payload = Buffer.from(packet.payload);
+		const message = {
+			topic,
+			payload,
+			qos: qos > 0 ? (1 as const) : (0 as const),
+		};
+		retained.keep(message).then(
+			() => done(null),
+			(error: Error) => done(error),
+		);
+	};
+}
+
+function commonName(socket: unknown): string | undefined {
+	if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
+	const { subject } = socket.getPeerCertificate();
+	return typeof subject?.CN === "string" ? subject.CN : undefined;
 }
 
 function rules(access: BrokerAccess): AedesOptions {
 	return {
 		authenticate(client, username, password, done) {
-			done(null, access.connect(client.id, username, password));
-		},
-		authorizePublish(client, packet, done) {
-			// no client: the broker itself speaks, such as for a will
-			const allowed = !client || access.publish(client.id, packet.topic);
-			done(allowed ? null : new Error("not authorized"));
+			const certified = commonName(client.conn);
+			done(null, access.connect(client.id, username, password, certified));
 		},
 		authorizeSubscribe(client, subscription, done) {
 			const allowed = access.subscribe(client.id, subscription.topic);

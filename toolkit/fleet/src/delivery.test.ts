@@ -1,9 +1,18 @@
 import { constants } from "node:fs";
-import { readdir, writeFile } from "node:fs/promises";
+import { chmod, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { FolderStore, newKey, systemDisk, trustKeys } from "@wattvox/bundle";
-import { temporaryDir } from "@wattvox/bundle/testing";
 import {
+	FolderStore,
+	newKey,
+	sha256,
+	systemDisk,
+	trustKeys,
+	writeBundle,
+} from "@wattvox/bundle";
+import { sampleFiles, sampleMeta, temporaryDir } from "@wattvox/bundle/testing";
+import { WattvoxError } from "@wattvox/core";
+import {
+	type Budget,
 	decodeDesired,
 	encodeBlock,
 	filter,
@@ -102,6 +111,116 @@ test("a second voice on a known base moves its own files only", async (t) => {
 	const result = await s.pull({ digest: bob.digest });
 	t.is(result.counters.blocks, 1 + 2, "manifest, adapter, voice.json");
 	t.true(result.keptBytes > 0.9 * result.totalBytes);
+});
+
+test("a changed model moves its changed blocks alone, wherever the others stand", async (t) => {
+	const s = await setUp(t, { decoderBytes: 4_000_000 });
+	await s.pull();
+	const files = sampleFiles({ decoderBytes: 4_000_000 });
+	const decoder = files.find((f) => f.role === "decoder");
+	if (!decoder || !("bytes" in decoder)) return t.fail();
+	// one block grows at the front, one byte changes further back
+	const bytes = Buffer.concat([Buffer.alloc(65_536, 1), decoder.bytes]);
+	bytes[3_000_000] = (bytes[3_000_000] ?? 0) ^ 1;
+	const dir = join(s.root, "changed");
+	const changed = files.map((f) => (f === decoder ? { ...f, bytes } : f));
+	const { digest } = await writeBundle(dir, changed, sampleMeta(), s.key);
+	await s.source.put(dir, s.trust);
+	const before = s.server.counters?.bytes ?? 0;
+	const result = await s.pull({ digest });
+	t.is(result.counters.blocks, 1 + 2, "manifest and two blocks");
+	t.true(result.copiedBytes > 3_900_000);
+	const moved = (s.server.counters?.bytes ?? 0) - before;
+	t.log(`moved ${moved} of ${result.totalBytes} bytes`);
+	t.true(moved < 0.05 * result.totalBytes, `${moved}`);
+	await s.into.checkout(digest, join(s.root, "voice"), s.trust);
+});
+
+test("a damaged neighbour is no source", async (t) => {
+	const s = await setUp(t, { decoderBytes: 1_000_000 });
+	await s.pull();
+	const files = sampleFiles({ decoderBytes: 1_000_000 });
+	const decoder = files.find((f) => f.role === "decoder");
+	if (!decoder || !("bytes" in decoder)) return t.fail();
+	const bytes = Buffer.concat([decoder.bytes, Buffer.from("more")]);
+	const dir = join(s.root, "changed");
+	const changed = files.map((f) => (f === decoder ? { ...f, bytes } : f));
+	const { digest } = await writeBundle(dir, changed, sampleMeta(), s.key);
+	await s.source.put(dir, s.trust);
+	const path = s.into.blobPath(sha256(decoder.bytes));
+	await chmod(path, 0o644);
+	const rotten = Buffer.from(decoder.bytes);
+	rotten[70_000] = (rotten[70_000] ?? 0) ^ 1;
+	await writeFile(path, rotten);
+	const result = await s.pull({ digest });
+	t.is(result.counters.blocks, 1 + 2, "manifest, the rotten one, the last");
+	await s.into.checkout(digest, join(s.root, "voice"), s.trust);
+});
+
+test("a budget ends a pull before it is overspent, and the next day goes on", async (t) => {
+	const s = await setUp(t, { decoderBytes: 1_000_000 });
+	let left = 500_000;
+	const budget: Budget = {
+		async reserve(bytes) {
+			if (left < 66_048) throw new WattvoxError("E_BUDGET", "spent");
+			const reserved = Math.min(bytes, left);
+			left -= reserved;
+			return reserved;
+		},
+		async settle(reserved, received) {
+			left += reserved - received;
+		},
+	};
+	await t.throwsAsync(s.pull({ budget }), { code: "E_BUDGET" });
+	t.true(left >= 0, `${left}`);
+	const spent = s.server.counters?.bytes ?? 0;
+	t.true(spent > 400_000 && spent <= 520_000, `${spent}`);
+	left = 10_000_000;
+	const result = await s.pull({ budget });
+	t.true(result.keptBytes > 400_000);
+	t.is(
+		(s.server.counters?.blocks ?? 0) - 1,
+		s.blocks,
+		"no block was sent twice",
+	);
+});
+
+test("a pull yields to speech: one block at a time while somebody speaks", async (t) => {
+	let busy = false;
+	let inFlight = 0;
+	let most = 0;
+	const s = await setUp(t, { decoderBytes: 2_000_000 });
+	const link: PullOptions["link"] = {
+		get ready() {
+			return s.link.ready;
+		},
+		onReady: (fn) => s.link.onReady(fn),
+		onLost: (fn) => s.link.onLost(fn),
+		subscribe: (on, handler, signal) =>
+			s.link.subscribe(
+				on,
+				(...message) => {
+					inFlight--;
+					handler(...message);
+				},
+				signal,
+			),
+		publish(name, payload) {
+			inFlight += JSON.parse(payload.toString()).blocks.length;
+			if (busy) most = Math.max(most, inFlight);
+			return s.link.publish(name, payload);
+		},
+	};
+	const result = await s.pull({
+		link,
+		window: 8,
+		busy: () => busy,
+		onProgress: (done, total) => {
+			busy = done > total / 4 && done < (total * 3) / 4;
+		},
+	});
+	t.is(result.counters.blocks, s.blocks + 1);
+	t.is(most, 1);
 });
 
 test("the broker goes mid-pull and comes back: at most one window is sent twice", async (t) => {

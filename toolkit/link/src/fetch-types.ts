@@ -35,6 +35,8 @@ export interface FetchOptions {
 	offlineMs?: number;
 	/** How often one block may come damaged before it is called tampered with. Default 3. */
 	tamperLimit?: number;
+	/** While this says true, one block at a time: the link and the processor are wanted elsewhere. */
+	busy?: () => boolean;
 	clock?: Clock;
 	/** Uniform in [0, 1). */
 	random?: () => number;
@@ -49,6 +51,8 @@ export interface FetchCounters {
 	blocks: number;
 	/** Their bytes. */
 	bytes: number;
+	/** Bytes of every answer, the useless ones included: what the link was charged. */
+	received: number;
 	/** Answers to nothing asked, repeats included. */
 	stray: number;
 	/** Blocks that were not what was signed. */

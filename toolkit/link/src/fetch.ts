@@ -35,6 +35,7 @@ export class BlockFetcher {
 		asked: 0,
 		blocks: 0,
 		bytes: 0,
+		received: 0,
 		stray: 0,
 		tampered: 0,
 		stalls: 0,
@@ -126,8 +127,9 @@ export class BlockFetcher {
 		if (!this.#settle || !this.#o.link.ready) return;
 		if (this.#clock.monotonic() < this.#pauseUntil) return;
 		const waiting = this.#queue.length + this.#again.length;
-		const room = this.#credit - this.#asked.size - this.#taking.size;
-		if (waiting === 0 || room < Math.min(waiting, Math.ceil(this.#credit / 2)))
+		const credit = this.#o.busy?.() ? 1 : this.#credit;
+		const room = credit - this.#asked.size - this.#taking.size;
+		if (waiting === 0 || room < Math.min(waiting, Math.ceil(credit / 2)))
 			return;
 		const groups = new Map<string, Want[]>();
 		for (let n = 0; n < room; n++) {
@@ -161,6 +163,7 @@ export class BlockFetcher {
 	}
 
 	#block(payload: Buffer): void {
+		this.counters.received += payload.byteLength;
 		const message = decodeBlock(payload);
 		if (!message || !this.#settle) return;
 		const { header, bytes } = message;

@@ -23,6 +23,7 @@ import {
 	type FetchOptions,
 	type Want,
 } from "./fetch.ts";
+import { copyKnownBlocks } from "./local-blocks.ts";
 
 export interface PullOptions extends FetchOptions {
 	/** The bundle wanted. */
@@ -32,9 +33,23 @@ export interface PullOptions extends FetchOptions {
 	trust: Trust;
 	/** Take a bundle past its expiry. Default false. */
 	allowExpired?: boolean;
+	/** What this device may receive; unlimited without. */
+	budget?: Budget;
 	signal?: AbortSignal;
 	/** Told as blocks arrive: bytes on disk, and of all files of the bundle. */
 	onProgress?: (done: number, total: number) => void;
+}
+
+/** Bytes that may come. What was reserved counts as received until it is settled, also after a crash. */
+export interface Budget {
+	/**
+	 * Sets up to `bytes` aside.
+	 * @returns how many, at least one block
+	 * @throws WattvoxError E_BUDGET when less than a block is left
+	 */
+	reserve(bytes: number): Promise<number>;
+	/** Says how many of the reserved bytes really came. */
+	settle(reserved: number, received: number): Promise<void>;
 }
 
 export interface PullResult {
@@ -45,6 +60,8 @@ export interface PullResult {
 	totalBytes: number;
 	/** Of these, how many were here before: shared with another bundle, or from an earlier attempt. */
 	keptBytes: number;
+	/** Of the kept ones, how many were copied from other files that have the same blocks. */
+	copiedBytes: number;
 	counters: FetchCounters;
 	/** From the first request to the bundle being on disk. */
 	seconds: number;
@@ -53,12 +70,13 @@ export interface PullResult {
 const running = new Set<string>();
 
 /**
- * Brings a bundle into a local store: manifest, signature, then the blocks that are missing. Each
+ * Brings a bundle into a local store: manifest, signature, then the blocks that are missing: from an
+ * interrupted attempt, from other files here that have the same blocks, and only then from the store. Each
  * block is held to its signed hash before it is written, each file is hashed again from disk, and
  * the bundle exists in the store only when all of it does. Interrupted at any point, a later pull
  * goes on from the blocks on disk.
  * @throws WattvoxError E_SIGNATURE, E_TAMPERED, E_EXPIRED, E_FILE_FORMAT, E_PULL, E_TIMEOUT,
- * E_BROKER, E_DISK_FULL, E_OUTPUT, E_BUSY (this bundle is being pulled already); the signal's reason
+ * E_BROKER, E_BUDGET, E_DISK_FULL, E_OUTPUT, E_BUSY (this bundle is being pulled already); the signal's reason
  */
 export async function pullBundle(options: PullOptions): Promise<PullResult> {
 	const { digest, into, signal, clock = systemClock } = options;
@@ -74,17 +92,17 @@ export async function pullBundle(options: PullOptions): Promise<PullResult> {
 		const known = files ?? (await fetchManifest(fetcher, digest, signal));
 		const { manifest, signer } = verifyManifest(known, options);
 		const totalBytes = manifest.files.reduce((sum, f) => sum + f.size, 0);
-		let keptBytes = totalBytes;
+		let kept = { keptBytes: totalBytes, copiedBytes: 0 };
 		if (!here) {
 			if (!files) await into.stage(known.bytes, known.signature);
-			keptBytes = await fetchBlobs(fetcher, manifest, totalBytes, options);
+			kept = await fetchBlobs(fetcher, manifest, totalBytes, options);
 			await into.commit(digest);
 		}
 		return {
 			manifest,
 			signer,
 			totalBytes,
-			keptBytes,
+			...kept,
 			counters: fetcher.counters,
 			seconds: (clock.monotonic() - begin) / 1000,
 		};
@@ -162,13 +180,40 @@ async function fetchManifest(
 	return { bytes: whole, signature: Buffer.from(signature, "utf8") };
 }
 
+/** Blocks asked for under one reservation: 4 MiB. */
+const SLICE_BLOCKS = 64;
+/** What a block costs at most, its header included. */
+const BLOCK_COST = BLOCK_BYTES + 512;
+
+/** Fetches within the budget: reserves before it asks, settles with what came. */
+async function fetchWithin(
+	fetcher: BlockFetcher,
+	wants: Want[],
+	{ budget }: PullOptions,
+	signal: AbortSignal,
+): Promise<void> {
+	if (!budget) return fetcher.fetch(wants, signal);
+	for (let at = 0; at < wants.length; ) {
+		const most = Math.min(SLICE_BLOCKS, wants.length - at) * BLOCK_COST;
+		const reserved = await budget.reserve(most);
+		const count = Math.max(1, Math.floor(reserved / BLOCK_COST));
+		const before = fetcher.counters.received;
+		try {
+			await fetcher.fetch(wants.slice(at, at + count), signal);
+		} finally {
+			await budget.settle(reserved, fetcher.counters.received - before);
+		}
+		at += count;
+	}
+}
+
 /** @returns bytes that were here before */
 async function fetchBlobs(
 	fetcher: BlockFetcher,
 	manifest: Manifest,
 	totalBytes: number,
 	options: PullOptions,
-): Promise<number> {
+): Promise<{ keptBytes: number; copiedBytes: number }> {
 	const { into, signal, onProgress } = options;
 	const unique = new Map(manifest.files.map((f) => [f.sha256, f]));
 	const parts: PartialBlob[] = [];
@@ -187,10 +232,16 @@ async function fetchBlobs(
 		finishing.push(end);
 	};
 	try {
+		const open: { part: PartialBlob; file: BundleFile }[] = [];
 		for (const file of unique.values()) {
 			if (await into.hasBlob(file)) continue;
 			const part = await into.partial(file, signal);
 			parts.push(part);
+			open.push({ part, file });
+		}
+		await checkRoom(into, open);
+		const copiedBytes = await copyKnownBlocks(into, open, signal);
+		for (const { part, file } of open) {
 			for (const index of part.missing()) {
 				const length = blockLength(file.size, index);
 				missing += length;
@@ -209,18 +260,23 @@ async function fetchBlobs(
 			}
 			if (part.missingCount === 0) finish(part, file);
 		}
-		await checkRoom(into, missing);
 		onProgress?.(totalBytes - missing, totalBytes);
-		await fetcher.fetch(wants, either);
+		await fetchWithin(fetcher, wants, options, either);
 		await Promise.all(finishing);
-		return totalBytes - missing;
+		return { keptBytes: totalBytes - missing, copiedBytes };
 	} finally {
 		await Promise.allSettled(finishing);
 		for (const part of parts) await part.close();
 	}
 }
 
-async function checkRoom(into: FolderStore, bytes: number): Promise<void> {
+async function checkRoom(
+	into: FolderStore,
+	open: readonly { part: PartialBlob; file: BundleFile }[],
+): Promise<void> {
+	let bytes = 0;
+	for (const { part, file } of open)
+		for (const index of part.missing()) bytes += blockLength(file.size, index);
 	const free = await into.free();
 	if (free < bytes)
 		throw new WattvoxError(

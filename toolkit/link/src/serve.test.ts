@@ -155,3 +155,20 @@ test("when the connection goes, what waits is forgotten: whoever asked asks agai
 	await s.server.stop();
 	t.is(s.sent.length, 2);
 });
+
+test("what all devices have waiting is bounded too", async (t) => {
+	const s = await setUp({ concurrency: 1, totalLimit: 6 });
+	for (const device of ["a", "b", "c", "d"]) s.ask(device, [0, 1, 2]);
+	// asked again is not asked twice
+	s.ask("a", [1, 2]);
+	const busy = s.sent.filter((m) => m.header.error === "busy");
+	t.deepEqual(
+		busy.map((m) => m.device),
+		["c", "c", "d", "d", "d"],
+	);
+	await s.drain();
+	t.is(s.sent.filter((m) => !m.header.error).length, 7);
+	s.ask("d", [0]);
+	await s.drain();
+	t.is(s.sent.at(-1)?.device, "d", "room again");
+});

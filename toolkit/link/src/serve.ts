@@ -22,6 +22,8 @@ export interface BlockServerOptions {
 	concurrency?: number;
 	/** Blocks that one device may have waiting here. Default 256. */
 	queueLimit?: number;
+	/** Blocks that all devices together may have waiting here, some 200 bytes each. Default 65 536. */
+	totalLimit?: number;
 }
 
 interface Found {
@@ -50,6 +52,7 @@ export class BlockServer {
 	readonly #o: BlockServerOptions;
 	/** Waiting jobs by device topic, in the order of the devices' turns. */
 	readonly #queues = new Map<string, Map<string, Job>>();
+	#waiting = 0;
 	#active = 0;
 	#off: (() => void | Promise<void>)[] = [];
 	#idle: (() => void)[] = [];
@@ -84,6 +87,7 @@ export class BlockServer {
 		for (const queue of this.#queues.values())
 			this.counters.dropped += queue.size;
 		this.#queues.clear();
+		this.#waiting = 0;
 	}
 
 	#request(name: string, payload: Buffer): void {
@@ -97,12 +101,17 @@ export class BlockServer {
 		this.counters.requests++;
 		const to = topic(from.fleet, from.device, "block");
 		const queue = this.#queues.get(to) ?? new Map<string, Job>();
-		this.#queues.set(to, queue);
 		for (const job of jobs(pull)) {
 			const key = `${job.kind} ${job.digest} ${job.index}`;
-			if (queue.size < (this.#o.queueLimit ?? 256)) queue.set(key, job);
-			else void this.#refuse(to, job, "busy");
+			const known = queue.has(key);
+			const room =
+				queue.size < (this.#o.queueLimit ?? 256) &&
+				this.#waiting < (this.#o.totalLimit ?? 65_536);
+			if (known || room) queue.set(key, job);
+			if (!known && room) this.#waiting++;
+			else if (!known) void this.#refuse(to, job, "busy");
 		}
+		if (queue.size > 0) this.#queues.set(to, queue);
 		this.#pump();
 	}
 
@@ -125,6 +134,7 @@ export class BlockServer {
 			this.#queues.delete(to);
 			for (const [key, job] of queue) {
 				queue.delete(key);
+				this.#waiting--;
 				if (queue.size > 0) this.#queues.set(to, queue);
 				return [to, job];
 			}

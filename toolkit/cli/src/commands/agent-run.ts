@@ -28,10 +28,15 @@ export const agentRun = command({
 			type: "array",
 			string: true,
 			demandOption: true,
-			describe: "Public key, or a folder of them, that may sign",
+			describe:
+				"A root file, or public keys (or a folder of them) that may sign",
 		},
 		port: { type: "number", default: 8420, describe: "Of the speech API" },
 		threads: { type: "number", default: 1, describe: "Of one operator" },
+		"daily-mb": {
+			type: "number",
+			describe: "Megabytes of bundles that may come in a day (UTC)",
+		},
 		...BROKER_OPTIONS,
 	},
 	service: true,
@@ -50,6 +55,9 @@ export const agentRun = command({
 			trust: await loadTrust(args.trust),
 			port: args.port,
 			threads: args.threads,
+			...(args["daily-mb"] !== undefined && {
+				dailyBytes: args["daily-mb"] * 1_000_000,
+			}),
 			log: createLog("agent", { level: logLevel(io.env, "info") }),
 		});
 		try {

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { join } from "node:path";
 import { BROKER_OPTIONS, brokerAccess } from "../broker-options.ts";
 import { command, type OptionTable } from "../command.ts";
 
@@ -60,7 +61,10 @@ export const fleetServe = command({
 		try {
 			let url = args.broker;
 			if (url === undefined) {
-				const own = new fleet.Broker({ port: args.port });
+				const own = new fleet.Broker({
+					port: args.port,
+					dataDir: join(args.data, "broker"),
+				});
 				await own.start();
 				stops.push(() => own.stop());
 				url = own.url;
