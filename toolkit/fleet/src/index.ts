@@ -1,6 +1,7 @@
 export * from "./broker.ts";
 export * from "./broker-acl.ts";
 export * from "./collector.ts";
+export * from "./open-store.ts";
 export * from "./power/open.ts";
 export * from "./power/point.ts";
 export * from "./power/store.ts";
@@ -8,4 +9,5 @@ export * from "./power-csv.ts";
 export * from "./power-table.ts";
 export * from "./publish.ts";
 export * from "./span.ts";
+export * from "./store-s3.ts";
 export * from "./store-server.ts";

@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import {
 	checkTrustTime,
-	type FolderStore,
 	openBundle,
 	type PrivateKey,
 	RootTrust,
@@ -10,6 +9,7 @@ import {
 } from "@wattvox/bundle";
 import { type Clock, checkId, systemClock, WattvoxError } from "@wattvox/core";
 import { encodeDesired, Link, type LinkOptions, topic } from "@wattvox/link";
+import type { Store } from "./open-store.ts";
 
 export interface PublishOptions {
 	fleet: string;
@@ -50,7 +50,7 @@ export interface Published {
  */
 export async function publish(
 	bundleDir: string,
-	store: FolderStore,
+	store: Store,
 	options: PublishOptions,
 ): Promise<Published> {
 	const { fleet, key, signal, clock = systemClock } = options;

@@ -32,7 +32,7 @@ export const fleetServe = command({
 		store: {
 			type: "string",
 			default: "store",
-			describe: "Folder of the store",
+			describe: "The store: a folder, or s3://bucket/prefix",
 		},
 		...DATA_OPTIONS,
 		fleet: {
@@ -52,8 +52,7 @@ export const fleetServe = command({
 	},
 	service: true,
 	async run(args, io) {
-		const [{ FolderStore }, { Link }, fleet] = await Promise.all([
-			import("@wattvox/bundle"),
+		const [{ Link }, fleet] = await Promise.all([
 			import("@wattvox/link"),
 			import("@wattvox/fleet"),
 		]);
@@ -72,7 +71,7 @@ export const fleetServe = command({
 			const broker = await brokerAccess({ ...args, broker: url });
 			const only = args.fleet === undefined ? {} : { fleet: args.fleet };
 			const server = new fleet.StoreServer({
-				source: new FolderStore(args.store),
+				source: fleet.openStore(args.store, io.env),
 				broker,
 				...only,
 			});

@@ -22,7 +22,8 @@ export const publish = command({
 		store: {
 			type: "string",
 			default: "store",
-			describe: "Folder of the store that `fleet serve` serves",
+			describe:
+				"The store that `fleet serve` serves: a folder, or s3://bucket/prefix",
 		},
 		key: {
 			type: "string",
@@ -60,14 +61,16 @@ export const publish = command({
 		...BROKER_OPTIONS,
 	},
 	async run(args, io) {
-		const [{ FolderStore, loadPrivateKey, loadTrust }, fleet] =
-			await Promise.all([import("@wattvox/bundle"), import("@wattvox/fleet")]);
+		const [{ loadPrivateKey, loadTrust }, fleet] = await Promise.all([
+			import("@wattvox/bundle"),
+			import("@wattvox/fleet"),
+		]);
 		const key = await loadPrivateKey(args.key);
 		const task = io.progress.task("publish");
 		try {
 			const done = await fleet.publish(
 				args.bundle,
-				new FolderStore(args.store),
+				fleet.openStore(args.store, io.env),
 				{
 					fleet: args.fleet,
 					devices: args.device,

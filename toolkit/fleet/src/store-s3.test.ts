@@ -1,0 +1,115 @@
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { FolderStore } from "@wattvox/bundle";
+import { temporaryDir } from "@wattvox/bundle/testing";
+import { pullBundle } from "@wattvox/link";
+import test, { type ExecutionContext } from "ava";
+import { Broker } from "./broker.ts";
+import { openStore } from "./open-store.ts";
+import { S3Store } from "./store-s3.ts";
+import { StoreServer } from "./store-server.ts";
+import { connect, makeSample } from "./testing.ts";
+
+/** s3rver brings no types. */
+interface Server {
+	run(): Promise<{ port: number }>;
+	close(): Promise<void>;
+}
+const S3rver = createRequire(import.meta.url)("s3rver") as new (
+	options: object,
+) => Server;
+const KEYS = { accessKeyId: "S3RVER", secretAccessKey: "S3RVER" };
+
+async function setUp(t: ExecutionContext) {
+	const root = await temporaryDir(t);
+	const server = new S3rver({
+		address: "127.0.0.1",
+		port: 0,
+		silent: true,
+		directory: join(root, "s3"),
+		configureBuckets: [{ name: "voices" }],
+	});
+	const { port } = await server.run();
+	t.teardown(() => server.close());
+	const endpoint = `http://127.0.0.1:${port}`;
+	return { root, endpoint, sample: await makeSample(root) };
+}
+
+test("a bundle goes into S3 and comes out of it over MQTT, whole", async (t) => {
+	const { root, endpoint, sample } = await setUp(t);
+	const store = openStore("s3://voices/en/v1", {
+		AWS_ACCESS_KEY_ID: "S3RVER",
+		AWS_SECRET_ACCESS_KEY: "S3RVER",
+		AWS_ENDPOINT_URL: endpoint,
+	});
+	t.is(await store.put(sample.dir, sample.trust), sample.digest);
+	t.is(await store.put(sample.dir, sample.trust), sample.digest, "again");
+	const broker = await Broker.start({ port: 0 });
+	t.teardown(() => broker.stop());
+	const server = new StoreServer({
+		source: store,
+		broker: { url: broker.url },
+	});
+	await server.start();
+	t.teardown(() => server.stop());
+	const link = await connect(broker.url, "jetson-1");
+	t.teardown(() => link.stop());
+	const into = new FolderStore(join(root, "device"));
+	const { counters } = await pullBundle({
+		link,
+		fleet: "home",
+		device: "jetson-1",
+		store: "store",
+		digest: sample.digest,
+		into,
+		trust: sample.trust,
+	});
+	t.is(counters.blocks, sample.blocks + 1);
+	t.is(counters.tampered, 0);
+	await into.checkout(sample.digest, join(root, "voice"), sample.trust);
+});
+
+test("what is not there is undefined, past the end is undefined", async (t) => {
+	const { endpoint, sample } = await setUp(t);
+	const store = new S3Store({ bucket: "voices", endpoint, ...KEYS });
+	t.is(await store.readManifest("0".repeat(64)), undefined);
+	t.is(await store.readBlock("0".repeat(64), 0), undefined);
+	await store.put(sample.dir, sample.trust);
+	const found = await sample.source.readManifest(sample.digest);
+	t.deepEqual(await store.readManifest(sample.digest), found);
+	const { files } = JSON.parse(found?.bytes.toString() ?? "{}") as {
+		files: { sha256: string; blocks: string[] }[];
+	};
+	for (const { sha256, blocks } of files) {
+		for (const index of blocks.keys())
+			t.deepEqual(
+				await store.readBlock(sha256, index),
+				await sample.source.readBlock(sha256, index),
+			);
+		t.is(await store.readBlock(sha256, 16 * blocks.length), undefined);
+	}
+});
+
+test("a refusal ends at once and names no secret; a silent server ends too", async (t) => {
+	const { endpoint, sample } = await setUp(t);
+	const wrong = new S3Store({
+		// s3rver checks no signatures; a bucket that is not there is refused too
+		bucket: "nowhere",
+		endpoint,
+		accessKeyId: "S3RVER",
+		secretAccessKey: "not-the-secret",
+	});
+	const error = await t.throwsAsync(wrong.put(sample.dir, sample.trust), {
+		code: "E_PULL",
+		message: /404 to PUT/,
+	});
+	t.notRegex(String(error?.stack), /not-the-secret/);
+	t.throws(() => openStore("s3://", {}), { code: "E_USAGE" });
+	t.throws(() => openStore("s3://voices", {}), { code: "E_KEY" });
+	const gone = new S3Store({
+		bucket: "b",
+		endpoint: "http://127.0.0.1:9",
+		...KEYS,
+	});
+	await t.throwsAsync(gone.readBlock("0".repeat(64), 0), { code: "E_PULL" });
+});

@@ -1,0 +1,198 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import {
+	BLOCK_BYTES,
+	type BlockSource,
+	bundleDigest,
+	MANIFEST,
+	MANIFEST_MAX_BYTES,
+	MANIFEST_SIGNATURE,
+	type ManifestFiles,
+	openBundle,
+	ReadAhead,
+	sha256,
+	type Trust,
+} from "@wattvox/bundle";
+import { retry, WattvoxError } from "@wattvox/core";
+import { AwsClient } from "aws4fetch";
+
+export interface S3StoreOptions {
+	bucket: string;
+	/** Before every name; "" for none. */
+	prefix?: string;
+	/** Address of an S3-compatible server, path style. Default: AWS in `region`. */
+	endpoint?: string;
+	/** Default "us-east-1". */
+	region?: string;
+	accessKeyId: string;
+	secretAccessKey: string;
+	sessionToken?: string;
+	signal?: AbortSignal;
+}
+
+/** Attempts at one request; other answers than 5xx and 429 are not asked for again. */
+const ATTEMPTS = 4;
+const REQUEST_MS = 30_000;
+
+/**
+ * A content-addressed store in an S3 bucket, with the names of `FolderStore`:
+ * ```
+ * PREFIX/blobs/sha256/<hex>
+ * PREFIX/bundles/<digest>/manifest.json|sig    put last, so it exists only when its blobs do
+ * ```
+ * Blocks are read by range, in pieces of 1 MiB of which the last few are kept.
+ */
+export class S3Store implements BlockSource {
+	readonly #o: S3StoreOptions;
+	readonly #client: AwsClient;
+	readonly #base: string;
+	readonly #readAhead: ReadAhead;
+
+	constructor(options: S3StoreOptions) {
+		const { bucket, prefix = "", region = "us-east-1" } = options;
+		const endpoint = options.endpoint ?? `https://s3.${region}.amazonaws.com`;
+		this.#o = options;
+		this.#client = new AwsClient({
+			accessKeyId: options.accessKeyId,
+			secretAccessKey: options.secretAccessKey,
+			...(options.sessionToken !== undefined && {
+				sessionToken: options.sessionToken,
+			}),
+			service: "s3",
+			region,
+			// ours knows the signal
+			retries: 0,
+		});
+		const path = [bucket, ...prefix.split("/")].filter(Boolean);
+		this.#base = [endpoint.replace(/\/+$/, ""), ...path].join("/");
+		this.#readAhead = new ReadAhead(8, (name, at, length) =>
+			this.#range(name, at, length),
+		);
+	}
+
+	/**
+	 * Takes a bundle in. Files the bucket already has are not sent again.
+	 * @returns the bundle's digest
+	 * @throws as `openBundle`; WattvoxError E_PULL (the server refuses, or does not answer)
+	 */
+	async put(
+		bundleDir: string,
+		trust: Trust,
+		signal?: AbortSignal,
+	): Promise<string> {
+		const bundle = await openBundle(bundleDir, trust, signal ? { signal } : {});
+		const { digest, manifest } = bundle;
+		if (await this.readManifest(digest)) return digest;
+		for (const file of manifest.files) {
+			const name = `blobs/sha256/${file.sha256}`;
+			if ((await this.#size(name, signal)) === file.size) continue;
+			const bytes = await readFile(join(bundle.dir, file.name));
+			if (sha256(bytes) !== file.sha256)
+				throw new WattvoxError("E_TAMPERED", `${file.name} changes under us`);
+			await this.#put(name, bytes, signal);
+		}
+		const at = `bundles/${digest}`;
+		const manifestBytes = await readFile(join(bundle.dir, MANIFEST));
+		if (bundleDigest(manifestBytes) !== digest)
+			throw new WattvoxError("E_TAMPERED", `${bundleDir} changes under us`);
+		const signature = await readFile(join(bundle.dir, MANIFEST_SIGNATURE));
+		await this.#put(`${at}/${MANIFEST_SIGNATURE}`, signature, signal);
+		await this.#put(`${at}/${MANIFEST}`, manifestBytes, signal);
+		return digest;
+	}
+
+	async readManifest(digest: string): Promise<ManifestFiles | undefined> {
+		const at = `bundles/${digest}`;
+		const bytes = await this.#get(`${at}/${MANIFEST}`, MANIFEST_MAX_BYTES);
+		if (!bytes) return undefined;
+		const signature = await this.#get(`${at}/${MANIFEST_SIGNATURE}`, 4096);
+		return signature && { bytes, signature };
+	}
+
+	async readBlock(digest: string, index: number): Promise<Buffer | undefined> {
+		const name = `blobs/sha256/${digest}`;
+		const at = index * BLOCK_BYTES;
+		const block = await this.#readAhead.read(name, at, BLOCK_BYTES);
+		return block.byteLength > 0 ? block : undefined;
+	}
+
+	/** Bytes of an object from `at`; empty where there are none. */
+	async #range(name: string, at: number, length: number): Promise<Buffer> {
+		const range = `bytes=${at}-${at + length - 1}`;
+		const reply = await this.#ask(name, { headers: { range } }, [404, 416]);
+		if (reply.status === 404 || reply.status === 416) {
+			await reply.body?.cancel();
+			return Buffer.alloc(0);
+		}
+		const bytes = Buffer.from(await reply.arrayBuffer());
+		// a server that knows no ranges sends all of it
+		return reply.status === 206
+			? bytes.subarray(0, length)
+			: bytes.subarray(at, at + length);
+	}
+
+	async #get(name: string, most: number): Promise<Buffer | undefined> {
+		const reply = await this.#ask(name, {}, [404]);
+		const size = Number(reply.headers.get("content-length") ?? 0);
+		if (reply.status === 404 || size > most) {
+			await reply.body?.cancel();
+			if (size > most && reply.status !== 404)
+				throw new WattvoxError("E_FILE_FORMAT", `${name} has ${size} bytes`);
+			return undefined;
+		}
+		return Buffer.from(await reply.arrayBuffer());
+	}
+
+	async #size(name: string, signal?: AbortSignal): Promise<number | undefined> {
+		const reply = await this.#ask(name, { method: "HEAD" }, [404], signal);
+		if (reply.status === 404) return undefined;
+		return Number(reply.headers.get("content-length"));
+	}
+
+	async #put(name: string, bytes: Buffer, signal?: AbortSignal): Promise<void> {
+		const body = new Uint8Array(bytes);
+		const reply = await this.#ask(name, { method: "PUT", body }, [], signal);
+		await reply.body?.cancel();
+	}
+
+	async #ask(
+		name: string,
+		init: RequestInit,
+		fine: readonly number[],
+		signal?: AbortSignal,
+	): Promise<Response> {
+		const stop = signal ?? this.#o.signal;
+		return retry(
+			async () => {
+				const limit = AbortSignal.timeout(REQUEST_MS);
+				const both = stop ? AbortSignal.any([stop, limit]) : limit;
+				let reply: Response;
+				try {
+					reply = await this.#client.fetch(`${this.#base}/${name}`, {
+						...init,
+						signal: both,
+					});
+				} catch (cause) {
+					stop?.throwIfAborted();
+					throw new WattvoxError("E_PULL", `the store does not answer`, {
+						cause,
+					});
+				}
+				if (reply.ok || fine.includes(reply.status)) return reply;
+				await reply.body?.cancel();
+				throw Object.assign(
+					new WattvoxError(
+						"E_PULL",
+						`the store answers ${reply.status} to ${init.method ?? "GET"} ${name}`,
+					),
+					{ final: reply.status < 500 && reply.status !== 429 },
+				);
+			},
+			{
+				limit: ATTEMPTS,
+				...(stop && { signal: stop }),
+				retryable: (thrown) => !(thrown as { final?: boolean }).final,
+			},
+		);
+	}
+}
