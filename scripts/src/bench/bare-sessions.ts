@@ -83,11 +83,9 @@ export class BareSessions {
 		return bare;
 	}
 
-	/** Runs everything once, in order. @returns seconds */
-	async replay(): Promise<number> {
-		const begin = performance.now();
+	/** Runs everything once, in order. */
+	async replay(): Promise<void> {
 		for (const { session, feeds } of this.#runs) await session.run(feeds);
-		return (performance.now() - begin) / 1000;
 	}
 
 	async release(): Promise<void> {

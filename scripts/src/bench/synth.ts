@@ -119,7 +119,16 @@ async function measure(
 	}
 }
 
-/** The same sentences by the product and by bare sessions, turn about. */
+/** What a kind of run took: seconds by the clock, and seconds of the process's processor time. */
+interface Pace {
+	wall: number[];
+	cpu: number[];
+}
+
+/**
+ * The same sentences by the product and by bare sessions, turn about, each leading every other time: what
+ * else runs on the machine then falls on both.
+ */
 async function measurePace(
 	voice: Voice,
 	recorder: Recorder,
@@ -128,30 +137,55 @@ async function measurePace(
 ) {
 	const text = WORKLOAD_SENTENCES.slice(0, 3).join(" ");
 	recorder.recorded = [];
-	await speak(voice, text, signal);
+	let { audioSeconds } = await speak(voice, text, signal);
 	const bare = await BareSessions.make(recorder.recorded, o.threads);
 	recorder.recorded = undefined;
-	const seconds = { product: [] as number[], bare: [] as number[] };
-	let audioSeconds = 0;
+	const pace = {
+		product: { wall: [], cpu: [] } as Pace,
+		bare: { wall: [], cpu: [] } as Pace,
+	};
+	const kinds = [
+		["bare", () => bare.replay()],
+		[
+			"product",
+			async () => {
+				({ audioSeconds } = await speak(voice, text, signal));
+			},
+		],
+	] as const;
 	try {
 		await bare.replay(); // the first run allocates
-		for (let i = 0; i < o.runs; i++) {
-			signal.throwIfAborted();
-			seconds.bare.push(await bare.replay());
-			const spoken = await speak(voice, text, signal);
-			seconds.product.push(spoken.seconds);
-			audioSeconds = spoken.audioSeconds;
-		}
+		for (let i = 0; i < o.runs; i++)
+			for (const [kind, work] of i % 2 ? kinds : kinds.toReversed()) {
+				signal.throwIfAborted();
+				const { wall, cpu } = await timed(work);
+				pace[kind].wall.push(wall);
+				pace[kind].cpu.push(cpu);
+			}
 	} finally {
 		await bare.release();
 	}
-	const product = median(seconds.product);
 	return {
 		audioSeconds,
-		seconds,
-		realTimeFactor: product / audioSeconds,
-		overhead: product / median(seconds.bare) - 1,
+		seconds: pace,
+		realTimeFactor: median(pace.product.wall) / audioSeconds,
+		overhead: excess(pace.product.wall, pace.bare.wall),
+		cpuOverhead: excess(pace.product.cpu, pace.bare.cpu),
 	};
+}
+
+async function timed(work: () => Promise<unknown>) {
+	const cpu = process.cpuUsage();
+	const begin = performance.now();
+	await work();
+	const wall = (performance.now() - begin) / 1000;
+	const { user, system } = process.cpuUsage(cpu);
+	return { wall, cpu: (user + system) / 1e6 };
+}
+
+/** By how much `a` exceeds `b`: the median over the pairs, each of two neighbours in time. */
+function excess(a: readonly number[], b: readonly number[]): number {
+	return median(a.map((x, i) => x / (b[i] ?? Number.NaN) - 1));
 }
 
 async function speak(voice: Voice, text: string, signal?: AbortSignal) {
@@ -213,6 +247,7 @@ function report(r: Awaited<ReturnType<typeof measure>>): string {
 			...goal(r.realTimeFactor, GOAL.realTimeFactor, (n) => n.toFixed(4)),
 		],
 		["over bare ONNX Runtime", ...goal(r.overhead, GOAL.overhead, percent)],
+		["the same, in processor time", percent(r.cpuOverhead)],
 		[
 			"first sound, one sentence, p95",
 			...goal(r.firstSound.sentence.p95Ms, GOAL.firstSoundMs, ms),
@@ -222,7 +257,7 @@ function report(r: Awaited<ReturnType<typeof measure>>): string {
 			...goal(r.firstSound.page.p95Ms, GOAL.firstSoundMs, ms),
 		],
 	];
-	return `${formatMachine(r.machine)}; voice ${r.voice}, ${r.threads} threads, medians of ${r.runs} alternating runs
+	return `${formatMachine(r.machine)}; voice ${r.voice}, ${r.threads} threads, medians of ${r.runs} alternating pairs
 
 ${table(["", "figure", "goal", "verdict"], rows, ["left", "right", "right"])}
 ${r.speech ? energyReport(r.speech) : ""}`;

@@ -1,6 +1,11 @@
 import { Worker } from "node:worker_threads";
 import { WattvoxError } from "@wattvox/core";
-import type { Answer, Request } from "./protocol.ts";
+import {
+	type Answer,
+	type Request,
+	Skips,
+	type WorkerData,
+} from "./protocol.ts";
 import { noTelemetry } from "./telemetry.ts";
 
 /** A request without its number, which the host gives. */
@@ -21,8 +26,15 @@ interface Job {
 }
 
 /**
+ * Requests at the worker at a time: the one that runs and the one after it, so that the thread need not
+ * wait for this side between two runs.
+ */
+const AT_WORKER = 2;
+
+/**
  * One worker thread that holds any number of engines and runs one request at a time, in order.
- * The queue is on this side, so that an abandoned run that has not begun never costs anything.
+ * An abandoned run that has not begun is never run: it is taken out of the queue on this side, or
+ * marked in memory that the worker looks at before each run.
  *
  * INVARIANTS
  * - The thread exists only while an engine or a request needs it.
@@ -32,7 +44,9 @@ interface Job {
 export class EngineHost {
 	#worker: Worker | undefined;
 	#queue: Job[] = [];
-	#current: Job | undefined;
+	/** At the worker, in the order it answers. */
+	#sent: Job[] = [];
+	readonly #skips = new Skips();
 	#next = 1;
 	#engines = 0;
 	#generation = 0;
@@ -71,8 +85,7 @@ export class EngineHost {
 		const id = this.#next++;
 		return new Promise((resolve, reject) => {
 			const onAbort = () => {
-				job.abandoned = true;
-				this.#queue = this.#queue.filter((j) => j !== job);
+				this.#abandon(job);
 				reject(interrupted());
 			};
 			const job: Job = {
@@ -97,16 +110,18 @@ export class EngineHost {
 
 	/** Rejects what waits for an engine: its runs must not begin after it was disposed. */
 	drop(engine: number): void {
-		const dropped = this.#queue.filter(
-			(j) => j.request.kind === "run" && j.request.engine === engine,
-		);
-		this.#queue = this.#queue.filter((j) => !dropped.includes(j));
-		const job = this.#current;
-		if (job?.request.kind === "run" && job.request.engine === engine) {
-			job.abandoned = true;
-			dropped.push(job);
-		}
-		for (const j of dropped) j.reject(interrupted("the engine was disposed"));
+		for (const job of [...this.#sent, ...this.#queue])
+			if (job.request.kind === "run" && job.request.engine === engine) {
+				this.#abandon(job);
+				job.reject(interrupted("the engine was disposed"));
+			}
+	}
+
+	/** Sees to it that a job does not begin any more; one that runs ends unseen. */
+	#abandon(job: Job): void {
+		job.abandoned = true;
+		this.#queue = this.#queue.filter((j) => j !== job);
+		if (this.#sent.includes(job)) this.#skips.skip(job.request.id);
 	}
 
 	/** Counts an engine that lives here; the thread stays. */
@@ -120,41 +135,48 @@ export class EngineHost {
 		await this.#endIfIdle();
 	}
 
+	get #idle(): boolean {
+		return this.#sent.length === 0 && this.#queue.length === 0;
+	}
+
 	async #endIfIdle(): Promise<void> {
-		if (this.#engines > 0 || this.#current || this.#queue.length > 0) return;
+		if (this.#engines > 0 || !this.#idle) return;
 		const worker = this.#worker;
 		this.#worker = undefined;
 		await worker?.terminate();
 	}
 
 	#pump(): void {
-		if (this.#current) return;
-		const job = this.#queue.shift();
-		if (!job) {
-			this.#worker?.unref();
-			void this.#endIfIdle();
-			return;
+		while (this.#sent.length < AT_WORKER) {
+			const job = this.#queue.shift();
+			if (!job) break;
+			this.#send(job);
 		}
-		this.#current = job;
+		if (!this.#idle) return;
+		this.#worker?.unref();
+		void this.#endIfIdle();
+	}
+
+	#send(job: Job): void {
 		const worker = this.#start();
 		worker.ref();
 		try {
 			worker.postMessage(job.request, job.transfer);
+			this.#sent.push(job);
 		} catch (thrown) {
-			this.#current = undefined;
 			job.reject(
 				new WattvoxError("E_BUG", `a feed cannot be sent: ${thrown}`, {
 					cause: thrown,
 				}),
 			);
-			this.#pump();
 		}
 	}
 
 	#start(): Worker {
 		if (this.#worker) return this.#worker;
 		noTelemetry();
-		const worker = new Worker(this.#script);
+		const data: WorkerData = { skips: this.#skips.shared };
+		const worker = new Worker(this.#script, { workerData: data });
 		worker.on("message", (answer: Answer) => this.#answered(answer));
 		worker.on("error", (error) => this.#died(worker, error));
 		worker.on("exit", () => this.#died(worker, undefined));
@@ -163,9 +185,9 @@ export class EngineHost {
 	}
 
 	#answered(answer: Answer): void {
-		const job = this.#current;
+		const job = this.#sent[0];
 		if (!job || job.request.id !== answer.id) return;
-		this.#current = undefined;
+		this.#sent.shift();
 		if (job.abandoned) {
 			if (answer.ok) job.orphan?.(answer.id);
 		} else if (answer.ok) job.resolve(answer.value);
@@ -177,8 +199,8 @@ export class EngineHost {
 		if (worker !== this.#worker) return;
 		this.#worker = undefined;
 		this.#generation++;
-		const jobs = [...(this.#current ? [this.#current] : []), ...this.#queue];
-		this.#current = undefined;
+		const jobs = [...this.#sent, ...this.#queue];
+		this.#sent = [];
 		this.#queue = [];
 		const code =
 			(error as NodeJS.ErrnoException | undefined)?.code ===

@@ -1,13 +1,21 @@
 // The far side of an EngineHost: holds the ONNX Runtime sessions, so that their synchronous native
 // calls block this thread and not the caller's event loop.
-import { parentPort } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import type { ErrorCode } from "@wattvox/core";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import type { Port } from "./engine.ts";
-import type { Answer, Loaded, Request, SessionSettings } from "./protocol.ts";
+import {
+	type Answer,
+	type Loaded,
+	type Request,
+	type SessionSettings,
+	Skips,
+	type WorkerData,
+} from "./protocol.ts";
 import { isDtype, type Tensor, type TensorData } from "./tensor.ts";
 
 const sessions = new Map<number, InferenceSession>();
+const skips = new Skips((workerData as WorkerData).skips);
 
 function ports(metadata: readonly InferenceSession.ValueMetadata[]): Port[] {
 	return metadata.map((m) => {
@@ -93,6 +101,13 @@ function plain(t: OrtTensor): Tensor {
 }
 
 async function serve(request: Request): Promise<Answer> {
+	if (request.kind !== "free" && skips.has(request.id))
+		return {
+			id: request.id,
+			ok: false,
+			code: "E_INTERRUPTED",
+			message: "the run was abandoned",
+		};
 	try {
 		if (request.kind === "load")
 			return { id: request.id, ok: true, value: await load(request) };
@@ -118,8 +133,11 @@ function codeOf(message: string): ErrorCode {
 
 const port = parentPort;
 if (!port) throw new Error("worker.js runs in a worker thread");
+// Requests arrive while one is under way; they are served one after the other, in order.
+let turn: Promise<void> = Promise.resolve();
 port.on("message", (request: Request) => {
-	serve(request).then((answer) => {
+	turn = turn.then(async () => {
+		const answer = await serve(request);
 		const moved = new Set<ArrayBuffer>();
 		if (answer.ok && request.kind === "run")
 			for (const t of Object.values(answer.value as Record<string, Tensor>))

@@ -18,7 +18,7 @@ export interface SpeakOptions {
 export interface UtteranceStats {
 	/** Seconds of sound made. */
 	audioSeconds: number;
-	/** Milliseconds spent computing, waiting for the engine's thread included. */
+	/** Milliseconds in which anything was being computed, waiting for the engine's thread included. */
 	computeMs: number;
 	/** From the start to the first samples, ms; null before there are any. */
 	firstSoundMs: number | null;
@@ -30,20 +30,34 @@ export interface UtteranceStats {
 	skipped: string[];
 }
 
+/** One step of an utterance: computes samples when it is called. */
+export type Work = () => Promise<Float32Array>;
+
 /** What an utterance needs of its voice. */
 export interface Speaking {
 	sampleRate: number;
 	sentences: AsyncIterable<SpokenSentence> | Iterable<SpokenSentence>;
-	/** The chunks of one sentence, in order. Each call of the promise computes one. */
+	/**
+	 * The chunks of one sentence, in order.
+	 * @param signal aborts when nobody wants the sentence any more
+	 */
 	say(
 		sentence: SpokenSentence,
 		index: number,
-	): Promise<(() => Promise<Float32Array>)[]>;
+		signal: AbortSignal,
+	): Promise<Work[]>;
 }
 
 /**
- * Speech under way: iterate it once for its samples. Each chunk is the caller's. The next chunk is
- * computed while the caller has this one, and no further: a slow listener costs one chunk of memory.
+ * Chunks computed ahead of the listener: while the engine's thread runs one, the next must lie there
+ * already, or the thread would wait for this one between any two.
+ */
+const AHEAD = 2;
+
+/**
+ * Speech under way: iterate it once for its samples. Each chunk is the caller's. While the caller has
+ * one, the next two are computed and the next sentence is prepared, and no more: that is what a slow
+ * listener costs.
  */
 export class Utterance implements AsyncIterable<Float32Array> {
 	readonly sampleRate: number;
@@ -58,12 +72,22 @@ export class Utterance implements AsyncIterable<Float32Array> {
 	};
 	readonly #speaking: Speaking;
 	readonly #pauseMs: number;
+	readonly #signal: AbortSignal | undefined;
+	/** Ends what was begun ahead when the listener leaves. */
+	readonly #left = new AbortController();
 	#started = false;
 	#samples = 0;
+	/** Computations under way, and when there was none last. */
+	#busy = 0;
+	#busySince = 0;
 
-	constructor(speaking: Speaking, pauseMs: number) {
+	constructor(
+		speaking: Speaking,
+		options: { pauseMs: number; signal: AbortSignal | undefined },
+	) {
 		this.#speaking = speaking;
-		this.#pauseMs = pauseMs;
+		this.#pauseMs = options.pauseMs;
+		this.#signal = options.signal;
 		this.sampleRate = speaking.sampleRate;
 	}
 
@@ -83,24 +107,53 @@ export class Utterance implements AsyncIterable<Float32Array> {
 
 	async *#chunks(): AsyncGenerator<Float32Array> {
 		const { stats } = this;
-		const start = performance.now();
-		for await (const sentence of this.#speaking.sentences) {
-			stats.skipped.push(...sentence.skipped);
-			if (sentence.phones.length === 0) continue;
-			if (stats.sentences > 0 && this.#pauseMs > 0)
-				yield this.#count(this.#silence());
-			const chunks = await this.#timed(() =>
-				this.#speaking.say(sentence, stats.sentences),
-			);
-			stats.phones += sentence.phones.length;
-			stats.sentences++;
-			let ahead = this.#ahead(chunks[0]);
-			for (let i = 1; ahead; i++) {
-				const samples = await ahead;
+		const leave = () => this.#left.abort();
+		this.#signal?.addEventListener("abort", leave, { once: true });
+		if (this.#signal?.aborted) leave();
+		const works = this.#works();
+		try {
+			const start = performance.now();
+			for await (const samples of startedAhead(works, AHEAD)) {
+				// What was computed before the end is not to be heard after it.
+				if (this.#left.signal.aborted)
+					throw new WattvoxError(
+						"E_INTERRUPTED",
+						"the utterance was abandoned",
+					);
 				stats.firstSoundMs ??= performance.now() - start;
-				ahead = this.#ahead(chunks[i]);
-				yield this.#count(samples);
+				this.#samples += samples.length;
+				stats.audioSeconds = this.#samples / this.sampleRate;
+				stats.realTimeFactor = this.#computeMs() / 1000 / stats.audioSeconds;
+				yield samples;
 			}
+		} finally {
+			this.#signal?.removeEventListener("abort", leave);
+			leave();
+			this.#computeMs();
+		}
+	}
+
+	/** All that is to be computed, in order, each sentence prepared while the one before it is spoken. */
+	async *#works(): AsyncGenerator<Work> {
+		const { stats } = this;
+		const sentences = this.#prepared();
+		try {
+			let next = begun(sentences.next());
+			for (;;) {
+				const { value, done } = await next;
+				if (done) break;
+				const [first, ...rest] = value.chunks;
+				if (stats.sentences > 0 && this.#pauseMs > 0)
+					yield async () => this.#silence();
+				stats.sentences++;
+				stats.phones += value.phones;
+				if (first) yield this.#timed(first);
+				// Behind the first chunk: the first sound does not wait for the second sentence.
+				next = begun(sentences.next());
+				for (const work of rest) yield this.#timed(work);
+			}
+		} finally {
+			begun(sentences.return(undefined));
 		}
 		if (stats.sentences === 0)
 			throw stats.skipped.length > 0
@@ -111,23 +164,38 @@ export class Utterance implements AsyncIterable<Float32Array> {
 				: new WattvoxError("E_TEXT_EMPTY", "there is nothing to say");
 	}
 
-	/** Starts a chunk; its failure shows when it is awaited, and not as unhandled if it never is. */
-	#ahead(
-		work: (() => Promise<Float32Array>) | undefined,
-	): Promise<Float32Array> | undefined {
-		if (!work) return undefined;
-		const promise = this.#timed(work);
-		promise.catch(() => undefined);
-		return promise;
+	/** The sentences that can be said, ready to be computed. */
+	async *#prepared(): AsyncGenerator<{ phones: number; chunks: Work[] }> {
+		let index = 0;
+		for await (const sentence of this.#speaking.sentences) {
+			this.stats.skipped.push(...sentence.skipped);
+			const { length } = sentence.phones;
+			if (length === 0) continue;
+			const say = this.#timed(() =>
+				this.#speaking.say(sentence, index++, this.#left.signal),
+			);
+			yield { phones: length, chunks: await say() };
+		}
 	}
 
-	async #timed<T>(work: () => Promise<T>): Promise<T> {
-		const start = performance.now();
-		try {
-			return await work();
-		} finally {
-			this.stats.computeMs += performance.now() - start;
-		}
+	#timed<T>(work: () => Promise<T>): () => Promise<T> {
+		return async () => {
+			if (this.#busy++ === 0) this.#busySince = performance.now();
+			try {
+				return await work();
+			} finally {
+				this.#computeMs();
+				this.#busy--;
+			}
+		};
+	}
+
+	/** Brings the time spent computing up to now. */
+	#computeMs(): number {
+		const now = performance.now();
+		if (this.#busy > 0) this.stats.computeMs += now - this.#busySince;
+		this.#busySince = now;
+		return this.stats.computeMs;
 	}
 
 	#silence(): Float32Array {
@@ -135,14 +203,35 @@ export class Utterance implements AsyncIterable<Float32Array> {
 			Math.round((this.#pauseMs / 1000) * this.sampleRate),
 		);
 	}
+}
 
-	#count(samples: Float32Array): Float32Array {
-		const { stats } = this;
-		this.#samples += samples.length;
-		stats.audioSeconds = this.#samples / this.sampleRate;
-		stats.realTimeFactor = stats.computeMs / 1000 / stats.audioSeconds;
-		return samples;
+/**
+ * The values of works begun in order, so many before they are asked for. A failure shows in its place,
+ * after what was begun before it.
+ */
+async function* startedAhead(
+	works: AsyncGenerator<Work>,
+	ahead: number,
+): AsyncGenerator<Float32Array> {
+	const start = () =>
+		begun(works.next().then(({ value, done }) => (done ? null : value())));
+	try {
+		const row = Array.from({ length: ahead }, start);
+		for (;;) {
+			const samples = await row.shift();
+			if (!samples) return;
+			row.push(start());
+			yield samples;
+		}
+	} finally {
+		begun(works.return(undefined));
 	}
+}
+
+/** A promise whose failure shows when it is awaited, and not as unhandled if it never is. */
+function begun<T>(promise: Promise<T>): Promise<T> {
+	promise.catch(() => undefined);
+	return promise;
 }
 
 /** Arrays one after the other. */

@@ -118,7 +118,7 @@ export class Voice {
 			{
 				sampleRate: this.config.sampleRate,
 				sentences: this.#frontend(text),
-				say: async (sentence, index) => {
+				say: async (sentence, index, signal) => {
 					const phones = this.#phones(sentence);
 					const regulator = await this.#regulate(phones, {
 						speed,
@@ -134,7 +134,7 @@ export class Voice {
 					);
 				},
 			},
-			pauseMs,
+			{ pauseMs, signal },
 		);
 	}
 
@@ -222,17 +222,26 @@ export class Voice {
 	/** Fades the sentence's edges and refuses samples that are no numbers. */
 	#finish(samples: Float32Array, at: number, length: number): void {
 		const fade = Math.round(this.config.sampleRate * FADE_SECONDS);
+		const fadeAt = (i: number) => {
+			const edge = Math.min(at + i, length - 1 - at - i);
+			if (edge < fade) samples[i] = ((samples[i] ?? 0) * (edge + 0.5)) / fade;
+		};
+		const head = Math.max(0, Math.min(samples.length, fade - at));
+		const tail = Math.max(head, length - fade - at);
+		for (let i = 0; i < head; i++) fadeAt(i);
+		for (let i = tail; i < samples.length; i++) fadeAt(i);
+		let sum = 0;
 		for (let i = 0; i < samples.length; i++) {
 			const s = samples[i] ?? 0;
-			if (!Number.isFinite(s))
-				throw new WattvoxError(
-					"E_MODEL",
-					`voice ${this.config.name} makes samples that are not numbers`,
-				);
-			const edge = Math.min(at + i, length - 1 - at - i);
-			const gain = edge < fade ? (edge + 0.5) / fade : 1;
-			samples[i] = Math.max(-1, Math.min(1, s * gain));
+			sum += s;
+			samples[i] = Math.max(-1, Math.min(1, s));
 		}
+		// One sample that is no number makes the sum none.
+		if (!Number.isFinite(sum))
+			throw new WattvoxError(
+				"E_MODEL",
+				`voice ${this.config.name} makes samples that are not numbers`,
+			);
 	}
 
 	#speakerTensor(): Tensor {
