@@ -4,14 +4,23 @@ import { linear } from "./linear.ts";
 import { type Case, checkCase, Draw } from "./testing.ts";
 
 const CASES: Record<keyof typeof linear, Case> = {
-	// The last axis of both is fixed, as rules need it; the rest may be symbols.
 	MatMul: (d) => {
 		const batch = d.shape(0, 2);
 		const [m, k, n] = [d.int(1, 3), d.int(1, 3), d.int(1, 3)];
 		const partner = () => d.partner(batch);
+		// Now and then a vector on a side, or a matrix times itself.
+		const kind = d.int(0, 5);
+		if (kind === 0) {
+			const x = d.active([...batch, k, k]);
+			return d.b.matmul(x, x);
+		}
 		return d.b.matmul(
-			d.active([...(d.flag() ? batch : partner()), m, k], { fixed: [-1] }),
-			d.active([...(d.flag() ? batch : partner()), k, n], { fixed: [-1, -2] }),
+			d.active(kind === 1 ? [k] : [...(d.flag() ? batch : partner()), m, k]),
+			d.active(
+				kind === 2 || (kind === 1 && d.flag())
+					? [k]
+					: [...(d.flag() ? batch : partner()), k, n],
+			),
 		);
 	},
 	Gemm: (d) => {

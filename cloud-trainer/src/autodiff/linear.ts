@@ -19,27 +19,32 @@ const fused = (
 
 /** Folds all axes but the last into one. */
 function rows(c: VjpContext, v: Value): Value {
-	const shape = shapeOf(c, v);
-	const last = shape.at(-1);
-	if (typeof last !== "number")
-		throw unsupported(c, `the last size of ${v.name} must be fixed`);
-	return shape.length === 2 ? v : c.b.reshape(v, [-1, last]);
+	const rank = shapeOf(c, v).length;
+	return rank === 2 ? v : c.b.op("Flatten", [v], { axis: rank - 1 });
 }
 
 /** Rules for products of matrices and for normalisation over the last axes. */
 export const linear = {
 	// y = a b: da = g b^T, db = a^T g. For a weight, one Gemm over all rows beats a batch of small ones.
+	// A vector on the left is a row, on the right a column, and neither leaves an axis in y.
 	MatMul: (c) => {
+		const { b } = c;
 		const [a, w] = [x0(c), input(c, 1)];
-		const [ra, rw] = [shapeOf(c, a).length, shapeOf(c, w).length];
-		if (ra < 2 || rw < 2) throw unsupported(c, "vectors: use matrices");
-		const da = c.needs[0] ? fused(c, g0(c), w, 0, 1) : undefined;
-		if (!c.needs[1]) return [da, undefined];
-		const dw =
-			rw === 2
-				? c.b.op("Gemm", [rows(c, a), rows(c, g0(c))], { transA: 1 })
-				: fused(c, a, g0(c), 1, 0);
-		return [da, dw];
+		const [row, column] = [a, w].map((v) => shapeOf(c, v).length === 1);
+		const left = row ? b.op("Unsqueeze", [a, b.ints([0])]) : a;
+		const right = column ? b.op("Unsqueeze", [w, b.ints([1])]) : w;
+		const gone = [...(row ? [-2] : []), ...(column ? [-1] : [])];
+		const g = gone.length ? b.op("Unsqueeze", [g0(c), b.ints(gone)]) : g0(c);
+		const da = c.needs[0] ? fused(c, g, right, 0, 1) : undefined;
+		const weighs = () =>
+			shapeOf(c, right).length === 2
+				? b.op("Gemm", [rows(c, left), rows(c, g)], { transA: 1 })
+				: fused(c, left, g, 1, 0);
+		const dw = c.needs[1] ? weighs() : undefined;
+		return [
+			da && row ? b.op("Squeeze", [da, b.ints([-2])]) : da,
+			dw && column ? b.op("Squeeze", [dw, b.ints([-1])]) : dw,
+		];
 	},
 	// y = alpha A' B' + beta C, with A' = A or A^T
 	Gemm: (c) => {

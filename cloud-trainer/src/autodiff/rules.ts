@@ -1,9 +1,11 @@
 import { activations } from "./activations.ts";
 import { conv } from "./conv.ts";
 import { cuts } from "./cuts.ts";
+import { einsum } from "./einsum.ts";
 import { elementwise } from "./elementwise.ts";
 import { indexing } from "./indexing.ts";
 import { linear } from "./linear.ts";
+import { losses } from "./losses.ts";
 import { reductions } from "./reductions.ts";
 import { structural } from "./structural.ts";
 import type { Rule } from "./vjp.ts";
@@ -13,9 +15,11 @@ export const FAMILIES = {
 	activations,
 	conv,
 	cuts,
+	einsum,
 	elementwise,
 	indexing,
 	linear,
+	losses,
 	reductions,
 	structural,
 };
@@ -25,9 +29,11 @@ export const RULES = {
 	...activations,
 	...conv,
 	...cuts,
+	...einsum,
 	...elementwise,
 	...indexing,
 	...linear,
+	...losses,
 	...reductions,
 	...structural,
 } satisfies Record<string, Rule>;
@@ -40,24 +46,40 @@ export const ZERO_GRADIENT: ReadonlySet<string> = new Set([
 	"And",
 	"ArgMax",
 	"ArgMin",
+	"Bernoulli",
+	"BitShift",
+	"BitwiseAnd",
+	"BitwiseNot",
+	"BitwiseOr",
+	"BitwiseXor",
 	"Ceil",
 	"Constant",
 	"ConstantOfShape",
 	"Equal",
+	"EyeLike",
 	"Floor",
 	"Greater",
 	"GreaterOrEqual",
+	"Hardmax",
+	"IsInf",
 	"IsNaN",
 	"Less",
 	"LessOrEqual",
+	"Multinomial",
+	"NonMaxSuppression",
 	"NonZero",
 	"Not",
 	"Or",
+	"RandomNormal",
+	"RandomNormalLike",
+	"RandomUniform",
+	"RandomUniformLike",
 	"Range",
 	"Round",
 	"Shape",
 	"Sign",
 	"Size",
+	"Xor",
 ]);
 
 /** The rule of an operator, or undefined. */
