@@ -11,6 +11,7 @@ import {
 	type Value,
 	type ValueType,
 } from "@wattvox/onnx";
+import { QUANTIZERS, REFUSED } from "./refused.ts";
 import { ruleOf, ZERO_GRADIENT } from "./rules.ts";
 import { describe, expandLike, unbroadcast } from "./vjp.ts";
 
@@ -103,7 +104,8 @@ function activeValues(
 			!ZERO_GRADIENT.has(opKey(node)) &&
 			reads(node).some((i) => active.has(i))
 		)
-			for (const o of node.outputs) if (o && floating(o)) active.add(o);
+			for (const o of node.outputs)
+				if (o && (floating(o) || QUANTIZERS.has(node.op))) active.add(o);
 	return active;
 }
 
@@ -168,7 +170,7 @@ function backward(
 	if (!rule)
 		throw new WattvoxError(
 			"E_OP_UNSUPPORTED",
-			`no gradient for ${describe(b, node)}`,
+			`no gradient for ${describe(b, node)}${REFUSED[node.op] ? `: ${REFUSED[node.op]}` : ""}`,
 		);
 	const needs = node.inputs.map((i) => active.has(i));
 	const inputs = node.inputs.map((i) => (i ? b.value(i) : undefined));
@@ -177,7 +179,7 @@ function backward(
 			v &&
 			active.has(v.name) &&
 			v.dtype !== "float32" &&
-			!node.op.startsWith("Cast")
+			!/^(Cast|Dequantize)/.test(node.op)
 		)
 			throw new WattvoxError(
 				"E_OP_UNSUPPORTED",

@@ -12,4 +12,9 @@ export {
 } from "./gradients-of.ts";
 export { liftParameters } from "./lift.ts";
 export { type DifferentiableOp, RULES, ZERO_GRADIENT } from "./rules.ts";
+export {
+	type OperatorSupport,
+	operatorSupport,
+	operatorsPage,
+} from "./support.ts";
 export type { Rule, VjpContext } from "./vjp.ts";

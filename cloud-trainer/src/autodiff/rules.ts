@@ -6,11 +6,15 @@ import { elementwise } from "./elementwise.ts";
 import { indexing } from "./indexing.ts";
 import { linear } from "./linear.ts";
 import { losses } from "./losses.ts";
+import { quantized } from "./quantized.ts";
 import { reductions } from "./reductions.ts";
 import { structural } from "./structural.ts";
 import type { Rule } from "./vjp.ts";
 
-/** The rules by the file that holds them: no operator stands in two. */
+/**
+ * The rules by the file that holds them: no operator stands in two. What changes here changes
+ * docs/OPERATORS.md: `npm run operators` writes it.
+ */
 export const FAMILIES = {
 	activations,
 	conv,
@@ -20,6 +24,7 @@ export const FAMILIES = {
 	indexing,
 	linear,
 	losses,
+	quantized,
 	reductions,
 	structural,
 };
@@ -34,6 +39,7 @@ export const RULES = {
 	...indexing,
 	...linear,
 	...losses,
+	...quantized,
 	...reductions,
 	...structural,
 } satisfies Record<string, Rule>;
