@@ -50,6 +50,12 @@ test("the best validation's parameters come back, also from a checkpoint", async
 	const again = await fit(options(path));
 	t.deepEqual(again.parameters, once.parameters);
 	t.deepEqual(again.best, once.best);
+	t.is(again.steps, 12);
+	// Nothing is started for that, so not even the batches are asked for.
+	await fit({
+		...options(path),
+		onStart: () => t.fail("a finished training starts nothing"),
+	});
 });
 
 test("patience ends training, and it stays ended", async (t) => {

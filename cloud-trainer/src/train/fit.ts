@@ -8,7 +8,12 @@ import {
 	GRADIENT_NORM,
 	trainingGraph,
 } from "./adamw.ts";
-import { type Best, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import {
+	type Best,
+	type Checkpoint,
+	loadCheckpoint,
+	saveCheckpoint,
+} from "./checkpoint.ts";
 import type { ProgramSpec } from "./protocol.ts";
 import { Stepper } from "./stepper.ts";
 
@@ -125,6 +130,9 @@ const scalarsOf = (outputs: Record<string, Tensor>): Record<string, number> =>
 export async function fit(o: FitOptions): Promise<FitResult> {
 	const adamw = o.adamw ?? ADAMW;
 	if (o.log) await mkdir(dirname(o.log), { recursive: true });
+	const resumed = o.checkpoint ? await loadCheckpoint(o.checkpoint) : undefined;
+	const finished = resumed && alreadyDone(o, resumed);
+	if (finished) return finished;
 	const training = trainingGraph(o.graph, o.loss, o.trainable, adamw, o.rates);
 	const programs: Record<string, ProgramSpec> = {
 		train: {
@@ -138,7 +146,6 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 		programs[name] = { model, updates: [] };
 	for (const [name, tensor] of o.initial ?? [])
 		if (training.state.has(name)) training.state.set(name, tensor);
-	const resumed = o.checkpoint ? await loadCheckpoint(o.checkpoint) : undefined;
 	for (const [name, tensor] of resumed?.state ?? [])
 		if (training.state.has(name)) training.state.set(name, tensor);
 
@@ -215,6 +222,26 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 	} finally {
 		await stepper.stop();
 	}
+}
+
+/** The end of a training whose checkpoint has it all: nothing is compiled to take no step. */
+function alreadyDone(o: FitOptions, c: Checkpoint): FitResult | undefined {
+	if (c.step < o.steps && !c.best?.stopped) return undefined;
+	const kept = (o.keepBest && c.best?.parameters) || c.state;
+	const parameters = new Map<string, Tensor>();
+	for (const name of o.trainable) {
+		const t = kept.get(name);
+		if (!t) return undefined;
+		parameters.set(name, t);
+	}
+	return {
+		parameters,
+		...(c.best ? { best: { step: c.best.step, loss: c.best.loss } } : {}),
+		steps: c.step,
+		seconds: c.seconds,
+		interrupted: o.signal?.aborted ?? false,
+		dropped: 0,
+	};
 }
 
 /** What is best after one more validation. */
