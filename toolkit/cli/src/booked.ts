@@ -1,6 +1,12 @@
 import { dirname } from "node:path";
 import { ensureWritableDir } from "@wattvox/core";
-import type { Ledger, Meter, Stage } from "@wattvox/energy";
+import type {
+	Ledger,
+	Meter,
+	MeterOptions,
+	OpenPowerOptions,
+	Stage,
+} from "@wattvox/energy";
 
 /** An open ledger on the best power source that works here. */
 export interface Books {
@@ -14,20 +20,22 @@ export interface Books {
 /**
  * Opens the power source, a meter on it and a ledger, runs `work` with them and closes all.
  * @param path the ledger's file; an existing one is continued
+ * @param options for tests: where to look for a sensor in place of the machine's own, and how to read it
  * @throws whatever `work` throws; WattvoxError E_OUTPUT, E_DISK_FULL, E_FILE_FORMAT
  */
 export async function booked<T>(
 	path: string,
 	work: (books: Books) => Promise<T>,
+	options: { power?: OpenPowerOptions; meter?: MeterOptions } = {},
 ): Promise<T> {
 	const { formatEnergy, Ledger, Meter, openPowerSource } = await import(
 		"@wattvox/energy"
 	);
 	// Before anything is measured: the ledger is the first file of a run.
 	await ensureWritableDir(dirname(path));
-	const { source } = await openPowerSource();
+	const { source } = await openPowerSource(options.power);
 	const { measured } = source.describe();
-	const meter = new Meter(source);
+	const meter = new Meter(source, options.meter);
 	const ledger = new Ledger({ meter, path });
 	try {
 		await meter.start();

@@ -4,6 +4,8 @@ export * from "./errors.ts";
 export * from "./files.ts";
 export * from "./ids.ts";
 export * from "./log.ts";
+export * from "./peak-memory.ts";
+export * from "./process-tree.ts";
 export * from "./progress.ts";
 export * from "./redact.ts";
 export * from "./retry.ts";

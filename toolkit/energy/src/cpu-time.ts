@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
+import { descendantsOf } from "@wattvox/core";
 
 /** A clock of processor time in microseconds, summed over cores; it never runs backwards. */
 export type CpuClock = () => number;
@@ -24,12 +25,9 @@ export function processCpuClock(): CpuClock {
 /** Ended children are in their parent's cutime and cstime, living ones in their own record. */
 function childMicroseconds(pid: number): number {
 	let ticks = statTicks(pid)?.ended ?? 0;
-	const queue = childrenOf(pid);
-	for (let child = queue.pop(); child !== undefined; child = queue.pop()) {
+	for (const child of descendantsOf(pid)) {
 		const times = statTicks(child);
-		if (!times) continue;
-		ticks += times.own + times.ended;
-		queue.push(...childrenOf(child));
+		if (times) ticks += times.own + times.ended;
 	}
 	return ticks * TICK_MICROSECONDS;
 }
@@ -43,19 +41,5 @@ function statTicks(pid: number): { own: number; ended: number } | null {
 		return { own: at(14) + at(15), ended: at(16) + at(17) };
 	} catch {
 		return null;
-	}
-}
-
-/** Children are listed under the thread that started them. */
-function childrenOf(pid: number): number[] {
-	try {
-		return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
-			readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8")
-				.split(" ")
-				.filter(Boolean)
-				.map(Number),
-		);
-	} catch {
-		return [];
 	}
 }

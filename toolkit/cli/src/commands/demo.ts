@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { writeAtomic } from "@wattvox/core";
+import { formatPeakMemory, WattvoxError, writeAtomic } from "@wattvox/core";
 import { command } from "../command.ts";
 import { baseDir } from "../training.ts";
 
@@ -50,8 +50,11 @@ export const demo = command({
 	async run(args, io) {
 		const own = args.clip !== undefined;
 		if (own !== (args.transcript !== undefined)) {
-			const { WattvoxError } = await import("@wattvox/core");
 			throw new WattvoxError("E_USAGE", "--clip and --transcript go together");
+		}
+		// now, not after the minutes of training that come before it
+		if (args.workload && !(args.workload >= 30)) {
+			throw new WattvoxError("E_USAGE", "--workload takes at least 30 seconds");
 		}
 		const [{ runDemo }, { demoReport }, trainer] = await Promise.all([
 			import("../demo/run-demo.ts"),
@@ -86,12 +89,15 @@ export const demo = command({
 				figures: report.figures,
 				digest: done.exported.digest,
 				power: done.power,
+				memory: done.memory,
 			},
 			[
 				"",
 				trainer.stageTable(report.stages),
 				"",
 				formatPowerTable(done.power),
+				"",
+				`peak memory: ${formatPeakMemory(done.memory)}`,
 				"",
 				...done.files,
 				path,

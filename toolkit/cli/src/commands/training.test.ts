@@ -37,6 +37,9 @@ test("demo takes a recording only with its transcript", async (t) => {
 	const { code, err } = await cli(["demo", "--clip", "me.wav"]);
 	t.is(code, 2);
 	t.regex(err, /--clip and --transcript go together/);
+	const short = await cli(["demo", "--workload", "20"]);
+	t.is(short.code, 2);
+	t.regex(short.err, /--workload takes at least 30 seconds/);
 });
 
 test("pretrain names the stages there are, and wants a corpus", async (t) => {

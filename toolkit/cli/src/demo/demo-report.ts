@@ -122,6 +122,12 @@ function figures(d: DemoResult): ReportFigure[] {
 			value: d.exported.check.wave,
 			unit: "",
 		},
+		{
+			name: "Peak memory, this process and its children together",
+			value: d.memory.bytes / 1e9,
+			unit: "GB",
+			goal: { is: "at most", value: 3 },
+		},
 		...(joules === undefined
 			? []
 			: [

@@ -2,7 +2,13 @@ import { existsSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { ExportCheck, Segment, VoiceRun } from "@wattvox/cloud-trainer";
-import { ensureWritableDir, formatSeconds, writeAtomic } from "@wattvox/core";
+import {
+	ensureWritableDir,
+	formatSeconds,
+	MemoryWatch,
+	type PeakMemory,
+	writeAtomic,
+} from "@wattvox/core";
 import type { LedgerSummary, SpeechMeasurement } from "@wattvox/energy";
 import type { PowerTable } from "@wattvox/fleet";
 import { type Books, booked } from "../booked.ts";
@@ -18,6 +24,8 @@ import { asWritten } from "./as-written.ts";
 import { ask, type Spoken } from "./ask.ts";
 import { DEVICE, FLEET, openHouse } from "./house.ts";
 import { type Likeness, likeness } from "./likeness.ts";
+import { measured } from "./measure.ts";
+import { stage } from "./stage.ts";
 
 export interface DemoOptions {
 	clip: string;
@@ -53,6 +61,8 @@ export interface DemoResult {
 	workload: SpeechMeasurement | undefined;
 	power: PowerTable;
 	energy: LedgerSummary;
+	/** The most that this process and its children held at one moment. */
+	memory: PeakMemory;
 	/** A few words on each stage. */
 	results: Record<string, string>;
 }
@@ -71,16 +81,23 @@ export async function runDemo(o: DemoOptions, io: Io): Promise<DemoResult> {
 		for (const name of LEFTOVERS)
 			await rm(join(o.out, name), { recursive: true, force: true });
 	const { RUN } = await import("@wattvox/cloud-trainer");
-	return booked(join(o.out, "run", RUN.ledger), (books) =>
-		allStages(o, io, books),
-	);
+	const memory = new MemoryWatch();
+	memory.start();
+	try {
+		const done = await booked(join(o.out, "run", RUN.ledger), (books) =>
+			allStages(o, io, books),
+		);
+		return { ...done, memory: memory.peak() };
+	} finally {
+		memory.stop();
+	}
 }
 
 async function allStages(
 	o: DemoOptions,
 	io: Io,
 	books: Books,
-): Promise<DemoResult> {
+): Promise<Booked> {
 	const trainer = await import("@wattvox/cloud-trainer");
 	const results: Record<string, string> = {};
 	const run = await openOrPrepare(
@@ -142,6 +159,8 @@ async function allStages(
 	);
 }
 
+type Booked = Omit<DemoResult, "memory">;
+
 type Made = Pick<
 	DemoResult,
 	"run" | "fineTune" | "distil" | "exported" | "results"
@@ -154,7 +173,7 @@ async function deliver(
 	books: Books,
 	made: Made,
 	key: Awaited<ReturnType<typeof builderKey>>,
-): Promise<DemoResult> {
+): Promise<Booked> {
 	const { publish } = await import("@wattvox/fleet");
 	const { results, run } = made;
 	const house = await openHouse(join(o.out, "house"), key, io.signal);
@@ -189,7 +208,9 @@ async function deliver(
 			results.speak = `${all.length + (first ? 1 : 0)} utterances, ${formatSeconds(seconds)} of sound`;
 			return [[first, all] as const, results.speak];
 		});
-		const workload = await measured(o, io, books, url, results);
+		const workload = await measured(o.workload, url, io, books);
+		if (workload)
+			results.measure = `${workload.utterances} utterances back to back`;
 		const files = await saveAll(o.out, run.name, said, spoken);
 		const alike = await likeness(run, [...(said ? [said] : []), ...spoken]);
 		const power = await house.stop();
@@ -206,57 +227,6 @@ async function deliver(
 		};
 	} finally {
 		await house.stop();
-	}
-}
-
-/** The fixed workload, where it is asked for or a sensor makes it worth its half minute. */
-async function measured(
-	o: DemoOptions,
-	io: Io,
-	books: Books,
-	url: string,
-	results: Record<string, string>,
-): Promise<SpeechMeasurement | undefined> {
-	const seconds =
-		o.workload ?? (books.meter.describe().measured ? 30 : undefined);
-	if (!seconds) return undefined;
-	const { measureSpeech } = await import("@wattvox/energy");
-	return stage("measure", io, books, async (progress) => {
-		const found = await measureSpeech(
-			async (text, signal) => {
-				const { samples, sampleRate } = await ask(url, text, signal);
-				return { audioSeconds: samples.length / sampleRate };
-			},
-			{
-				meter: books.meter,
-				seconds,
-				idleSeconds: 5,
-				signal: io.signal,
-				onProgress: progress,
-			},
-		);
-		results.measure = `${found.utterances} utterances back to back`;
-		return [found, results.measure];
-	});
-}
-
-/** One booked stage with its line of progress. */
-async function stage<T>(
-	name: string,
-	io: Io,
-	books: Books,
-	work: (progress: (share: number) => void) => Promise<[T, string]>,
-): Promise<T> {
-	const task = io.progress.task(name, 1);
-	try {
-		const [value, result] = await books.ledger.stage(name, () =>
-			work((share) => task.update(share)),
-		);
-		task.finish(result);
-		return value;
-	} catch (thrown) {
-		task.fail();
-		throw thrown;
 	}
 }
 

@@ -1,4 +1,9 @@
-import { parseRoman, spellCardinal, spellOrdinal } from "./numbers.ts";
+import {
+	parseRoman,
+	spellCardinal,
+	spellOrdinal,
+	spellYear,
+} from "./numbers.ts";
 
 /** Before a name; never the end of a sentence. */
 const TITLES: Record<string, string> = {
@@ -73,6 +78,7 @@ const SHORT: Record<string, string> = {
 	"a.m.": "A M",
 	"p.m.": "P M",
 	"p.s.": "P S",
+	"a.k.a.": "also known as",
 	"mon.": "Monday",
 	"tue.": "Tuesday",
 	"tues.": "Tuesday",
@@ -150,7 +156,7 @@ const short = new RegExp(
 	"gi",
 );
 const numbered = new RegExp(
-	`\\b(${Object.keys(NUMBERED).join("|")})\\. ?(?=\\d|[IVX]+\\b)`,
+	`\\b(${Object.keys(NUMBERED).join("|")})\\. ?(?=\\(?\\d|[IVX]+\\b)`,
 	"gi",
 );
 const STREET = "(?:Ave|Blvd|Rd|Ln|Dr|St)";
@@ -159,6 +165,8 @@ const STREET = "(?:Ave|Blvd|Rd|Ln|Dr|St)";
 export function expandAbbreviations(text: string): string {
 	return (
 		text
+			.replace(/\b(e\. g|i\. e)\.(?= )/gi, (found) => found.replace(" ", ""))
+			.replace(/(?<=\d )in\.(?=[,;)]| [a-z])/g, "inches")
 			// A street or a drive follows its name; a saint or a doctor goes before.
 			.replace(
 				new RegExp(
@@ -203,7 +211,9 @@ export function expandAbbreviations(text: string): string {
 			)
 			.replace(/(?<![\w.'’])(\p{Lu})\.(?= \p{Lu})/gu, "$1")
 			.replace(/\bw\/o(?!\w)/g, "without")
-			.replace(/\bw\/(?= |\w)/g, "with ")
+			.replace(/\bw\/(?=[\s,\w])/g, "with ")
+			.replace(/\bc\/o(?!\w)/gi, "care of")
+			.replace(/\bvs\b/g, "versus")
 			.replace(/\bn\/a\b/gi, "N A")
 			.replace(/\band\/or\b/gi, "and or")
 	);
@@ -234,21 +244,41 @@ export function expandRoman(text: string): string {
 	const ordinal = new RegExp(`\\b(${REGNAL}) ([IVX]+)\\b(?!['’](?!s\\b))`, "g");
 	const cardinal = new RegExp(`\\b(${CUE}) ([IVXL]+)\\b`, "g");
 	const century = /\b([IVX]{2,}|[VX])(?:th)? (?=[Cc]entur)/g;
-	return text
-		.replace(ordinal, (whole, name: string, roman: string) => {
-			const n = parseRoman(roman);
-			return n === undefined ? whole : `${name} the ${spellOrdinal(String(n))}`;
-		})
-		.replace(cardinal, (whole, cue: string, roman: string) => {
-			const n = parseRoman(roman);
-			return n === undefined ? whole : `${cue} ${spellCardinal(String(n))}`;
-		})
-		.replace(century, (whole, roman: string) => {
-			const n = parseRoman(roman);
-			return n === undefined ? whole : `${spellOrdinal(String(n))} `;
-		})
-		.replace(
-			/(?<=\p{Lu}\p{Ll}+ )(II|III|VI{1,3}|I[VX]|XI{1,3})\b(?!\.\w)/gu,
-			(roman) => spellCardinal(String(parseRoman(roman))),
-		);
+	return (
+		text
+			.replace(ordinal, (whole, name: string, roman: string) => {
+				const n = parseRoman(roman);
+				return n === undefined
+					? whole
+					: `${name} the ${spellOrdinal(String(n))}`;
+			})
+			.replace(cardinal, (whole, cue: string, roman: string) => {
+				const n = parseRoman(roman);
+				return n === undefined ? whole : `${cue} ${spellCardinal(String(n))}`;
+			})
+			.replace(century, (whole, roman: string) => {
+				const n = parseRoman(roman);
+				return n === undefined ? whole : `${spellOrdinal(String(n))} `;
+			})
+			.replace(
+				/(?<=\p{Lu}\p{Ll}+ )(II|III|VI{1,3}|I[VX]|XI{1,3})\b(?!\.\w)/gu,
+				(roman) => spellCardinal(String(parseRoman(roman))),
+			)
+			.replace(
+				new RegExp(`\\b(${CUE}) ([ivx]{2,})\\b`, "g"),
+				(whole, cue: string, roman: string) => {
+					const n = parseRoman(roman.toUpperCase());
+					return n === undefined ? whole : `${cue} ${spellCardinal(String(n))}`;
+				},
+			)
+			// Long enough to be no word and no abbreviation: "MCMXCIV", "XIV". "XXX" is seldom thirty.
+			.replace(
+				/(?<![\w.])(?:M[MDCLXVI]{3,}|(?!XXX\b)[XVI]{3,})(?![\w.]\w)\b/g,
+				(roman) => {
+					const n = parseRoman(roman);
+					if (n === undefined) return roman;
+					return n < 1000 ? spellCardinal(String(n)) : spellYear(String(n));
+				},
+			)
+	);
 }

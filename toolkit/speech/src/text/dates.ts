@@ -25,9 +25,14 @@ const monthFirst = new RegExp(
 	"g",
 );
 const monthYear = new RegExp(`\\b${MONTH},? ${YEAR}(?!\\d)`, "g");
-const iso = /(?<![\d-])(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(?![\d-])/g;
+const iso =
+	/(?<![\d/-])(\d{4})([-/])(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?![\d/-])/g;
+const dayRange = new RegExp(
+	`(?<![\\d.,:/-])\\b(?:the )?${DAY}${TH}\\s?[-–]\\s?${DAY}${TH}(?: of)? ${MONTH}(?:,? ${YEAR})?(?![\\w:])`,
+	"g",
+);
 const numeric =
-	/(?<![\d/.-])(\d{1,2})([/.])(\d{1,2})\2(\d{4}|\d{2})(?![\d/]|\.\d)/g;
+	/(?<![\d/.-])(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})(?![\d/-]|\.\d)/g;
 
 function monthName(text: string): string {
 	const start = text.slice(0, 3);
@@ -45,15 +50,24 @@ function monthDay(month: string, day: string, year?: string): string {
  */
 export function expandDates(text: string): string {
 	return text
-		.replace(iso, (_, year: string, month: string, day: string) =>
-			monthDay(MONTHS[Number(month) - 1] as string, day, year),
+		.replace(
+			iso,
+			(_, year: string, _mark: string, month: string, day: string) =>
+				monthDay(MONTHS[Number(month) - 1] as string, day, year),
+		)
+		.replace(
+			dayRange,
+			(_, from: string, to: string, month: string, year?: string) => {
+				const date = `the ${spellOrdinal(from)} to the ${spellOrdinal(to)} of ${monthName(month)}`;
+				return year ? `${date}, ${spellYear(year)}` : date;
+			},
 		)
 		.replace(
 			numeric,
 			(whole, a: string, mark: string, b: string, year: string) => {
-				// Two-digit years with dots are version numbers more often than dates.
-				if (year.length === 2 && mark === ".") return whole;
-				const monthIsFirst = mark === "/" && Number(a) <= 12;
+				// Two-digit years with dots are version numbers more often than dates, with hyphens scores.
+				if (year.length === 2 && mark !== "/") return whole;
+				const monthIsFirst = mark !== "." && Number(a) <= 12;
 				const [month, day] = monthIsFirst ? [Number(a), b] : [Number(b), a];
 				const name = MONTHS[month - 1];
 				if (!name || Number(day) < 1 || Number(day) > 31) return whole;
@@ -100,7 +114,7 @@ export function expandDecades(text: string): string {
  */
 export function expandYears(text: string): string {
 	return text.replace(
-		/(?<![\w$£€.,/:-])(1[1-9]\d{2}|20\d{2})(?![\w%°]|[.,:/]\d)(?=(?: ([a-z]+))?)/g,
+		/(?<![\w$£€.,/:]|(?<![A-Za-z])-)(1[1-9]\d{2}|20\d{2})(?![\w%°]|[.,:/]\d)(?=(?: ([a-z]+))?)/g,
 		(_, digits: string, next?: string) => {
 			const counted =
 				next !== undefined && /(?:[^s]s|people|men|women|children)$/.test(next);
@@ -126,22 +140,34 @@ const SHORT_DAY = "(Mon|Tues?|Wed|Thu|Thurs|Fri|Sat|Sun)";
 export function expandDays(text: string): string {
 	const full = (short: string) =>
 		DAYS.find((d) => d.startsWith(short.slice(0, 3))) as string;
-	return text
-		.replace(
-			new RegExp(`\\b${SHORT_DAY}\\.?\\s?[-–]\\s?${SHORT_DAY}\\b`, "g"),
-			(_, from: string, to: string) => `${full(from)} to ${full(to)}`,
-		)
-		.replace(
-			new RegExp(`\\b${SHORT_DAY}\\.?(?=,? (?:\\d|at \\d))`, "g"),
-			(_, day: string) => full(day),
-		);
+	return (
+		text
+			.replace(
+				new RegExp(`\\b${SHORT_DAY}\\.?\\s?[-–]\\s?${SHORT_DAY}\\b`, "g"),
+				(_, from: string, to: string) => `${full(from)} to ${full(to)}`,
+			)
+			.replace(
+				new RegExp(`\\b${SHORT_DAY}\\.?(?=,? (?:\\d|at \\d))`, "g"),
+				(_, day: string) => full(day),
+			)
+			// the others are words as well
+			.replace(/\b(?:Tues?|Thu(?:rs)?|Fri)\b(?!\.)/g, full)
+	);
 }
 
 /** "3:45 pm" -> "three forty five P M", "15:30", "7:05", "3:00" -> "three o'clock", "9 a.m.", "1:23:45". */
 export function expandTimes(text: string): string {
 	const meridiem = (m?: string) => (m ? ` ${m[0]?.toUpperCase()} M` : "");
 	return text
+		.replace(
+			/(?<![\d:.,])(1[0-2]|0?[1-9])\.([0-5]\d)(?=\s?[ap]\.?m\b)/gi,
+			"$1:$2",
+		)
 		.replace(/(\d:\d\d|\d\s?[ap]\.?m\.?)\s?[-–]\s?(?=\d)/gi, "$1 to ")
+		.replace(
+			/(?<![\d:.,–-])(1[0-2]|[1-9])\s?[-–]\s?(?=(?:1[0-2]|[1-9])(?::[0-5]\d)?\s?[ap]\.?m\b)/gi,
+			"$1 to ",
+		)
 		.replace(
 			/(?<![\d:.,])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?!\d|:\d)(?:\s?([ap])(?:m\b|\.\s?m\.(?! ?$)|\.\s?m(?=\.)))?/gi,
 			(_, h: string, m: string, s?: string, half?: string) => {

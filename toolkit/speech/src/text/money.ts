@@ -26,6 +26,12 @@ const CURRENCIES: Record<string, Currency> = {
 	"₹": { one: "rupee", many: "rupees", part: ["paisa", "paise"] },
 	"₩": { one: "won", many: "won" },
 	"₽": { one: "rouble", many: "roubles" },
+	"₿": { one: "bitcoin", many: "bitcoins" },
+	BRL: {
+		one: "Brazilian real",
+		many: "Brazilian reais",
+		part: ["centavo", "centavos"],
+	},
 	USD: { ...DOLLAR, one: "US dollar", many: "US dollars" },
 	GBP: POUND,
 	EUR: EURO,
@@ -60,15 +66,15 @@ const NUMBER = "(\\d[\\d,]*(?:\\.\\d+)?|\\.\\d+)";
 const SCALE =
 	"(?:\\s?(k|mn?|bn?|tn?|K|M|B|T)\\b|[ -](hundred|thousand|million|billion|trillion)\\b)?";
 const before = new RegExp(
-	`(?:(?<![A-Za-z])(US|CA?|AU?|NZ|HK))?([$£€¥₹₩₽])\\s?${NUMBER}${SCALE}(?:(?:-|–| to )[$£€¥₹₩₽]?${NUMBER}${SCALE})?`,
+	`(?:(?<![A-Za-z])(US|CA?|AU?|NZ|HK))?([$£€¥₹₩₽₿])\\s?${NUMBER}${SCALE}(?:(?:-|–| to )[$£€¥₹₩₽₿]?${NUMBER}${SCALE})?`,
 	"g",
 );
 const codeBefore = new RegExp(
-	`\\b(USD|GBP|EUR|JPY|CNY|RMB|CHF|INR|CAD|AUD)\\s?${NUMBER}${SCALE}`,
+	`\\b(USD|GBP|EUR|JPY|CNY|RMB|CHF|INR|CAD|AUD|BRL)\\s?${NUMBER}${SCALE}`,
 	"g",
 );
 const after = new RegExp(
-	`(?<![\\w.])${NUMBER}${SCALE}\\s?([$£€¥₹₩₽]|(?:USD|GBP|EUR|JPY|CNY|RMB|CHF|INR|CAD|AUD)\\b)(?!\\d)`,
+	`(?<![\\w.])${NUMBER}${SCALE}\\s?([$£€¥₹₩₽₿]|(?:USD|GBP|EUR|JPY|CNY|RMB|CHF|INR|CAD|AUD|BRL)\\b)(?!\\d)`,
 	"g",
 );
 
@@ -100,6 +106,9 @@ function amount(
 /** "$5.50" -> "five dollars and fifty cents", "£3bn", "20 €", "EUR 20", "US$5k", "$5-10", "50¢", "50p". */
 export function expandMoney(text: string): string {
 	return text
+		.replace(/(^|[\s(])[-–]\s?(?=[A-Z]{0,2}[$£€¥₹₩₽₿]\s?[\d.])/g, "$1minus ")
+		.replace(/([$£€¥₹₩₽₿])\s?-\s?(?=[\d.])/g, "minus $1")
+		.replace(/(?<![A-Za-z])R\$\s?(?=[\d.])/g, "BRL ")
 		.replace(
 			before,
 			(

@@ -67,6 +67,15 @@ const LETTERS: Record<string, string> = {
 	"；": "; ",
 	"：": ": ",
 	µ: "μ",
+	"′": "'",
+	"″": '"',
+	"℃": "°C",
+	"℉": "°F",
+	"№": "No. ",
+	"㎏": "kg",
+	"㎞": "km",
+	"㎝": "cm",
+	"㎜": "mm",
 };
 
 /** Signs and letters that later steps give a name to. */
@@ -85,6 +94,7 @@ export const NAMED: Record<string, string> = {
 	"₹": "rupee",
 	"₩": "won",
 	"₽": "rouble",
+	"₿": "bitcoin",
 	"¢": "cent",
 	"°": "degrees",
 	"×": "times",
@@ -124,6 +134,10 @@ export const NAMED: Record<string, string> = {
 const FRACTIONS = /[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞]/u;
 /** Punctuation and layout that is read as a pause or passed over; nothing is lost with it. */
 const SILENT = /[\s\p{P}\p{Cf}\p{Cc}|<>~^•·◦▪■–—⁄]/u;
+
+/** Faces made of punctuation; a word of their own, or they are a list's colon and bracket. */
+const EMOTICON =
+	/(?<=^|\s)(?:[:;]['’]?-?[()DPpOo|/\\*]|<\/?3|\^_?\^|[xX]D|-_-)(?=$|[\s.,!?])/g;
 
 function why(char: string): string {
 	if (
@@ -165,16 +179,20 @@ export function screen(text: string): Screened {
 	const greek = new Set<number>();
 	for (const word of text.matchAll(/\p{Script=Greek}{2,}/gu))
 		for (let i = 0; i < word[0].length; i++) greek.add(word.index + i);
+	const faces = new Set<number>();
+	for (const face of text.matchAll(EMOTICON))
+		for (let i = 0; i < face[0].length; i++) faces.add(face.index + i);
 	let index = 0;
 	for (const char of text) {
-		const said = greek.has(index) ? undefined : latin(char);
+		const face = faces.has(index);
+		const said = face || greek.has(index) ? undefined : latin(char);
 		if (said !== undefined) {
 			if (/\p{L}/u.test(char)) readable++;
 			out += said;
 		} else {
-			if (/\p{L}/u.test(char)) foreign++;
+			if (!face && /\p{L}/u.test(char)) foreign++;
 			const last = skipped.at(-1);
-			const reason = why(char);
+			const reason = face ? "emoticon" : why(char);
 			if (
 				last &&
 				last.index + last.text.length === index &&

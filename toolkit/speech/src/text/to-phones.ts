@@ -100,7 +100,7 @@ function isArticle(
 		word === "A" &&
 		previous === undefined &&
 		next !== undefined &&
-		!/^[A-Z]$/.test(next)
+		!/^(?:[A-Z]|and|or|slash|plus)$/.test(next)
 	);
 }
 
@@ -131,7 +131,12 @@ function speakSentence(
 		else if (word === "A")
 			said = { phones: spellLetters(word), source: "letters" };
 		else said = dictionary.word(word, shouted);
-		if (said.phones.length === 0) continue;
+		// Whatever the rules make of it, a word of the text is heard.
+		if (said.phones.length === 0)
+			said = {
+				phones: spellLetters(word.replace(/[^A-Za-z]/g, "")),
+				source: "letters",
+			};
 		words.push({
 			text: word,
 			phones: said.phones,

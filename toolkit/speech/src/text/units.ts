@@ -25,6 +25,8 @@ const UNITS: Record<string, readonly [string, string?]> = {
 	l: ["liter"],
 	L: ["liter"],
 	gal: ["gallon"],
+	tbsp: ["tablespoon"],
+	tsp: ["teaspoon"],
 	ns: ["nanosecond"],
 	μs: ["microsecond"],
 	ms: ["millisecond"],

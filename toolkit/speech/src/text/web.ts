@@ -73,6 +73,11 @@ export function expandAddresses(text: string): string {
 }
 
 const phones = [
+	// card numbers, postcodes with an extension, and codes in groups that are no dates
+	/(?<![\w.,-])\d{4}(?: \d{4}){3}(?![\w-])/g,
+	/(?<![\w.,-])\d{5}-\d{4}(?![\w-])/g,
+	/(?<![\w.,-])\d{3}-\d{7}(?![\w-])/g,
+	/(?<![\w.,-])(?!\d{4}-\d\d-\d\d(?![\d-])|\d{1,2}-\d{1,2}-\d{4}(?![\d-]))\d{1,5}(?:-\d{1,7}){2,}(?![\w-])/g,
 	/(?<![\w.-])\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,6}(?![\w-])/g,
 	/(?<![\w.-])(?:1[ .-])?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?![\w-])/g,
 	/(?<![\w.,-])\d{3}-\d{4}(?![\w-])/g,
