@@ -192,7 +192,7 @@ for (const [signal, service, rethrow, code] of [
 		await new Promise((resolve) => setImmediate(resolve));
 		host.emit(signal);
 		host.emit(signal);
-		t.deepEqual(host.exits, [130]);
+		t.deepEqual(host.kills, ["SIGINT"]);
 		t.is(await ended, code);
 		t.is(host.listenerCount("SIGINT"), 0);
 	});

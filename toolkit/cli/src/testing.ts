@@ -8,7 +8,9 @@ export class FakeHost extends EventEmitter implements Host {
 	env: NodeJS.ProcessEnv;
 	out = "";
 	err = "";
-	exits: number[] = [];
+	readonly pid = process.pid;
+	/** Signals it would have ended by. */
+	kills: string[] = [];
 	stdout = {
 		write: (text: string) => {
 			this.out += text;
@@ -25,8 +27,8 @@ export class FakeHost extends EventEmitter implements Host {
 		// no config of whoever runs the tests
 		this.env = { XDG_CONFIG_HOME: "/nonexistent", ...env };
 	}
-	exit(code: number): void {
-		this.exits.push(code);
+	kill(_pid: number, signal: string): void {
+		this.kills.push(signal);
 	}
 	/** What a program would read. */
 	get json(): unknown {

@@ -3,22 +3,24 @@ import test from "ava";
 import { abandonable, catchInterrupts } from "./abort.ts";
 
 class Target extends EventEmitter {
-	exits: number[] = [];
-	exit(code: number) {
-		this.exits.push(code);
+	readonly pid = 7;
+	killed: [number, string, number][] = [];
+	kill(pid: number, signal: string) {
+		this.killed.push([pid, signal, this.listenerCount("SIGINT")]);
 	}
 }
 
-test("the first Ctrl-C aborts, the second exits 130", (t) => {
+test("the first Ctrl-C aborts, the second is left to the system", (t) => {
 	const target = new Target();
 	let told = 0;
 	const { signal, stop } = catchInterrupts(() => told++, target);
 	target.emit("SIGINT");
 	t.true(signal.aborted);
 	t.like(signal.reason, { code: "E_INTERRUPTED", exit: 130 });
-	t.deepEqual(target.exits, []);
+	t.deepEqual(target.killed, []);
+	target.on("SIGINT", () => undefined);
 	target.emit("SIGINT");
-	t.deepEqual(target.exits, [130]);
+	t.deepEqual(target.killed, [[7, "SIGINT", 0]]);
 	t.is(told, 1);
 	stop();
 	stop();

@@ -1,10 +1,12 @@
-import { EXIT, WattvoxError } from "./errors.ts";
+import { WattvoxError } from "./errors.ts";
 
 /** The part of `process` that interrupts need. */
 export interface InterruptTarget {
+	readonly pid: number;
 	on(event: "SIGINT" | "SIGTERM", listener: () => void): unknown;
 	off(event: "SIGINT" | "SIGTERM", listener: () => void): unknown;
-	exit(code: number): void;
+	removeAllListeners(event: "SIGINT"): unknown;
+	kill(pid: number, signal: "SIGINT"): unknown;
 }
 
 export interface Interrupts {
@@ -16,7 +18,7 @@ export interface Interrupts {
 
 /**
  * Turns Ctrl-C and SIGTERM into an abort: the first asks the work to stop where it can resume, the
- * second ends the process at once with exit code 130.
+ * second ends the process at once as SIGINT does by itself, which a shell sees as exit code 130.
  * @param onFirst told at the first one, to say that the work is being put away
  */
 export function catchInterrupts(
@@ -25,7 +27,12 @@ export function catchInterrupts(
 ): Interrupts {
 	const controller = new AbortController();
 	const listener = (which: "SIGINT" | "SIGTERM") => () => {
-		if (controller.signal.aborted) return target.exit(EXIT.interrupted);
+		if (controller.signal.aborted) {
+			// Not by exit(): that tears down a thread in the middle of a native call, which then aborts.
+			target.removeAllListeners("SIGINT");
+			target.kill(target.pid, "SIGINT");
+			return;
+		}
 		onFirst(which);
 		controller.abort(new WattvoxError("E_INTERRUPTED", "interrupted"));
 	};
