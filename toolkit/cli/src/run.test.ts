@@ -205,7 +205,9 @@ test("every command has help with its examples, which parse as written", async (
 		t.true(c.examples.length > 0, c.usage);
 		for (const [line] of c.examples) {
 			t.true(out.includes(`  wattvox ${line}\n`), `${c.usage}: ${out}`);
-			const argv = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(
+			// a redirection is the shell's
+			const typed = line.replace(/ > \S+$/, "");
+			const argv = [...typed.matchAll(/"([^"]*)"|(\S+)/g)].map(
 				([, quoted, bare]) => quoted ?? bare ?? "",
 			);
 			const asked = await parse(argv, commands, groups, {
