@@ -16,6 +16,7 @@ export * from "./pretrain/base.ts";
 export * from "./pretrain/pretrain.ts";
 export * from "./pretrain/stages.ts";
 export * from "./report/index.ts";
+export * from "./schedule/index.ts";
 export * from "./train/adamw.ts";
 export * from "./train/checkpoint.ts";
 export * from "./train/fit.ts";

@@ -104,6 +104,10 @@ export const ERRORS = {
 		exit: EXIT.network,
 		help: "Run it again: the pull resumes where it stopped.",
 	},
+	E_CARBON: {
+		exit: EXIT.network,
+		help: "Check the carbon source's name, its key in the environment and the network; training can also run without it.",
+	},
 	E_TIMEOUT: { exit: EXIT.network, help: "Try again, or give it longer." },
 	// resource
 	E_OUTPUT: {
@@ -133,6 +137,10 @@ export const ERRORS = {
 	E_STORE: {
 		exit: EXIT.resource,
 		help: "Check that the power database runs, has room, and lets this account write.",
+	},
+	E_UNSURE: {
+		exit: EXIT.resource,
+		help: "Look whether it happened (what devices report, what lies in the store); then do it by hand, or leave it.",
 	},
 	E_BUSY: { exit: EXIT.resource, help: "Wait until the other work is done." },
 } as const satisfies Record<string, Entry>;

@@ -1,5 +1,7 @@
 export { SpeechAccount, type SpeechTotals } from "./account.ts";
-export * from "./carbon.ts";
+export { parseSeries, tablePoints } from "./carbon/csv.ts";
+export * from "./carbon/open.ts";
+export * from "./carbon/source.ts";
 export { processCpuClock } from "./cpu-time.ts";
 export { type EstimateOptions, EstimateSource } from "./estimate.ts";
 export {
