@@ -13,6 +13,8 @@ export interface Books {
 	ledger: Ledger;
 	/** Started; stopped by {@link booked}. */
 	meter: Meter;
+	/** What all of it has cost so far. */
+	cost(): { joules: number | null; measured: boolean };
 	/** What a stage has cost so far, worded for a progress bar; undefined while nobody knows. */
 	spent(stage: Stage): string | undefined;
 }
@@ -28,9 +30,8 @@ export async function booked<T>(
 	work: (books: Books) => Promise<T>,
 	options: { power?: OpenPowerOptions; meter?: MeterOptions } = {},
 ): Promise<T> {
-	const { formatEnergy, Ledger, Meter, openPowerSource } = await import(
-		"@wattvox/energy"
-	);
+	const { between, formatEnergy, Ledger, Meter, openPowerSource } =
+		await import("@wattvox/energy");
 	// Before anything is measured: the ledger is the first file of a run.
 	await ensureWritableDir(dirname(path));
 	const { source } = await openPowerSource(options.power);
@@ -40,9 +41,11 @@ export async function booked<T>(
 	try {
 		await meter.start();
 		await ledger.start();
+		const first = meter.latest;
 		return await work({
 			ledger,
 			meter,
+			cost: () => ({ joules: between(first, meter.latest).joules, measured }),
 			spent(stage) {
 				const energy = stage.energy();
 				return energy.joules === null

@@ -6,8 +6,10 @@ import type {
 	AdaptRequest,
 	PrepareOptions,
 	VoiceRun,
+	WorkReport,
 } from "@wattvox/cloud-trainer";
-import { formatSeconds, WattvoxError } from "@wattvox/core";
+import { formatSeconds, pace, WattvoxError } from "@wattvox/core";
+import type { LedgerSummary } from "@wattvox/energy";
 import type { Books } from "./booked.ts";
 import type { Io, OptionTable } from "./command.ts";
 
@@ -37,6 +39,13 @@ export interface Trained {
 	heldOut: Points;
 	/** A few words on how it went. */
 	result: string;
+}
+
+/** What a training command has when it is done. */
+export interface Done {
+	adapted: Adapted;
+	result: string;
+	energy: LedgerSummary;
 }
 
 /** The base that `--base` means: a folder, or else the English one that ships. */
@@ -108,6 +117,7 @@ async function earlier(
 /**
  * Runs one training with its progress and books it.
  * @param log the log that the training keeps in its run's folder
+ * @param report told after each step, for a schedule
  * @throws WattvoxError E_INTERRUPTED after an abort, with a checkpoint to go on from
  */
 export async function trained(
@@ -117,9 +127,12 @@ export async function trained(
 	request: AdaptRequest,
 	io: Io,
 	books: Books,
+	report: (r: WorkReport) => void = () => undefined,
 ): Promise<Trained> {
 	const { ADAPT } = await import("@wattvox/cloud-trainer");
-	const task = io.progress.task(name, request.steps ?? ADAPT.steps);
+	const most = request.steps ?? ADAPT.steps;
+	const task = io.progress.task(name, most);
+	const left = pace(most);
 	const training: Points = [];
 	const heldOut: Points = [];
 	try {
@@ -131,6 +144,7 @@ export async function trained(
 					const loss = values.loss ?? Number.NaN;
 					training.push([step, loss]);
 					const energy = books.spent(stage);
+					report({ secondsLeft: left(step), ...books.cost() });
 					task.update(step, {
 						loss: loss.toFixed(3),
 						...(energy !== undefined && { energy }),

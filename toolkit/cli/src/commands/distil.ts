@@ -2,7 +2,9 @@ import { join } from "node:path";
 import { facts } from "@wattvox/core";
 import { booked } from "../booked.ts";
 import { command } from "../command.ts";
+import { SCHEDULE_OPTIONS, scheduled, type Work } from "../scheduled.ts";
 import {
+	type Done,
 	LOGS,
 	TRAINING_OPTIONS,
 	trained,
@@ -21,34 +23,46 @@ export const distilCommand = command({
 			describe: "Folder that `train` wrote",
 		},
 		...TRAINING_OPTIONS,
+		...SCHEDULE_OPTIONS,
 	},
 	async run(args, io) {
 		const { distil, openRun, RUN } = await import("@wattvox/cloud-trainer");
 		const run = await openRun(args.run);
-		await booked(join(args.run, RUN.ledger), async (books) => {
-			const { adapted, result } = await trained(
-				"distil",
-				join(args.run, LOGS.distil),
-				(request) => distil(run, request),
-				trainingRequest(args),
-				io,
-				books,
-			);
-			const { formatLedger } = await import("@wattvox/energy");
-			const summary = books.ledger.summary();
-			io.result(
-				{
-					run: args.run,
-					steps: adapted.fit.steps,
-					best: adapted.fit.best ?? null,
-					parameters: adapted.parameters,
-					energy: summary,
-				},
-				`${facts([
-					["adapter", join(args.run, RUN.studentAdapter)],
-					["training", result],
-				])}\n\n${formatLedger(summary)}`,
-			);
-		});
+		const distilled: Work<Done> = (io, report) =>
+			booked(join(args.run, RUN.ledger), async (books) => {
+				const { adapted, result } = await trained(
+					"distil",
+					join(args.run, LOGS.distil),
+					(request) => distil(run, request),
+					trainingRequest(args),
+					io,
+					books,
+					report,
+				);
+				return { adapted, result, energy: books.ledger.summary() };
+			});
+		const { value, schedule, text } = await scheduled(
+			args,
+			io,
+			args.run,
+			"5m",
+			distilled,
+		);
+		const { formatLedger } = await import("@wattvox/energy");
+		const { adapted, result, energy } = value;
+		io.result(
+			{
+				run: args.run,
+				steps: adapted.fit.steps,
+				best: adapted.fit.best ?? null,
+				parameters: adapted.parameters,
+				energy,
+				schedule,
+			},
+			`${facts([
+				["adapter", join(args.run, RUN.studentAdapter)],
+				["training", result],
+			])}\n\n${formatLedger(energy)}${text}`,
+		);
 	},
 });

@@ -29,7 +29,8 @@ export const exportCommand = command({
 		carbon: {
 			type: "string",
 			default: "unknown",
-			describe: "Carbon intensity where it was trained: fixed:G in g/kWh",
+			describe:
+				"Carbon intensity where it was trained: fixed:G (g/kWh), csv:FILE, uk, electricitymaps:ZONE, watttime:REGION",
 		},
 		days: {
 			type: "number",

@@ -9,6 +9,7 @@ import { fleetPower } from "./fleet-power.ts";
 import { fleetServe } from "./fleet-serve.ts";
 import { grad } from "./grad.ts";
 import { inspect } from "./inspect.ts";
+import { job } from "./job.ts";
 import { keysAcl } from "./keys-acl.ts";
 import { keysNew } from "./keys-new.ts";
 import { keysRotate } from "./keys-rotate.ts";
@@ -30,6 +31,7 @@ export const commands: readonly Command[] = [
 	loraInject,
 	loraMerge,
 	loraExtract,
+	job,
 	say,
 	inspect,
 	grad,

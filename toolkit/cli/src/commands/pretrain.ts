@@ -1,9 +1,10 @@
 import { join } from "node:path";
-import type { StageName } from "@wattvox/cloud-trainer";
+import type { Base, StageName } from "@wattvox/cloud-trainer";
 import { WattvoxError } from "@wattvox/core";
-import type { Stage } from "@wattvox/energy";
+import type { LedgerSummary, Stage } from "@wattvox/energy";
 import { booked } from "../booked.ts";
 import { command } from "../command.ts";
+import { SCHEDULE_OPTIONS, scheduled, type Work } from "../scheduled.ts";
 
 export const pretrainCommand = command({
 	usage: "pretrain",
@@ -13,6 +14,10 @@ export const pretrainCommand = command({
 		[
 			"pretrain --corpus corpus/ --out base/ --stage teacher --stage student",
 			"these alone; Ctrl-C and the same command resume",
+		],
+		[
+			"pretrain --corpus corpus/ --out base/ --deadline 3d --carbon electricitymaps:DE --takes 30h",
+			"within three days, pausing while the grid is dirty",
 		],
 	],
 	positionals: {},
@@ -43,6 +48,7 @@ export const pretrainCommand = command({
 		},
 		threads: { type: "number", default: 2, describe: "Of one operator" },
 		seed: { type: "number", default: 1, describe: "Of everything random" },
+		...SCHEDULE_OPTIONS,
 	},
 	async run(args, io) {
 		const { pretrain, STAGES } = await import("@wattvox/cloud-trainer");
@@ -55,40 +61,52 @@ export const pretrainCommand = command({
 			);
 		});
 		const ledgerPath = join(args.out, "work", "energy.jsonl");
-		await booked(ledgerPath, async ({ ledger, spent }) => {
-			let current: Stage | undefined;
-			const base = await pretrain({
-				corpus: args.corpus,
-				out: args.out,
-				name: args.name,
-				language: args.language,
-				scale: args.scale,
-				threads: args.threads,
-				seed: args.seed,
-				progress: io.progress,
-				energy: () => current && spent(current),
-				book: (name, work) =>
-					ledger.stage(name, (stage) => {
-						current = stage;
-						return work();
+		const trained: Work<{ base: Base; energy: LedgerSummary }> = (io, report) =>
+			booked(ledgerPath, async ({ ledger, spent, cost }) => {
+				let current: Stage | undefined;
+				const base = await pretrain({
+					corpus: args.corpus,
+					out: args.out,
+					name: args.name,
+					language: args.language,
+					scale: args.scale,
+					threads: args.threads,
+					seed: args.seed,
+					progress: io.progress,
+					energy: () => {
+						report(cost());
+						return current && spent(current);
+					},
+					book: (name, work) =>
+						ledger.stage(name, (stage) => {
+							current = stage;
+							return work();
+						}),
+					signal: io.signal,
+					...(stages.length > 0 && { stages }),
+					...(args["align-with"] !== undefined && {
+						alignWith: args["align-with"],
 					}),
-				signal: io.signal,
-				...(stages.length > 0 && { stages }),
-				...(args["align-with"] !== undefined && {
-					alignWith: args["align-with"],
-				}),
+				});
+				return { base, energy: ledger.summary() };
 			});
-			const { formatLedger } = await import("@wattvox/energy");
-			const summary = ledger.summary();
-			io.result(
-				{
-					base: args.out,
-					name: base.name,
-					voices: Object.keys(base.voices),
-					energy: summary,
-				},
-				`${formatLedger(summary)}\n\n${args.out}`,
-			);
-		});
+		const { value, schedule, text } = await scheduled(
+			args,
+			io,
+			args.out,
+			"8h",
+			trained,
+		);
+		const { formatLedger } = await import("@wattvox/energy");
+		io.result(
+			{
+				base: args.out,
+				name: value.base.name,
+				voices: Object.keys(value.base.voices),
+				energy: value.energy,
+				schedule,
+			},
+			`${formatLedger(value.energy)}\n\n${args.out}${text}`,
+		);
 	},
 });

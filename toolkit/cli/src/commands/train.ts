@@ -2,8 +2,10 @@ import { basename, extname, join } from "node:path";
 import { facts } from "@wattvox/core";
 import { booked } from "../booked.ts";
 import { command } from "../command.ts";
+import { SCHEDULE_OPTIONS, scheduled, type Work } from "../scheduled.ts";
 import {
 	baseDir,
+	type Done,
 	LOGS,
 	openOrPrepare,
 	TRAINING_OPTIONS,
@@ -18,6 +20,14 @@ export const train = command({
 		[
 			'train --clip amy.wav --text amy.txt --out run/ --consent "Amy agreed."',
 			"from a recording and its transcript",
+		],
+		[
+			"train --clip amy.wav --text amy.txt --out run/ --deadline 07:00 --carbon uk --takes 2h",
+			"done by seven, in the hours in which the grid is cleanest",
+		],
+		[
+			'train --clip amy.wav --text amy.txt --out run/ --deadline 2d --window "* 22-23,0-5 * * *" --tariff csv:tariff.csv',
+			"at night only, in the cheapest hours of two days",
 		],
 	],
 	positionals: {},
@@ -51,6 +61,7 @@ export const train = command({
 		},
 		rank: { type: "number", default: 16, describe: "Of the LoRA" },
 		...TRAINING_OPTIONS,
+		...SCHEDULE_OPTIONS,
 	},
 	async run(args, io) {
 		const { fineTune, RUN } = await import("@wattvox/cloud-trainer");
@@ -58,44 +69,55 @@ export const train = command({
 		const name =
 			args.name ??
 			basename(args.clip, extname(args.clip)).replace(/[^A-Za-z0-9_-]/g, "-");
-		await booked(join(args.out, RUN.ledger), async (books) => {
-			const run = await openOrPrepare(
-				{
-					clip: args.clip,
-					text: args.text,
-					out: args.out,
-					base,
-					name,
-					signal: io.signal,
-					...(args.consent !== undefined && { consent: args.consent }),
-				},
-				io,
-				books,
-			);
-			const { adapted, result } = await trained(
-				"fine-tune",
-				join(args.out, LOGS["fine-tune"]),
-				(request) => fineTune(run, request),
-				{ ...trainingRequest(args), rank: args.rank, alpha: 2 * args.rank },
-				io,
-				books,
-			);
-			const { formatLedger } = await import("@wattvox/energy");
-			const summary = books.ledger.summary();
-			io.result(
-				{
-					run: args.out,
-					steps: adapted.fit.steps,
-					best: adapted.fit.best ?? null,
-					parameters: adapted.parameters,
-					energy: summary,
-				},
-				`${facts([
-					["run", args.out],
-					["adapter", join(args.out, RUN.teacherAdapter)],
-					["training", result],
-				])}\n\n${formatLedger(summary)}`,
-			);
-		});
+		const fineTuned: Work<Done> = (io, report) =>
+			booked(join(args.out, RUN.ledger), async (books) => {
+				const run = await openOrPrepare(
+					{
+						clip: args.clip,
+						text: args.text,
+						out: args.out,
+						base,
+						name,
+						signal: io.signal,
+						...(args.consent !== undefined && { consent: args.consent }),
+					},
+					io,
+					books,
+				);
+				const { adapted, result } = await trained(
+					"fine-tune",
+					join(args.out, LOGS["fine-tune"]),
+					(request) => fineTune(run, request),
+					{ ...trainingRequest(args), rank: args.rank, alpha: 2 * args.rank },
+					io,
+					books,
+					report,
+				);
+				return { adapted, result, energy: books.ledger.summary() };
+			});
+		const { value, schedule, text } = await scheduled(
+			args,
+			io,
+			args.out,
+			"5m",
+			fineTuned,
+		);
+		const { formatLedger } = await import("@wattvox/energy");
+		const { adapted, result, energy } = value;
+		io.result(
+			{
+				run: args.out,
+				steps: adapted.fit.steps,
+				best: adapted.fit.best ?? null,
+				parameters: adapted.parameters,
+				energy,
+				schedule,
+			},
+			`${facts([
+				["run", args.out],
+				["adapter", join(args.out, RUN.teacherAdapter)],
+				["training", result],
+			])}\n\n${formatLedger(energy)}${text}`,
+		);
 	},
 });

@@ -1,0 +1,103 @@
+import { existsSync } from "node:fs";
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { temporaryDir } from "@wattvox/bundle/testing";
+import test from "ava";
+import { cli } from "../testing.ts";
+
+test("a job runs its commands in order, once each, and goes on after one that failed", async (t) => {
+	const dir = await temporaryDir(t);
+	const file = join(dir, "night.json");
+	const keys = join(dir, "keys");
+	const clip = join(dir, "none.wav");
+	await writeFile(
+		file,
+		JSON.stringify([
+			["keys", "new", "a", "--out", keys],
+			["distil", "--run", clip],
+		]),
+	);
+	const first = await cli(["job", file]);
+	t.is(first.code, 3);
+	t.regex(first.err, /holds no training run/);
+	t.true(existsSync(join(keys, "a.key")));
+	// The first step is not done again, or it would complain of the key that is there.
+	const again = await cli(["job", file]);
+	t.is(again.code, 3);
+	await writeFile(file, JSON.stringify([["keys", "new", "a", "--out", keys]]));
+	const done = await cli(["job", file, "--json"]);
+	t.is(done.code, 0, done.err);
+	t.like(done.json, { schedule: null });
+});
+
+test("a job that is none is told before anything runs", async (t) => {
+	const dir = await temporaryDir(t);
+	const file = join(dir, "night.json");
+	t.is((await cli(["job", file])).code, 3);
+	for (const bad of ["{}", "[]", '["train"]', "["]) {
+		await writeFile(file, bad);
+		const { code, err } = await cli(["job", file]);
+		t.is(code, 3, bad);
+		t.regex(err, /no list of commands/);
+	}
+	const keys = ["keys", "new", "a", "--out", join(dir, "keys")];
+	for (const bad of [
+		["agent", "run"],
+		["job", file],
+		["sing"],
+		["fleet", "serve", "--bogus"],
+	]) {
+		await writeFile(file, JSON.stringify([keys, bad]));
+		t.is((await cli(["job", file])).code, 2, bad.join(" "));
+	}
+	t.false(existsSync(join(dir, "keys")));
+});
+
+test("a schedule's mistakes are told at once; a plan is shown, and its state kept", async (t) => {
+	const dir = await temporaryDir(t);
+	const file = join(dir, "night.json");
+	const keys = join(dir, "keys");
+	await writeFile(file, JSON.stringify([["keys", "new", "a", "--out", keys]]));
+	for (const bad of [
+		["--window", "61 * * * *"],
+		["--carbon", "green"],
+		["--deadline", "soon"],
+		["--tariff", "fixed:3"],
+		["--carbon", "uk", "--tariff", "csv:x"],
+		["--deadline", "12h", "--takes", "long"],
+	]) {
+		const { code, err } = await cli(["job", file, ...bad]);
+		t.is(code, 2, `${bad}: ${err}`);
+	}
+	t.false(existsSync(keys));
+	const { code, err, out } = await cli([
+		...["job", file, "--deadline", "12h", "--carbon", "fixed:300"],
+		...["--takes", "1m"],
+	]);
+	t.is(code, 0, err);
+	t.regex(err, /> now .* 300/);
+	t.regex(err, /No later time is better by enough/);
+	t.regex(
+		out,
+		/waiting saved 0 %: 300 instead of 300 gCO2e\/kWh, the energy is unknown/,
+	);
+	const state = JSON.parse(await readFile(join(dir, "schedule.json"), "utf8"));
+	t.like(state, { done: true });
+	// A file that fails degrades to now, and says so.
+	await rm(`${file}.journal`);
+	await rm(keys, { recursive: true });
+	const failing = await cli([
+		...[
+			"job",
+			file,
+			"--deadline",
+			"12h",
+			"--carbon",
+			`csv:${join(dir, "none")}`,
+		],
+		...["--takes", "1m"],
+	]);
+	t.is(failing.code, 0, failing.err);
+	t.regex(failing.err, /cannot read .*none; it is not planned by/);
+	t.regex(failing.out, /not known/);
+});
