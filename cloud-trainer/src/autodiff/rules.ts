@@ -6,6 +6,7 @@ import { elementwise } from "./elementwise.ts";
 import { indexing } from "./indexing.ts";
 import { linear } from "./linear.ts";
 import { losses } from "./losses.ts";
+import { norm } from "./norm.ts";
 import { quantized } from "./quantized.ts";
 import { reductions } from "./reductions.ts";
 import { structural } from "./structural.ts";
@@ -26,6 +27,7 @@ export const FAMILIES = {
 	losses,
 	quantized,
 	reductions,
+	norm,
 	structural,
 };
 
@@ -41,6 +43,7 @@ export const RULES = {
 	...losses,
 	...quantized,
 	...reductions,
+	...norm,
 	...structural,
 } satisfies Record<string, Rule>;
 

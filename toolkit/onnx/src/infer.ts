@@ -3,6 +3,7 @@ import type { InferContext, Rule } from "./infer-context.ts";
 import { elementwiseRules } from "./infer-elementwise.ts";
 import { indexingRules } from "./infer-indexing.ts";
 import { linearRules } from "./infer-linear.ts";
+import { normRules } from "./infer-norm.ts";
 import { rareRules } from "./infer-rare.ts";
 import { spatialRules } from "./infer-spatial.ts";
 import { structuralRules } from "./infer-structural.ts";
@@ -13,6 +14,7 @@ import type { Graph, Node, Tensor, ValueType } from "./types.ts";
 export const RULES: Readonly<Record<string, Rule>> = {
 	...elementwiseRules,
 	...linearRules,
+	...normRules,
 	...spatialRules,
 	...structuralRules,
 	...indexingRules,
