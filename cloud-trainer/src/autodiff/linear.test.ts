@@ -52,7 +52,7 @@ const CASES: Record<keyof typeof linear, Case> = {
 		return d.b.op(
 			"LayerNormalization",
 			[
-				d.active(rows, { fixed: [-1] }),
+				d.active(rows, { fixed: [-1], alternating: true }),
 				d.active(over, range),
 				d.flag() ? d.active(over, range) : undefined,
 			],

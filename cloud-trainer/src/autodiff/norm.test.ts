@@ -12,6 +12,8 @@ import {
 
 const EPSILON = [1e-5, 0.1];
 const fixed = { fixed: "all" } as const;
+/** Values to be normalised. */
+const spread = { alternating: true, fixed: [1] };
 /** Several positions, so that nothing is normalised to its signs alone. */
 const places = (d: Draw): number[] => d.list(d.int(1, 2), 3, 4);
 
@@ -40,7 +42,7 @@ const CASES: Record<string, Case> = {
 		return d.b.op(
 			"InstanceNormalization",
 			[
-				d.active([d.int(1, 2), channels, ...places(d)], { fixed: [1] }),
+				d.active([d.int(1, 2), channels, ...places(d)], spread),
 				d.active([channels], fixed),
 				d.active([channels], fixed),
 			],
@@ -58,7 +60,7 @@ const CASES: Record<string, Case> = {
 		const shape = [d.int(1, 2), d.int(1, 2), 3, d.int(1, 3)];
 		return d.b.op(
 			"MeanVarianceNormalization",
-			[d.active(shape)],
+			[d.active(shape, spread)],
 			d.flag() ? { axes: [2, 3] } : {},
 		);
 	},
@@ -85,7 +87,7 @@ const LATER: Record<string, [number, Case]> = {
 			return d.b.ops(
 				"BatchNormalization",
 				[
-					d.active([d.int(2, 3), channels, ...places(d)], { fixed: [1] }),
+					d.active([d.int(2, 3), channels, ...places(d)], spread),
 					d.active([channels], fixed),
 					d.active([channels], fixed),
 					known(),
@@ -120,7 +122,7 @@ function groupNorm(perChannel: boolean): Case {
 		return d.b.op(
 			"GroupNormalization",
 			[
-				d.active([d.int(1, 2), channels, ...places(d)], { fixed: [1] }),
+				d.active([d.int(1, 2), channels, ...places(d)], spread),
 				d.active([own], fixed),
 				d.active([own], fixed),
 			],

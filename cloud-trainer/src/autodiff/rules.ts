@@ -7,8 +7,10 @@ import { indexing } from "./indexing.ts";
 import { linear } from "./linear.ts";
 import { losses } from "./losses.ts";
 import { norm } from "./norm.ts";
+import { pool } from "./pool.ts";
 import { quantized } from "./quantized.ts";
 import { reductions } from "./reductions.ts";
+import { resizing } from "./resize.ts";
 import { structural } from "./structural.ts";
 import type { Rule } from "./vjp.ts";
 
@@ -28,6 +30,8 @@ export const FAMILIES = {
 	quantized,
 	reductions,
 	norm,
+	pool,
+	resizing,
 	structural,
 };
 
@@ -44,6 +48,8 @@ export const RULES = {
 	...quantized,
 	...reductions,
 	...norm,
+	...pool,
+	...resizing,
 	...structural,
 } satisfies Record<string, Rule>;
 

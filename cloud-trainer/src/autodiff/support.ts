@@ -9,9 +9,16 @@ const STANDARD =
 
 /** What a rule covers less than the whole of its operator, or does in a way worth knowing. */
 export const LIMITS: Partial<Record<DifferentiableOp, string>> = {
+	AveragePool:
+		"auto_pad SAME with a stride only where the size is fixed, and without dilations",
+	BatchNormalization:
+		"fixed statistics, trained too; with training_mode those of the batch, not the running ones",
 	Cast: "between floating types; a cast to integers passes zero",
 	CastLike: "between floating types; a cast to integers passes zero",
 	Clip: "bounds too, where they are inputs; inside includes the bounds",
+	Conv: "any number of axes; the kernel's sizes must be fixed, padding as for AveragePool",
+	ConvTranspose:
+		"any number of axes; the kernel's sizes must be fixed, and with output_shape the input's",
 	DequantizeLinear:
 		"the scale, for the whole tensor or for each slice of an axis; not what was quantised",
 	Dropout: "in training with the mask that the same run drew",
@@ -20,7 +27,13 @@ export const LIMITS: Partial<Record<DifferentiableOp, string>> = {
 		"duplicates add up: by a one-hot product, or from 1025 rows and opset 16 on by ScatterElements",
 	GatherElements: "opset 16 and later",
 	GatherND: "the length of an index must be fixed",
+	GlobalMaxPool: "ties share equally",
+	LayerNormalization:
+		"its mean and deviation, as outputs, are not differentiated",
+	LpNormalization: "a row of zeros has no gradient",
 	Max: "ties share equally",
+	MaxPool:
+		"of ties the first takes all; padding as for AveragePool, indices in row-major order",
 	Min: "ties share equally",
 	Mod: "with fmod; at its jumps the slope of one side",
 	NegativeLogLikelihoodLoss: "weights of classes are not trained",
@@ -35,6 +48,8 @@ export const LIMITS: Partial<Record<DifferentiableOp, string>> = {
 	ReduceMin: "ties share equally",
 	ReduceProd: "zeros among the factors included",
 	ReduceSumSquare: "at least one axis",
+	Resize:
+		"nearest, linear and cubic, every coordinate transformation but tf_crop_and_resize; no kept aspect ratio",
 	ScatterElements: "reductions none and add",
 	ScatterND:
 		"reductions none and add; ONNX Runtime's own ScatterND(add) may add wrongly with more than one thread",

@@ -25,6 +25,8 @@ export interface Range {
 	positive?: boolean;
 	/** Every value drawn so differs from every other by 0.1 at least: for rules that compare. */
 	apart?: boolean;
+	/** Signs by turns: neighbours never deviate little from their mean, where differences lose accuracy. */
+	alternating?: boolean;
 	/** Axes whose sizes rules need to know: never symbolic. */
 	fixed?: number[] | "all";
 }
@@ -78,7 +80,9 @@ export class Draw {
 	active(dims: readonly number[], range: Range = {}): Value {
 		const name = `x${this.b.graph.inputs.length}`;
 		const size = dims.reduce((a, b) => a * b, 1);
-		const data = Float32Array.from({ length: size }, () => this.#value(range));
+		const data = Float32Array.from({ length: size }, (_, i) =>
+			this.#value(range, i),
+		);
 		this.feeds[name] = floats(data, dims);
 		if (!this.wrt.length || this.int(0, 4)) this.wrt.push(name);
 		const known = new Set(
@@ -95,7 +99,10 @@ export class Draw {
 		);
 	}
 
-	#value({ size: [lo, hi] = [0.1, 2], positive, apart }: Range): number {
+	#value(
+		{ size: [lo, hi] = [0.1, 2], positive, apart, alternating }: Range,
+		index: number,
+	): number {
 		if (apart) {
 			// Steps of a grid, each taken once.
 			if (!this.#steps.length)
@@ -103,6 +110,7 @@ export class Draw {
 			const at = Math.floor(this.#random() * this.#steps.length);
 			return ((this.#steps.splice(at, 1)[0] ?? 0) - 200) / 10;
 		}
+		if (alternating) return (index % 2 ? -1 : 1) * (0.5 + 1.5 * this.#random());
 		const sign = positive || this.#random() < 0.5 ? 1 : -1;
 		return sign * (lo + (hi - lo) * this.#random());
 	}
