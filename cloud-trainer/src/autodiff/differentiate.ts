@@ -24,6 +24,24 @@ export interface Differentiated {
 	builder: GraphBuilder;
 	/** Gradients by the name of what was asked for; undefined where the loss does not depend on it. */
 	gradients: Map<string, Value | undefined>;
+	/** How many of the graph's nodes, from the first on, are the forward half. */
+	forward: number;
+	/** Every cotangent as it grew: the value's name, the sum so far, and how many nodes there were then. */
+	history: { name: string; cotangent: Value; at: number }[];
+}
+
+/** Cotangents by value, with a memory of how they grew. */
+class Cotangents extends Map<string, Value> {
+	readonly history: Differentiated["history"] = [];
+	readonly #graph: Graph;
+	constructor(graph: Graph) {
+		super();
+		this.#graph = graph;
+	}
+	override set(name: string, cotangent: Value): this {
+		this.history.push({ name, cotangent, at: this.#graph.nodes.length });
+		return super.set(name, cotangent);
+	}
 }
 
 /**
@@ -59,13 +77,15 @@ export function differentiate(
 	for (const name of wrt) b.value(name);
 
 	const active = activeValues(copy.nodes, wrt, types);
-	const cotangents = new Map<string, Value>([
-		[of, expandLike(b, b.scalar(1), loss)],
-	]);
+	const forward = copy.nodes.length;
+	const cotangents = new Cotangents(copy);
+	cotangents.set(of, expandLike(b, b.scalar(1), loss));
 	walk(b, [...copy.nodes], active, cotangents);
 	return {
 		builder: b,
 		gradients: new Map(wrt.map((name) => [name, cotangents.get(name)])),
+		forward,
+		history: cotangents.history,
 	};
 }
 

@@ -11,52 +11,14 @@ import {
 	GraphBuilder,
 	type Value,
 } from "@wattvox/onnx";
-import { hann, melBasis } from "@wattvox/speech";
+import { melBasis } from "@wattvox/speech";
+import {
+	logFloor,
+	magnitude,
+	meanGap,
+	spectralDistance,
+} from "../losses/spectral.ts";
 import { LOSS } from "./acoustic.ts";
-
-/** STFT sizes that the spectral loss compares; hop is a quarter. */
-const RESOLUTIONS = [256, 512, 1024];
-
-/** Windowed DFT as a matrix [nFft, 2 bins]: real parts, then imaginary ones. */
-function forwardBasis(nFft: number): Float32Array {
-	const bins = nFft / 2 + 1;
-	const window = hann(nFft);
-	const out = new Float32Array(nFft * 2 * bins);
-	for (let t = 0; t < nFft; t++)
-		for (let k = 0; k < bins; k++) {
-			const angle = (2 * Math.PI * ((k * t) % nFft)) / nFft;
-			out[t * 2 * bins + k] = (window[t] ?? 0) * Math.cos(angle);
-			out[t * 2 * bins + bins + k] = -(window[t] ?? 0) * Math.sin(angle);
-		}
-	return out;
-}
-
-/** |STFT| of waves [B, samples] by one product with a fixed basis: [B, frames, bins]. No padding. */
-function magnitude(
-	n: Net,
-	wave: Value,
-	samples: number,
-	nFft: number,
-	hop: number,
-): Value {
-	const { b } = n;
-	const bins = nFft / 2 + 1;
-	const whole = Math.floor(samples / hop);
-	const rows = b.reshape(b.slice(wave, 1, 0, whole * hop), [0, whole, hop]);
-	const parts = nFft / hop;
-	const taps = Array.from({ length: parts }, (_, i) =>
-		b.slice(rows, 1, i, whole - parts + 1 + i),
-	);
-	const spectrum = b.matmul(
-		b.concat(taps, 2),
-		b.constant(floats(forwardBasis(nFft), [nFft, 2 * bins])),
-	);
-	const [re, im] = [
-		b.slice(spectrum, 2, 0, bins),
-		b.slice(spectrum, 2, bins, 2 * bins),
-	];
-	return b.op("Sqrt", [b.affine(b.add(b.mul(re, re), b.mul(im, im)), 1, 1e-7)]);
-}
 
 /**
  * Trains the vocoder on crops: log-magnitude and magnitude L1 at three resolutions plus log-mel L1.
@@ -81,30 +43,15 @@ export function vocoderLoss(
 	const samples = (frames - 2 * edge) * hop;
 	const inner = (v: Value) => b.slice(v, 1, edge * hop, edge * hop + samples);
 	const [a, d] = [inner(made), inner(target)];
-	const log = (v: Value) => b.op("Log", [b.op("Max", [v, b.scalar(1e-4)])]);
-	const gap = (x: Value, y: Value) => b.mean(b.op("Abs", [b.sub(x, y)]));
-
-	let spectral: Value | undefined;
-	for (const size of RESOLUTIONS) {
-		const [ma, md] = [a, d].map((v) =>
-			magnitude(n, v, samples, size, size / 4),
-		) as [Value, Value];
-		// Convergence: L1 of magnitudes relative to the target's level.
-		const level = b.affine(b.mean(md), 1, 1e-3);
-		const term = b.add(
-			gap(log(ma), log(md)),
-			b.affine(b.div(gap(ma, md), level), 0.5),
-		);
-		spectral = spectral ? b.add(spectral, term) : term;
-	}
+	const spectral = spectralDistance(b, a, d, samples);
 	const basis = b.constant(floats(melBasis(c.audio), [nFft / 2 + 1, nMels]));
 	const mels = [a, d].map((v) =>
-		log(b.matmul(magnitude(n, v, samples, nFft, hop), basis)),
+		logFloor(b, b.matmul(magnitude(b, v, samples, nFft, hop), basis)),
 	) as [Value, Value];
-	const melLoss = gap(mels[0], mels[1]);
+	const melLoss = meanGap(b, mels[0], mels[1]);
 	b.output(melLoss, "loss.mel");
-	b.output(spectral as Value, "loss.spectral");
-	b.output(b.add(b.affine(melLoss, 2), spectral as Value), LOSS);
+	b.output(spectral, "loss.spectral");
+	b.output(b.add(b.affine(melLoss, 2), spectral), LOSS);
 	return b.graph;
 }
 

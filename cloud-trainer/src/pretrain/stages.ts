@@ -27,7 +27,7 @@ import {
 	speakerLoss,
 } from "../graphs/encoders.ts";
 import { vocoderGraph, vocoderLoss } from "../graphs/vocoder.ts";
-import { warmCosine } from "../train/fit.ts";
+import { warmCosine } from "../train/schedule.ts";
 import type { Stepper } from "../train/stepper.ts";
 import { type Base, readWeights, withWeights, writeModelHalf } from "./base.ts";
 import { runStage, type StageOptions, withParameters } from "./run.ts";

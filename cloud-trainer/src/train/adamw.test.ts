@@ -13,8 +13,8 @@ import {
 	type AdamWOptions,
 	adamWScalars,
 	GRADIENT_NORM,
-	trainingGraph,
 } from "./adamw.ts";
+import { trainingGraph } from "./training-graph.ts";
 
 const [ROWS, IN, OUT] = [4, 3, 2];
 

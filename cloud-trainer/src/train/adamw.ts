@@ -1,14 +1,10 @@
-import { WattvoxError } from "@wattvox/core";
-import type { Value } from "@wattvox/onnx";
 import {
-	type Graph,
 	type GraphBuilder,
-	inferTypes,
 	scalar,
 	type Tensor,
+	type Value,
 	zeros,
 } from "@wattvox/onnx";
-import { differentiate, liftParameters } from "../autodiff/index.ts";
 
 /** Settings of AdamW (Loshchilov & Hutter, arXiv 1711.05101) with clipping by the global norm. */
 export interface AdamWOptions {
@@ -31,6 +27,8 @@ export const ADAMW: AdamWOptions = {
 
 /** Names of the inputs that carry the step's scalars. */
 export const LEARNING_RATE = "adamw.lr";
+/** Name of the input that divides gradients which were scaled; see `LOSS_SCALE`. */
+export const UNSCALE = "adamw.unscale";
 export const CORRECTION1 = "adamw.c1";
 export const CORRECTION2 = "adamw.c2";
 /** Name of the output with the gradient's norm before clipping. */
@@ -56,48 +54,42 @@ export interface StateSlot {
 	output: string;
 }
 
-/** A graph that takes one optimiser step. */
-export interface TrainingGraph {
-	graph: Graph;
-	/** Parameters and moments, in and out. */
+/** How single parameters differ from the rest. */
+export interface ParameterSettings {
+	/** Factor of the learning rate. */
+	rate: number;
+	/** In place of the optimiser's weight decay. */
+	weightDecay?: number | undefined;
+}
+
+/** What a step does to the state. */
+export interface Updates {
 	slots: StateSlot[];
-	/** Initial state by input name: the parameters as they were, the moments zero. */
+	/** The moments, zero at first, and the parameters as they were. */
 	state: Map<string, Tensor>;
 }
 
 /**
- * Forward, backward, clipping and AdamW in one graph. Its outputs are the given graph's own, the
- * gradient norm, and the next state.
- * @param loss name of the scalar output to lower
- * @param trainable names of float32 initialisers
- * @throws WattvoxError E_MODEL for names that are none; E_OP_UNSUPPORTED as differentiate does
+ * Adds clipping and AdamW to a graph that has parameters as inputs and their gradients as values. The
+ * next state and the gradient norm become outputs.
+ * @param unscale true when the gradients are to be multiplied by the input {@link UNSCALE} first
  */
-export function trainingGraph(
-	graph: Graph,
-	loss: string,
-	trainable: readonly string[],
-	options: AdamWOptions = ADAMW,
-	/** Learning-rate factor by parameter name (1 where absent). */
-	rates: (name: string) => number = () => 1,
-): TrainingGraph {
-	for (const name of trainable) {
-		const dtype = graph.initializers.get(name)?.dtype;
-		if (dtype !== "float32")
-			throw new WattvoxError(
-				"E_MODEL",
-				dtype
-					? `${name} is ${dtype}: parameters are trained in float32`
-					: `the graph has no initialiser ${name} to train`,
-			);
-	}
-	const lifted = liftParameters(graph, trainable);
-	const { builder: b, gradients } = differentiate(lifted.graph, loss, [
-		...lifted.values.keys(),
+export function adamWUpdates(
+	b: GraphBuilder,
+	gradients: readonly [string, Value][],
+	values: ReadonlyMap<string, Tensor>,
+	options: AdamWOptions,
+	settings: (name: string) => ParameterSettings,
+	unscale = false,
+): Updates {
+	const factor = unscale ? b.input(UNSCALE, "float32", []) : undefined;
+	const whole = gradients.map(([name, g]): [string, Value] => [
+		name,
+		factor ? b.mul(g, factor) : g,
 	]);
-	const used = [...gradients].filter((e): e is [string, Value] => !!e[1]);
 	const scale = clipScale(
 		b,
-		used.map(([, g]) => g),
+		whole.map(([, g]) => g),
 		options.clip,
 	);
 	const lr = b.input(LEARNING_RATE, "float32", []);
@@ -108,8 +100,8 @@ export function trainingGraph(
 
 	const slots: StateSlot[] = [];
 	const state = new Map<string, Tensor>();
-	for (const [name, gradient] of used) {
-		const tensor = lifted.values.get(name) as Tensor;
+	for (const [name, gradient] of whole) {
+		const tensor = values.get(name) as Tensor;
 		const [m, v] = [`m.${name}`, `v.${name}`];
 		const w = b.value(name);
 		const m0 = b.input(m, "float32", tensor.dims);
@@ -130,10 +122,11 @@ export function trainingGraph(
 			1,
 			options.epsilon,
 		);
-		const rate = rates(name);
+		const { rate, weightDecay } = settings(name);
+		const decay =
+			weightDecay ?? (tensor.dims.length > 1 ? options.weightDecay : 0);
 		let w1 = b.sub(w, b.div(b.mul(m1, b.affine(baseRate, rate)), root));
-		if (options.weightDecay && tensor.dims.length > 1)
-			w1 = b.sub(w1, b.mul(w, b.affine(lr, rate * options.weightDecay)));
+		if (decay) w1 = b.sub(w1, b.mul(w, b.affine(lr, rate * decay)));
 		for (const [input, next, initial] of [
 			[name, w1, tensor],
 			[m, m1, zeros(tensor.dims)],
@@ -144,18 +137,15 @@ export function trainingGraph(
 			state.set(input, initial);
 		}
 	}
-	// Parameters that the loss does not reach stay as they were.
-	for (const [name, g] of gradients)
-		if (!g) b.graph.initializers.set(name, lifted.values.get(name) as Tensor);
-	b.graph.inputs = b.graph.inputs.filter(
-		(v) => !b.graph.initializers.has(v.name),
-	);
-	inferTypes(b.graph);
-	return { graph: b.graph, slots, state };
+	return { slots, state };
 }
 
 /** min(1, clip / norm) with the norm over all gradients; the norm becomes an output. */
-function clipScale(b: GraphBuilder, gradients: Value[], clip: number): Value {
+function clipScale(
+	b: GraphBuilder,
+	gradients: readonly Value[],
+	clip: number,
+): Value {
 	let total: Value | undefined;
 	for (const g of gradients) {
 		const square = b.op("ReduceSumSquare", [g], { keepdims: 0 });

@@ -33,6 +33,8 @@ export interface Checkpoint {
 	/** Seconds and joules spent so far, over all attempts; joules are null when unknown. */
 	seconds: number;
 	joules: number | null;
+	/** The loss scale of mixed precision; absent in single precision. */
+	scale?: number;
 	/** Absent before the first validation. */
 	best?: Best;
 }
@@ -54,6 +56,7 @@ export async function saveCheckpoint(
 			step: String(c.step),
 			seconds: String(c.seconds),
 			joules: c.joules === null ? "" : String(c.joules),
+			...(c.scale !== undefined && { scale: String(c.scale) }),
 			...(c.best && { best: JSON.stringify(best) }),
 		}),
 	);
@@ -84,6 +87,7 @@ export async function loadCheckpoint(
 		state,
 		seconds: Number(metadata.seconds ?? 0),
 		joules: metadata.joules ? Number(metadata.joules) : null,
+		...(metadata.scale && { scale: Number(metadata.scale) }),
 		...(metadata.best && {
 			best: {
 				...parseBest(path, metadata.best),

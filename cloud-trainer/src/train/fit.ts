@@ -1,41 +1,25 @@
 import { appendFile, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { encodeModel, type Graph, type Tensor } from "@wattvox/onnx";
-import {
-	ADAMW,
-	type AdamWOptions,
-	adamWScalars,
-	GRADIENT_NORM,
-	trainingGraph,
-} from "./adamw.ts";
+import { liftParameters } from "../autodiff/index.ts";
+import { type LossSpec, type WithLosses, withLosses } from "../losses/index.ts";
+import { ADAMW, type AdamWOptions, type ParameterSettings } from "./adamw.ts";
+import { judge, type Patience } from "./best.ts";
 import {
 	type Best,
 	type Checkpoint,
 	loadCheckpoint,
 	saveCheckpoint,
 } from "./checkpoint.ts";
+import { DriftMonitor, type DriftOptions } from "./drift.ts";
+import { type ParameterGroup, settingsOf } from "./groups.ts";
+import type { Feeds } from "./parts.ts";
+import type { RecomputePlan } from "./plan.ts";
+import { type FrozenSplit, PrefixCache, splitFrozen } from "./prefix.ts";
+import { type StepLevers, TrainingStep } from "./programs.ts";
 import type { ProgramSpec } from "./protocol.ts";
+import { type Schedule, type ScheduleSpec, scheduleOf } from "./schedule.ts";
 import { Stepper } from "./stepper.ts";
-
-/** The learning rate as a function of the step. */
-export type Schedule = (step: number) => number;
-
-/** Linear warm-up, then a half cosine down to `floor` of the peak. */
-export const warmCosine =
-	(peak: number, warmup: number, total: number, floor = 0.02): Schedule =>
-	(step) => {
-		if (step < warmup) return (peak * (step + 1)) / warmup;
-		const t = Math.min(1, (step - warmup) / Math.max(1, total - warmup));
-		return peak * (floor + (1 - floor) * 0.5 * (1 + Math.cos(Math.PI * t)));
-	};
-
-/** Linear warm-up, then a straight line down to zero. */
-export const warmLinear =
-	(peak: number, warmup: number, total: number): Schedule =>
-	(step) =>
-		step < warmup
-			? (peak * (step + 1)) / warmup
-			: peak * Math.max(0, 1 - (step - warmup) / Math.max(1, total - warmup));
 
 /** One finished step. */
 export interface StepReport {
@@ -49,35 +33,61 @@ export interface StepReport {
 	applied: boolean;
 }
 
+/** A caller's own judgement of the parameters, such as an audio metric. */
+export interface FitMetric {
+	name: string;
+	/** Which values are better. */
+	best: "lowest" | "highest";
+	/** Measures the parameters as they are after `step`. */
+	measure: (
+		parameters: ReadonlyMap<string, Tensor>,
+		step: number,
+	) => number | Promise<number>;
+}
+
 /** What a training run needs. */
-export interface FitOptions {
-	/** Forward graph with a scalar output `loss`. */
+export interface FitOptions extends StepLevers {
+	/** Forward graph; with a scalar output `loss`, or with `losses`. */
 	graph: Graph;
-	loss: string;
+	/** Name of the scalar output to lower; "loss" when absent. */
+	loss?: string;
+	/** Losses to add to the graph, as data. Their terms weigh the parts of a batch. */
+	losses?: readonly LossSpec[];
 	/** Names of the initialisers to train. */
 	trainable: readonly string[];
 	steps: number;
-	schedule: Schedule;
-	batch: (
-		step: number,
-	) => Record<string, Tensor> | Promise<Record<string, Tensor>>;
+	schedule: Schedule | ScheduleSpec;
+	batch: (step: number) => Feeds | Promise<Feeds>;
 	threads?: number;
 	adamw?: AdamWOptions;
+	/** Learning-rate factor by parameter name, on top of what `groups` say. */
 	rates?: (name: string) => number;
+	/** Learning rates and weight decay by pattern. */
+	groups?: readonly ParameterGroup[];
 	/** Feeds for validation, run every `validateEvery` steps on the current weights. */
-	validation?: readonly Record<string, Tensor>[];
+	validation?: readonly Feeds[];
 	validateEvery?: number;
+	/** Judges validations in place of the loss: what is best, and when patience ends. */
+	metric?: FitMetric;
 	/** Give back the parameters of the best validation rather than the last. */
 	keepBest?: boolean;
-	/** End training after so many validations in a row that were not better by the share `gain`. */
-	patience?: { validations: number; gain: number };
-	/** Called after validation with the mean loss. */
+	patience?: Patience;
+	/** Called after validation with the mean loss; `values` holds the metric under its name. */
 	onValidation?: (
 		loss: number,
 		step: number,
 		values: Record<string, number>,
 	) => void;
 	onStep?: (report: StepReport) => void;
+	/** Compared with the base at each validation. */
+	drift?: DriftOptions;
+	/**
+	 * Names batches that come again (an epoch's): what lies before the first trained weight is then
+	 * computed once for each and kept.
+	 */
+	batchKey?: (step: number) => string | undefined;
+	/** Bytes that are kept so at most; 512 MiB. */
+	cacheBytes?: number;
 	/** Checkpoint file; resumed from when it exists, patience and best validation included. */
 	checkpoint?: string;
 	checkpointEvery?: number;
@@ -89,6 +99,10 @@ export interface FitOptions {
 	programs?: Record<string, Uint8Array>;
 	/** Called with the stepper before the first batch. */
 	onStart?: (stepper: Stepper) => void;
+	/** A batch whose sizes stand for all, for `memory` and `segments`; the first one when absent. */
+	sample?: Feeds;
+	/** Told where activations are computed again, before the first step. */
+	onPlan?: (plan: RecomputePlan) => void;
 	signal?: AbortSignal;
 }
 
@@ -103,8 +117,14 @@ export interface FitResult {
 	interrupted: boolean;
 	/** Steps dropped for a gradient that was not finite. */
 	dropped: number;
-	/** The step of the best validation and its loss; undefined without validation. */
+	/** The step of the best validation and its loss, or the metric's value; undefined without validation. */
 	best?: { step: number; loss: number };
+	/** Where activations were computed again. */
+	plan?: RecomputePlan;
+	/** Batches whose frozen part was found, and was not. */
+	cache?: { hits: number; misses: number };
+	/** True when the model turned too far away from its base. */
+	drifted?: boolean;
 }
 
 /** Parameters of a graph: its float initialisers with a name of their own (constants have a serial number). */
@@ -128,46 +148,36 @@ const scalarsOf = (outputs: Record<string, Tensor>): Record<string, number> =>
  * checkpoint written; the same call resumes.
  */
 export async function fit(o: FitOptions): Promise<FitResult> {
-	const adamw = o.adamw ?? ADAMW;
 	if (o.log) await mkdir(dirname(o.log), { recursive: true });
 	const resumed = o.checkpoint ? await loadCheckpoint(o.checkpoint) : undefined;
 	const finished = resumed && alreadyDone(o, resumed);
 	if (finished) return finished;
-	const training = trainingGraph(o.graph, o.loss, o.trainable, adamw, o.rates);
-	const programs: Record<string, ProgramSpec> = {
-		train: {
-			model: encodeModel(training.graph),
-			updates: training.slots.map((s) => [s.input, s.output]),
-		},
-	};
-	if (o.validation?.length)
-		programs.validate = validationProgram(o.graph, o.trainable);
-	for (const [name, model] of Object.entries(o.programs ?? {}))
-		programs[name] = { model, updates: [] };
-	for (const [name, tensor] of o.initial ?? [])
-		if (training.state.has(name)) training.state.set(name, tensor);
-	for (const [name, tensor] of resumed?.state ?? [])
-		if (training.state.has(name)) training.state.set(name, tensor);
-
-	const stepper = new Stepper({
-		programs,
-		state: training.state,
-		threads: o.threads ?? 1,
-	});
+	const run = await Run.prepare(o, resumed?.scale);
+	for (const [name, tensor] of [
+		...(o.initial ?? []),
+		...(resumed?.state ?? []),
+	])
+		if (run.training.state.has(name)) run.training.state.set(name, tensor);
+	const { stepper, training } = run;
+	const schedule =
+		typeof o.schedule === "function"
+			? o.schedule
+			: scheduleOf(o.schedule, o.steps);
 	const began = performance.now();
 	const seconds = () =>
 		(resumed?.seconds ?? 0) + (performance.now() - began) / 1000;
 	let step = resumed?.step ?? 0;
 	let dropped = 0;
-	const names = [...training.state.keys()].filter((n) => !/^[mv]\./.test(n));
+	let drifted = false;
 	let best = resumed?.best;
 	const save = async () => {
 		if (o.checkpoint)
 			await saveCheckpoint(o.checkpoint, {
 				step,
-				state: await stepper.state(),
+				state: await stepper.state(training.kept),
 				seconds: seconds(),
 				joules: null,
+				...(training.scale && { scale: training.scale.scale }),
 				...(best && { best }),
 			});
 	};
@@ -177,15 +187,15 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 		// The next batch is made while this one computes in the worker. If it fails, that is seen when
 		// its turn comes, or never when the run ends before.
 		const ahead = (at: number) => {
-			const made = (async () => o.batch(at))();
+			const made = (async () => run.feedsOf(await o.batch(at), at))();
 			made.catch(() => undefined);
 			return made;
 		};
 		let next = step < o.steps && !best?.stopped ? ahead(step) : undefined;
-		while (step < o.steps && !best?.stopped && !o.signal?.aborted) {
-			const lr = o.schedule(step);
-			const feeds = { ...(await next), ...adamWScalars(lr, step + 1, adamw) };
-			const running = stepper.run("train", feeds, GRADIENT_NORM);
+		while (step < o.steps && !best?.stopped && !o.signal?.aborted && !drifted) {
+			const lr = schedule(step);
+			const feeds = (await next) as Feeds;
+			const running = training.run(stepper, feeds, lr, step + 1);
 			// A batch that itself runs a program queues behind the step, which is as it should be.
 			if (step + 1 < o.steps) next = ahead(step + 1);
 			const { outputs, applied, milliseconds } = await running;
@@ -193,36 +203,49 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 			const values = scalarsOf(outputs);
 			step++;
 			o.onStep?.({ step, steps: o.steps, lr, values, milliseconds, applied });
-			if (o.log && (step % 20 === 0 || step === 1))
-				await appendFile(
-					o.log,
-					`${JSON.stringify({ step, lr, ms: Math.round(milliseconds), ...values })}\n`,
-				);
-			if (o.validation?.length && step % (o.validateEvery ?? 200) === 0) {
-				const sums = await validate(o, stepper, step);
-				const loss = sums[o.loss] ?? Number.NaN;
-				const better = !best || loss < best.loss;
-				best = judge(best, loss, step, o.patience);
-				if (better && o.keepBest) best.parameters = await stepper.state(names);
+			if (step % 20 === 0 || step === 1)
+				await run.note({ step, lr, ms: Math.round(milliseconds), ...values });
+			if (run.validates && step % (o.validateEvery ?? 200) === 0) {
+				const { values: sums, judged, loss } = await run.validate(step);
+				const better = !best || judged < best.loss;
+				best = judge(best, judged, step, o.patience);
+				if (better && o.keepBest)
+					best.parameters = await stepper.state(training.parameters);
 				o.onValidation?.(loss, step, sums);
+				drifted = await run.drifted(step);
 			}
 			if (step % (o.checkpointEvery ?? 500) === 0) await save();
 		}
-		if (o.signal?.aborted) await next?.catch(() => undefined);
+		if (o.signal?.aborted || drifted) await next?.catch(() => undefined);
 		await save();
 		return {
 			parameters:
-				(o.keepBest && best?.parameters) || (await stepper.state(names)),
-			...(best ? { best: { step: best.step, loss: best.loss } } : {}),
+				(o.keepBest && best?.parameters) ||
+				(await stepper.state(training.parameters)),
+			...bestOf(o, best),
 			steps: step,
 			seconds: seconds(),
 			interrupted: o.signal?.aborted ?? false,
 			dropped,
+			...(training.plan && { plan: training.plan }),
+			...(run.cache && {
+				cache: { hits: run.cache.hits, misses: run.cache.misses },
+			}),
+			...(o.drift && { drifted }),
 		};
 	} finally {
 		await stepper.stop();
 	}
 }
+
+/** What was best, in the judge's own terms. */
+const bestOf = (
+	o: FitOptions,
+	best: Best | undefined,
+): Pick<FitResult, "best"> => {
+	const sign = o.metric?.best === "highest" ? -1 : 1;
+	return best ? { best: { step: best.step, loss: sign * best.loss } } : {};
+};
 
 /** The end of a training whose checkpoint has it all: nothing is compiled to take no step. */
 function alreadyDone(o: FitOptions, c: Checkpoint): FitResult | undefined {
@@ -236,7 +259,7 @@ function alreadyDone(o: FitOptions, c: Checkpoint): FitResult | undefined {
 	}
 	return {
 		parameters,
-		...(c.best ? { best: { step: c.best.step, loss: c.best.loss } } : {}),
+		...bestOf(o, c.best),
 		steps: c.step,
 		seconds: c.seconds,
 		interrupted: o.signal?.aborted ?? false,
@@ -244,58 +267,160 @@ function alreadyDone(o: FitOptions, c: Checkpoint): FitResult | undefined {
 	};
 }
 
-/** What is best after one more validation. */
-function judge(
-	before: Best | undefined,
-	loss: number,
-	step: number,
-	patience: FitOptions["patience"],
-): Best {
-	if (!before) return { step, loss, mark: loss, waited: 0, stopped: false };
-	const gained = loss < before.mark * (1 - (patience?.gain ?? 0));
-	const waited = gained ? 0 : before.waited + 1;
-	return {
-		...before,
-		...(loss < before.loss && { step, loss }),
-		mark: gained ? loss : before.mark,
-		waited,
-		stopped: patience !== undefined && waited >= patience.validations,
-	};
-}
+/** Leaves the model's own outputs out: a step would copy them for nobody. */
+const onlyLosses = (w: WithLosses): WithLosses => ({
+	...w,
+	graph: {
+		...w.graph,
+		outputs: w.graph.outputs.filter(
+			({ name }) => name === w.loss || w.terms.some((t) => t.value === name),
+		),
+	},
+});
 
-async function validate(
-	o: FitOptions,
-	stepper: Stepper,
-	step: number,
-): Promise<Record<string, number>> {
-	const sums: Record<string, number> = {};
-	for (const feeds of o.validation ?? []) {
-		const { outputs } = await stepper.run("validate", feeds);
-		for (const [k, v] of Object.entries(scalarsOf(outputs)))
-			sums[k] = (sums[k] ?? 0) + v / (o.validation?.length ?? 1);
+/** A run's programs, and what is done between its steps. */
+class Run {
+	readonly training: TrainingStep;
+	readonly stepper: Stepper;
+	readonly cache: PrefixCache | undefined;
+	readonly #o: FitOptions;
+	readonly #loss: string;
+	readonly #split: FrozenSplit | undefined;
+	readonly #drift: DriftMonitor | undefined;
+
+	private constructor(
+		o: FitOptions,
+		graph: Graph,
+		loss: string,
+		levers: StepLevers,
+		sample: Feeds | undefined,
+		scale: number | undefined,
+	) {
+		this.#o = o;
+		this.#loss = loss;
+		this.#split = o.batchKey ? splitFrozen(graph, o.trainable) : undefined;
+		const trained = this.#split?.rest ?? graph;
+		const settings = (name: string): ParameterSettings => {
+			const group = settingsOf(o.groups ?? [], name);
+			return { ...group, rate: group.rate * (o.rates?.(name) ?? 1) };
+		};
+		this.training = new TrainingStep(
+			{
+				graph: trained,
+				loss,
+				trainable: o.trainable,
+				adamw: o.adamw ?? ADAMW,
+				settings,
+				...(sample && { sample }),
+			},
+			levers,
+			scale,
+		);
+		const programs: Record<string, ProgramSpec> = { ...this.training.programs };
+		const add = (name: string, model: Uint8Array) => {
+			programs[name] = { model, updates: [] };
+		};
+		const lifted = (g: Graph) => liftParameters(g, o.trainable).graph;
+		if (this.validates) add("validate", encodeModel(lifted(trained)));
+		if (this.#split) {
+			add("prefix", encodeModel(this.#split.prefix));
+			this.cache = new PrefixCache(o.cacheBytes ?? 512 * 2 ** 20);
+		}
+		for (const [name, model] of Object.entries(o.programs ?? {}))
+			add(name, model);
+		if (o.drift) {
+			this.#drift = new DriftMonitor(o.drift);
+			const base = {
+				...graph,
+				initializers: new Map([...graph.initializers, ...(o.initial ?? [])]),
+			};
+			for (const [name, model] of Object.entries(
+				this.#drift.programs(base, lifted(graph)),
+			))
+				add(name, model);
+		}
+		this.stepper = new Stepper({
+			programs,
+			state: this.training.state,
+			threads: o.threads ?? 1,
+		});
 	}
-	if (o.log)
-		await appendFile(o.log, `${JSON.stringify({ step, validation: sums })}\n`);
-	return sums;
-}
 
-/** The forward graph with its trained initialisers fed from the state. */
-function validationProgram(
-	graph: Graph,
-	trainable: readonly string[],
-): ProgramSpec {
-	const lifted = new Set(trainable);
-	const initializers = new Map(
-		[...graph.initializers].filter(([n]) => !lifted.has(n)),
-	);
-	const inputs = [
-		...graph.inputs,
-		...[...graph.initializers]
-			.filter(([n]) => lifted.has(n))
-			.map(([name, t]) => ({ name, dtype: t.dtype, shape: t.dims })),
-	];
-	return {
-		model: encodeModel({ ...graph, initializers, inputs }),
-		updates: [],
-	};
+	static async prepare(o: FitOptions, scale?: number): Promise<Run> {
+		const { graph, loss, terms } = o.losses
+			? onlyLosses(withLosses(o.graph, o.losses))
+			: { graph: o.graph, loss: o.loss ?? "loss", terms: o.terms };
+		const cut = o.memory !== undefined || o.segments !== undefined;
+		const sample = cut ? (o.sample ?? (await o.batch(0))) : undefined;
+		const levers = { ...o, ...(terms && { terms }) };
+		const run = new Run(o, graph, loss, levers, sample, scale);
+		if (run.training.plan) o.onPlan?.(run.training.plan);
+		return run;
+	}
+
+	get validates(): boolean {
+		return (this.#o.validation?.length ?? 0) > 0 || !!this.#o.metric;
+	}
+
+	/** A batch with its frozen part in place of what that is made of. */
+	feedsOf(feeds: Feeds, step: number): Promise<Feeds> | Feeds {
+		return this.#split
+			? this.#withPrefix(feeds, this.#o.batchKey?.(step))
+			: feeds;
+	}
+
+	async #withPrefix(feeds: Feeds, key: string | undefined): Promise<Feeds> {
+		const split = this.#split;
+		if (!split || !this.cache) return feeds;
+		const named = (names: readonly string[]) =>
+			Object.fromEntries(
+				Object.entries(feeds).filter(([name]) => names.includes(name)),
+			);
+		const inputs = (g: Graph) => g.inputs.map((v) => v.name);
+		const made = await this.cache.get(
+			key,
+			async () =>
+				(await this.stepper.run("prefix", named(inputs(split.prefix)))).outputs,
+		);
+		return { ...named(inputs(split.rest)), ...made };
+	}
+
+	async note(line: Record<string, unknown>): Promise<void> {
+		if (this.#o.log) await appendFile(this.#o.log, `${JSON.stringify(line)}\n`);
+	}
+
+	/** The mean of the scalars over the validation feeds, and what judges them. */
+	async validate(step: number): Promise<{
+		values: Record<string, number>;
+		loss: number;
+		judged: number;
+	}> {
+		const values: Record<string, number> = {};
+		const all = this.#o.validation ?? [];
+		for (const [i, feeds] of all.entries()) {
+			const fed = await this.#withPrefix(feeds, `validation ${i}`);
+			const { outputs } = await this.stepper.run("validate", fed);
+			for (const [k, v] of Object.entries(scalarsOf(outputs)))
+				values[k] = (values[k] ?? 0) + v / all.length;
+		}
+		const loss = values[this.#loss] ?? Number.NaN;
+		let judged = loss;
+		const { metric } = this.#o;
+		if (metric) {
+			const parameters = await this.stepper.state(this.training.parameters);
+			const value = await metric.measure(parameters, step);
+			values[metric.name] = value;
+			judged = metric.best === "highest" ? -value : value;
+		}
+		await this.note({ step, validation: values });
+		return { values, loss, judged };
+	}
+
+	/** Whether the model has turned away from its base so far that training ends. */
+	async drifted(step: number): Promise<boolean> {
+		const report = await this.#drift?.check(this.stepper, step);
+		if (!report) return false;
+		await this.note({ step, drift: report });
+		return report.verdict === "stop";
+	}
 }

@@ -8,9 +8,10 @@ import {
 	type Value,
 } from "@wattvox/onnx";
 import test from "ava";
-import { adamWScalars, GRADIENT_NORM, trainingGraph } from "./adamw.ts";
+import { adamWScalars, GRADIENT_NORM } from "./adamw.ts";
 import type { StepperInit } from "./protocol.ts";
 import { Stepper } from "./stepper.ts";
+import { trainingGraph } from "./training-graph.ts";
 
 const [BATCH, WIDTH] = [8, 64];
 

@@ -18,12 +18,8 @@ import {
 } from "../lora/inject.ts";
 import { type Base, withWeights } from "../pretrain/base.ts";
 import { teacherSays } from "../pretrain/stages.ts";
-import {
-	type FitResult,
-	fit,
-	type StepReport,
-	warmLinear,
-} from "../train/fit.ts";
+import { type FitResult, fit, type StepReport } from "../train/fit.ts";
+import { warmLinear } from "../train/schedule.ts";
 import type { Stepper } from "../train/stepper.ts";
 
 /** Which weights a voice adapts: every product of the text side and of the decoder. */

@@ -1,0 +1,207 @@
+import { encodeModel, type Graph, scalar, type Tensor } from "@wattvox/onnx";
+import type { LossTerm } from "../losses/build.ts";
+import {
+	type AdamWOptions,
+	adamWScalars,
+	GRADIENT_NORM,
+	type ParameterSettings,
+	UNSCALE,
+} from "./adamw.ts";
+import { LOSS_SCALE, shareInput } from "./backward.ts";
+import { LossScale, mixedPrecision } from "./half.ts";
+import { batchRows, type Feeds, splitBatch } from "./parts.ts";
+import type { RecomputePlan } from "./plan.ts";
+import type { ProgramSpec, RunResult } from "./protocol.ts";
+import type { Stepper } from "./stepper.ts";
+import { accumulatingGraphs, KEEP, trainingGraph } from "./training-graph.ts";
+
+/** How a step is computed; the defaults keep everything in memory, in single precision, at once. */
+export interface StepLevers {
+	/** Parts that a batch is computed in; their gradients are summed to the whole batch's. */
+	accumulate?: number;
+	/** Terms of the loss, when parts of a batch weigh differently in each; see `withLosses`. */
+	terms?: readonly LossTerm[];
+	/** Bytes that training may take: activations are computed again as far as needed. */
+	memory?: number;
+	/** So many segments of recomputation, in place of a memory target. */
+	segments?: number;
+	/** "mixed": products in float16 with a dynamic loss scale. */
+	precision?: "single" | "mixed";
+}
+
+/** What a step is made of. */
+export interface StepModel {
+	graph: Graph;
+	loss: string;
+	trainable: readonly string[];
+	adamw: AdamWOptions;
+	settings: (name: string) => ParameterSettings;
+	/** A batch whose sizes stand for all; needed for recomputation. */
+	sample?: Feeds;
+}
+
+/** One optimiser step as programs of a stepper, and how to run them. */
+export class TrainingStep {
+	readonly programs: Record<string, ProgramSpec> = {};
+	readonly state: Map<string, Tensor>;
+	/** Names of the parameters that a step moves. */
+	readonly parameters: string[];
+	readonly plan: RecomputePlan | undefined;
+	/** The loss scale; undefined in single precision. */
+	readonly scale: LossScale | undefined;
+	/** Nodes in half precision. */
+	readonly halved: number = 0;
+	readonly #m: StepModel;
+	readonly #parts: number;
+	readonly #terms: readonly LossTerm[];
+
+	constructor(m: StepModel, levers: StepLevers = {}, scale?: number) {
+		this.#m = m;
+		this.#parts = levers.accumulate ?? 1;
+		this.#terms = levers.terms ?? [{ value: m.loss, weight: 1 }];
+		const mixed = levers.precision === "mixed";
+		if (mixed) this.scale = new LossScale(scale);
+		const { memory, segments } = levers;
+		const cut =
+			m.sample && (memory !== undefined || segments !== undefined)
+				? {
+						recompute: {
+							feeds: m.sample,
+							...(memory !== undefined && { memory }),
+							...(segments !== undefined && { segments }),
+						},
+					}
+				: {};
+		const args = [m.graph, m.loss, m.trainable, m.adamw, m.settings] as const;
+		let halved = 0;
+		const spec = (
+			g: { graph: Graph; slots: { input: string; output: string }[] },
+			half: boolean,
+		): ProgramSpec => {
+			const made = half
+				? mixedPrecision(g.graph)
+				: { graph: g.graph, halved: 0 };
+			halved += made.halved;
+			return {
+				model: encodeModel(made.graph),
+				updates: g.slots.map((s) => [s.input, s.output]),
+			};
+		};
+		if (this.#parts > 1) {
+			const made = accumulatingGraphs(...args, {
+				scaled: mixed,
+				terms: this.#terms,
+				...cut,
+			});
+			this.programs.add = spec(made.add, mixed);
+			this.programs.apply = spec(made.apply, false);
+			[this.state, this.parameters, this.plan] = [
+				made.state,
+				made.parameters,
+				made.plan,
+			];
+		} else {
+			const made = trainingGraph(...args, { scaled: mixed, ...cut });
+			this.programs.train = spec(made, mixed);
+			[this.state, this.parameters, this.plan] = [
+				made.state,
+				made.parameters,
+				made.plan,
+			];
+		}
+		this.halved = halved;
+	}
+
+	/** Names of the state that a checkpoint needs: sums of gradients begin anew with each step. */
+	get kept(): string[] {
+		return [...this.state.keys()].filter((n) => !n.startsWith("sum."));
+	}
+
+	/** Takes step `t` (from 1) at a learning rate. */
+	async run(
+		stepper: Stepper,
+		feeds: Feeds,
+		lr: number,
+		t: number,
+	): Promise<RunResult> {
+		const scale = this.scale?.scale;
+		const scaled: Feeds =
+			scale === undefined ? {} : { [LOSS_SCALE]: scalar(scale) };
+		const last: Feeds = {
+			...adamWScalars(lr, t, this.#m.adamw),
+			...(scale === undefined ? {} : { [UNSCALE]: scalar(1 / scale) }),
+		};
+		const done =
+			this.#parts > 1
+				? await this.#inParts(stepper, feeds, scaled, last)
+				: await stepper.run(
+						"train",
+						{ ...feeds, ...scaled, ...last },
+						GRADIENT_NORM,
+					);
+		this.scale?.update(done.applied);
+		return done;
+	}
+
+	async #inParts(
+		stepper: Stepper,
+		feeds: Feeds,
+		scaled: Feeds,
+		last: Feeds,
+	): Promise<RunResult> {
+		const { graph } = this.#m;
+		const parts = splitBatch(graph, feeds, this.#parts);
+		const counted = this.#terms.map(({ value, count }) => {
+			const sizes = parts.map((p) => (count ? count(p) : batchRows(graph, p)));
+			const all = sizes.reduce((a, b) => a + b, 0);
+			return { value, shares: sizes.map((n) => (all ? n / all : 0)) };
+		});
+		const outputs: Feeds = {};
+		let milliseconds = 0;
+		for (const [i, part] of parts.entries()) {
+			const shares = Object.fromEntries(
+				counted.map(({ value, shares }) => [
+					shareInput(value),
+					scalar(shares[i] ?? 0),
+				]),
+			);
+			const keep: Tensor = {
+				dtype: "bool",
+				dims: [],
+				data: Uint8Array.of(i > 0 ? 1 : 0),
+			};
+			const run = await stepper.run("add", {
+				...part,
+				...scaled,
+				...shares,
+				[KEEP]: keep,
+			});
+			milliseconds += run.milliseconds;
+			for (const [name, t] of Object.entries(run.outputs)) {
+				if (t.data.length !== 1) continue;
+				const share =
+					counted.find((c) => c.value === name)?.shares[i] ??
+					batchRows(graph, part) / batchRows(graph, feeds);
+				const before = Number(outputs[name]?.data[0] ?? 0);
+				outputs[name] = scalar(before + share * Number(t.data[0]));
+			}
+		}
+		this.#totalLoss(outputs, feeds);
+		const end = await stepper.run("apply", last, GRADIENT_NORM);
+		return {
+			outputs: { ...outputs, ...end.outputs },
+			applied: end.applied,
+			milliseconds: milliseconds + end.milliseconds,
+		};
+	}
+
+	/** The loss of the whole batch: its terms weigh the parts each in its own way. */
+	#totalLoss(outputs: Feeds, feeds: Feeds): void {
+		let total = 0;
+		for (const { value, weight } of this.#terms)
+			total +=
+				Number(outputs[value]?.data[0] ?? Number.NaN) *
+				(typeof weight === "number" ? weight : Number(feeds[weight]?.data[0]));
+		outputs[this.#m.loss] = scalar(total);
+	}
+}
