@@ -6,6 +6,8 @@ import { type Case, checkCase, Draw } from "./testing.ts";
 export interface RuleTestOptions {
 	opsets?: readonly number[];
 	runs?: number;
+	/** Largest deviation, where an operator's own rounding is above the usual. */
+	tolerance?: number;
 	/** Further cases with the one opset of their graphs. */
 	later?: Readonly<Record<string, readonly [opset: number, build: Case]>>;
 }
@@ -15,7 +17,7 @@ export function ruleTests(
 	test: TestFn,
 	cases: Readonly<Record<string, Case>>,
 	rules: Readonly<Record<string, unknown>>,
-	{ opsets = [17], runs = 12, later = {} }: RuleTestOptions = {},
+	{ opsets = [17], runs = 12, tolerance, later = {} }: RuleTestOptions = {},
 ): void {
 	const all = [
 		...opsets.flatMap((opset) =>
@@ -39,7 +41,7 @@ export function ruleTests(
 							(min, max) => g(fc.integer, { min, max }),
 							opset,
 						);
-						t.is(await checkCase(d, build), undefined);
+						t.is(await checkCase(d, build, tolerance), undefined);
 					}),
 					{ numRuns: runs, includeErrorInReport: true },
 				);

@@ -9,6 +9,7 @@ import { losses } from "./losses.ts";
 import { norm } from "./norm.ts";
 import { pool } from "./pool.ts";
 import { quantized } from "./quantized.ts";
+import { recurrent } from "./recurrent.ts";
 import { reductions } from "./reductions.ts";
 import { resizing } from "./resize.ts";
 import { structural } from "./structural.ts";
@@ -32,6 +33,7 @@ export const FAMILIES = {
 	norm,
 	pool,
 	resizing,
+	recurrent,
 	structural,
 };
 
@@ -50,6 +52,7 @@ export const RULES = {
 	...norm,
 	...pool,
 	...resizing,
+	...recurrent,
 	...structural,
 } satisfies Record<string, Rule>;
 

@@ -40,6 +40,7 @@ export const LIMITS: Partial<Record<DifferentiableOp, string>> = {
 	OneHot: "the two values; indices pass zero",
 	Pad: "every mode; axes must be fixed, borders of reflect, edge and wrap not negative",
 	Pow: "base and exponent; 0 where the base is 0 and the exponent's logarithm would not be",
+	RNN: "Tanh or Relu, sequence lengths, initial states; no clip",
 	ReduceL1: "at least one axis",
 	ReduceL2: "at least one axis; 0 where the norm is 0",
 	ReduceLogSum: "at least one axis",

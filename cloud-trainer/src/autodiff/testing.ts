@@ -165,6 +165,7 @@ export class Draw {
 export async function checkCase(
 	d: Draw,
 	build: Case,
+	tolerance = 2e-3,
 ): Promise<string | undefined> {
 	const said = (what: unknown): string => {
 		const nodes = d.b.graph.nodes.map((n) => JSON.stringify(n)).join("\n");
@@ -180,6 +181,7 @@ export async function checkCase(
 			feeds: d.feeds,
 			directions: 1,
 			elements: 24,
+			tolerance,
 		});
 		return report.failures.length
 			? said(JSON.stringify(report.failures.slice(0, 3)))

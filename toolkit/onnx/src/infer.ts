@@ -5,6 +5,7 @@ import { indexingRules } from "./infer-indexing.ts";
 import { linearRules } from "./infer-linear.ts";
 import { normRules } from "./infer-norm.ts";
 import { rareRules } from "./infer-rare.ts";
+import { recurrentRules } from "./infer-recurrent.ts";
 import { spatialRules } from "./infer-spatial.ts";
 import { structuralRules } from "./infer-structural.ts";
 import { intsOfTensor, valuesOf } from "./infer-values.ts";
@@ -15,6 +16,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
 	...elementwiseRules,
 	...linearRules,
 	...normRules,
+	...recurrentRules,
 	...spatialRules,
 	...structuralRules,
 	...indexingRules,
