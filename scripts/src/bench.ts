@@ -15,6 +15,10 @@ export interface BenchModule {
 export const BENCHES: Readonly<
 	Record<string, { about: string; load: () => Promise<BenchModule> }>
 > = {
+	carbon: {
+		about: "What waiting for a clean grid saves, over a year of it",
+		load: () => import("./bench/carbon.ts"),
+	},
 	distil: {
 		about:
 			"A distilled student adapter against one trained directly, per joule",

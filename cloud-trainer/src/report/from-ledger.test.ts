@@ -9,6 +9,7 @@ const row = (name: string, over = {}): LedgerSummary["stages"][number] => ({
 	joules: 100,
 	coverage: 1,
 	plusMinus: 2,
+	aboveIdle: null,
 	measured: false,
 	sensor: "estimate",
 	status: "done",
@@ -27,9 +28,13 @@ const summary: LedgerSummary = {
 		joules: 200,
 		coverage: 0.6,
 		plusMinus: 4,
+		aboveIdle: null,
 		measured: false,
 		sensor: "estimate",
 	},
+	jobs: [],
+	laps: [],
+	utterances: [],
 	sources: [
 		{
 			sensor: "estimate",

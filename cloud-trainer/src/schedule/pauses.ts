@@ -2,7 +2,7 @@ import type { Interval } from "./interval.ts";
 import type { PlanInput } from "./plan.ts";
 
 /** Slots that a plan is made of, at most; they are at least so long (milliseconds). */
-const SLOTS = 288;
+const SLOTS = 192;
 const SHORTEST = 300_000;
 
 /**
@@ -46,21 +46,25 @@ function cheapest(
 	const ran: Uint8Array[] = [];
 	const rested: Uint8Array[] = [];
 	for (const [i, { from, cost }] of slots.entries()) {
-		const nextIdle = new Float64Array(need + 1);
+		const nextIdle = new Float64Array(need + 1).fill(Number.POSITIVE_INFINITY);
 		const nextBusy = new Float64Array(need + 1).fill(Number.POSITIVE_INFINITY);
 		const fromBusy = new Uint8Array(need + 1);
 		const wasBusy = new Uint8Array(need + 1);
 		const joined = i > 0 && slots[i - 1]?.from === from - step;
-		for (let j = 0; j <= need; j++) {
-			const [rest, run] = [idle[j] as number, busy[j] as number];
+		// What can be run by now, and what must be for the rest to fit.
+		const [least, most] = [
+			need - (slots.length - 1 - i),
+			Math.min(i + 1, need),
+		];
+		for (let j = Math.max(0, least); j <= most; j++) {
+			const rest = idle[j] as number;
+			const run = busy[j] as number;
 			nextIdle[j] = Math.min(rest, run);
 			wasBusy[j] = run < rest ? 1 : 0;
 			if (j === 0) continue;
 			const again = j > 1 ? restart * cost : 0;
-			const [restBefore, runBefore] = [
-				idle[j - 1] as number,
-				busy[j - 1] as number,
-			];
+			const restBefore = idle[j - 1] as number;
+			const runBefore = busy[j - 1] as number;
 			const fresh =
 				Math.min(restBefore, joined ? restBefore : runBefore) + again;
 			const on = joined ? runBefore : Number.POSITIVE_INFINITY;

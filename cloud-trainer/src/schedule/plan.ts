@@ -111,6 +111,22 @@ export function plan(input: PlanInput): Plan {
 	);
 }
 
+/** What to do with a plan at this moment. */
+export type Step =
+	/** Look again at `until` at the latest: better forecasts may have come. */
+	| { do: "wait"; until: number }
+	/** Run; `until` is when to pause, undefined: until it is done. */
+	| { do: "run"; until: number | undefined };
+
+/** @param lookMs how often a plan is made anew while it waits */
+export function nextStep({ chosen }: Plan, now: number, lookMs: number): Step {
+	const [first, second] = chosen.segments;
+	if (first && first.from > now)
+		return { do: "wait", until: Math.min(first.from, now + lookMs) };
+	// The last segment runs until the work is done, however long that takes.
+	return { do: "run", until: second && first ? first.to : undefined };
+}
+
 function mayRunNow({ window, now, seconds }: PlanInput): boolean {
 	if (!window) return true;
 	if (window.kind === "starts")

@@ -1,7 +1,7 @@
 import { asWattvoxError, type Clock, systemClock } from "@wattvox/core";
 import type { CarbonSource, Series } from "@wattvox/energy";
 import { type Assessed, assess } from "./forecast.ts";
-import { type Plan, plan } from "./plan.ts";
+import { nextStep, type Plan, plan } from "./plan.ts";
 import { type Saving, savingOf } from "./saving.ts";
 import { loadSchedule, type ScheduleState, saveSchedule } from "./state.ts";
 import { openWindow } from "./window.ts";
@@ -116,16 +116,13 @@ export async function runScheduled<T>(
 				notes: assessed.notes,
 			});
 		told = sketch;
-		const [first, second] = made.chosen.segments;
-		const wait = (first?.from ?? now) - now;
-		if (wait > 0) {
-			o.onWait?.(now + wait);
-			await clock.sleep(Math.min(wait, o.lookMs ?? HOUR), o.signal);
+		const step = nextStep(made, now, o.lookMs ?? HOUR);
+		if (step.do === "wait") {
+			o.onWait?.(made.chosen.segments[0]?.from ?? step.until);
+			await clock.sleep(step.until - now, o.signal);
 			continue;
 		}
-		// The last segment runs until the work is done, however long that takes.
-		const until = second && first ? first.to : undefined;
-		const ended = await runSegment(o, state, clock, until);
+		const ended = await runSegment(o, state, clock, step.until);
 		if (!("result" in ended)) continue;
 		const saving = await settle(o, state);
 		return { result: ended.result, state, saving };

@@ -24,6 +24,7 @@ export { ReadAhead, type ReadPiece } from "./read-ahead.ts";
 export * from "./root.ts";
 export * from "./root-trust.ts";
 export * from "./rotate.ts";
+export * from "./sealed.ts";
 export * from "./signature.ts";
 export * from "./store.ts";
 export * from "./write.ts";

@@ -26,6 +26,7 @@ export const ROLE_OF: Readonly<Record<Purpose, KeyRole>> = {
 	manifest: "release",
 	desired: "fleet",
 	engine: "builder",
+	attestation: "fleet",
 };
 
 /** A raw Ed25519 public key, 32 bytes in base64. */

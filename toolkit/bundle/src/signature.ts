@@ -9,7 +9,12 @@ import { zDigest } from "./names.ts";
  * What a signature is for. The purpose is part of the signed bytes, so a signature made for one
  * kind of document is worth nothing on another.
  */
-export type Purpose = "manifest" | "desired" | "root" | "engine";
+export type Purpose =
+	| "manifest"
+	| "desired"
+	| "root"
+	| "engine"
+	| "attestation";
 
 /** A detached Ed25519 signature: which key, and its 64 bytes in base64. */
 export interface Signature {

@@ -19,6 +19,17 @@ export interface Books {
 	spent(stage: Stage): string | undefined;
 }
 
+/** How a ledger is opened. */
+export interface BookedOptions {
+	power?: OpenPowerOptions;
+	meter?: MeterOptions;
+	/** What it is for, such as "train amy"; a sensor then looks at the resting machine first. */
+	job?: string;
+}
+
+/** How long a sensor looks at the resting machine. */
+const IDLE_SECONDS = 2;
+
 /**
  * Opens the power source, a meter on it and a ledger, runs `work` with them and closes all.
  * @param path the ledger's file; an existing one is continued
@@ -28,7 +39,7 @@ export interface Books {
 export async function booked<T>(
 	path: string,
 	work: (books: Books) => Promise<T>,
-	options: { power?: OpenPowerOptions; meter?: MeterOptions } = {},
+	options: BookedOptions = {},
 ): Promise<T> {
 	const { between, formatEnergy, Ledger, Meter, openPowerSource } =
 		await import("@wattvox/energy");
@@ -37,10 +48,16 @@ export async function booked<T>(
 	const { source } = await openPowerSource(options.power);
 	const { measured } = source.describe();
 	const meter = new Meter(source, options.meter);
-	const ledger = new Ledger({ meter, path });
+	const ledger = new Ledger({
+		meter,
+		path,
+		...(options.job !== undefined && { job: options.job }),
+	});
 	try {
 		await meter.start();
 		await ledger.start();
+		// A sensor has to look at the resting machine first; an estimate knows without.
+		if (measured && options.job !== undefined) await ledger.idle(IDLE_SECONDS);
 		const first = meter.latest;
 		return await work({
 			ledger,

@@ -9,7 +9,7 @@ import type {
 	WorkReport,
 } from "@wattvox/cloud-trainer";
 import { formatSeconds, pace, WattvoxError } from "@wattvox/core";
-import type { LedgerSummary } from "@wattvox/energy";
+import type { LedgerSummary, Stage } from "@wattvox/energy";
 import type { Books } from "./booked.ts";
 import type { Io, OptionTable } from "./command.ts";
 
@@ -118,6 +118,7 @@ async function earlier(
  * Runs one training with its progress and books it.
  * @param log the log that the training keeps in its run's folder
  * @param report told after each step, for a schedule
+ * @param epochSteps steps in which as many sentences are drawn as there are; undefined: no epochs are booked
  * @throws WattvoxError E_INTERRUPTED after an abort, with a checkpoint to go on from
  */
 export async function trained(
@@ -128,6 +129,7 @@ export async function trained(
 	io: Io,
 	books: Books,
 	report: (r: WorkReport) => void = () => undefined,
+	epochSteps?: number,
 ): Promise<Trained> {
 	const { ADAPT } = await import("@wattvox/cloud-trainer");
 	const most = request.steps ?? ADAPT.steps;
@@ -136,11 +138,16 @@ export async function trained(
 	const training: Points = [];
 	const heldOut: Points = [];
 	try {
-		const adapted = await books.ledger.stage(name, (stage) =>
-			work({
+		const adapted = await books.ledger.stage(name, async (stage) => {
+			const laps = [
+				lapsOf(stage, "steps", STEPS_PER_LAP),
+				...(epochSteps ? [lapsOf(stage, "epoch", epochSteps)] : []),
+			];
+			const done = await work({
 				...request,
 				signal: io.signal,
 				onStep({ step, values }) {
+					for (const lap of laps) lap.step(step);
 					const loss = values.loss ?? Number.NaN;
 					training.push([step, loss]);
 					const energy = books.spent(stage);
@@ -151,8 +158,10 @@ export async function trained(
 					});
 				},
 				onValidation: (loss, step) => void heldOut.push([step, loss]),
-			}),
-		);
+			});
+			for (const lap of laps) lap.end(done.fit.steps);
+			return done;
+		});
 		const before = await earlier(log, training[0]?.[0]);
 		training.unshift(...before.training);
 		heldOut.unshift(...before.heldOut);
@@ -177,6 +186,38 @@ export async function trained(
 		task.fail();
 		throw thrown;
 	}
+}
+
+/** Steps that the ledger books together: as many as between two validations. */
+const STEPS_PER_LAP = 20;
+
+/**
+ * Books a stage's steps in laps of `size`, steps by their numbers and epochs by theirs. A run that goes
+ * on from a checkpoint begins with the step after it.
+ */
+function lapsOf(stage: Stage, kind: "steps" | "epoch", size: number) {
+	let first: number | undefined;
+	const book = (from: number, to: number) => {
+		if (kind === "steps") stage.lap(kind, from, to);
+		else stage.lap(kind, Math.ceil(from / size), Math.ceil(to / size));
+	};
+	return {
+		step(step: number) {
+			first ??= step;
+			if (step % size !== 0) return;
+			book(first, step);
+			first = undefined;
+		},
+		end(last: number) {
+			if (first !== undefined && first <= last) book(first, last);
+		},
+	};
+}
+
+/** Steps in which as many sentences are drawn as a run's clip has to train on. */
+export function epochSteps(run: VoiceRun, batch: number): number {
+	const sentences = run.segments.filter((s) => s.split === "train").length;
+	return Math.max(1, Math.ceil(sentences / batch));
 }
 
 /** Request fields of the training options that were given. */

@@ -22,6 +22,7 @@ const Point = {
 		.optional(),
 	parts: z.array(z.number()).optional(),
 };
+const PointSchema = z.object(Point);
 const LineSchema = z.discriminatedUnion("event", [
 	z.object({
 		event: z.literal("session"),
@@ -29,6 +30,16 @@ const LineSchema = z.discriminatedUnion("event", [
 		session: z.string(),
 		at: z.string(),
 		source: SourceDescriptionSchema,
+		/** What the session was for: "train amy". */
+		job: z.string().optional(),
+	}),
+	/** What the machine draws at rest, seen before the work or said by an estimate. */
+	z.object({
+		event: z.literal("idle"),
+		session: z.string(),
+		watts: z.number(),
+		plusMinus: z.number(),
+		how: z.enum(["measured", "assumed"]),
 	}),
 	z.object({
 		event: z.literal("start"),
@@ -37,7 +48,20 @@ const LineSchema = z.discriminatedUnion("event", [
 		parent: z.number().int().nullable(),
 		name: z.string(),
 		at: z.string(),
+		/** Absent: a stage. */
+		kind: z.literal("utterance").optional(),
 		...Point,
+	}),
+	/** A part of a stage that is over: steps `from` to `to`, or epochs, both inclusive. */
+	z.object({
+		event: z.literal("lap"),
+		session: z.string(),
+		stage: z.number().int(),
+		kind: z.enum(["steps", "epoch"]),
+		from: z.number().int(),
+		to: z.number().int(),
+		begin: PointSchema,
+		end: PointSchema,
 	}),
 	/** Where an open stage stood: what a crash leaves of it. */
 	z.object({
@@ -51,6 +75,8 @@ const LineSchema = z.discriminatedUnion("event", [
 		session: z.string(),
 		stage: z.number().int(),
 		ok: z.boolean(),
+		/** Of an utterance. */
+		audioSeconds: z.number().optional(),
 		...Point,
 	}),
 ]);

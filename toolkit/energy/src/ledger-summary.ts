@@ -1,36 +1,65 @@
 import { between, type Energy, type MeterPoint } from "./integrate.ts";
 import type { LedgerLine } from "./ledger-file.ts";
+import {
+	type Lap,
+	readSpans,
+	type Session,
+	type Span,
+	type StageStatus,
+} from "./ledger-spans.ts";
 import type { SourceDescription } from "./source.ts";
 
-export type StageStatus = "done" | "failed" | "interrupted" | "running";
+export type { StageStatus } from "./ledger-spans.ts";
 
-/** One row of the table: a stage, all its sessions together. */
-export interface StageRow extends Energy {
-	name: string;
-	/** Names from the outermost stage to this one. */
-	path: string[];
+/** What some time has cost, in all and above the resting machine. */
+export interface Cost extends Energy {
+	/**
+	 * Joules above what the machine draws at rest, with their interval; null where the power at rest or
+	 * the joules are not known.
+	 */
+	aboveIdle: { joules: number; plusMinus: number | null } | null;
 	/** True only when every joule comes from a sensor. */
 	measured: boolean;
 	sensor: string;
+}
+
+/** One row of the table: a stage, all its sessions together. */
+export interface StageRow extends Cost {
+	name: string;
+	/** Names from the outermost stage to this one. */
+	path: string[];
 	/** How its latest session ended. */
 	status: StageStatus;
+}
+
+/** Steps or epochs of a stage. */
+export interface LapRow extends Cost {
+	path: string[];
+	kind: Lap["kind"];
+	first: number;
+	last: number;
+}
+
+/** Utterances: their time and joules are a share of busy time where several overlap. */
+export interface UtteranceRow extends Cost {
+	path: string[];
+	name: string;
+	/** null: it was not spoken to its end. */
+	audioSeconds: number | null;
 }
 
 export interface LedgerSummary {
 	/** A stage before its inner stages; inner ones are part of the outer's figures. */
 	stages: StageRow[];
 	/** Outermost stages together; time when two of them overlapped is counted once. */
-	total: Energy & { measured: boolean; sensor: string };
+	total: Cost;
 	/** The sources the sessions used. */
 	sources: SourceDescription[];
-}
-
-interface Span {
-	session: string;
-	path: string[];
-	from: MeterPoint;
-	to: MeterPoint;
-	status: StageStatus;
+	/** What the sessions were for, in order, each once. */
+	jobs: string[];
+	/** In the order in which they ended. */
+	laps: LapRow[];
+	utterances: UtteranceRow[];
 }
 
 /**
@@ -41,51 +70,40 @@ export function summarise(
 	lines: readonly LedgerLine[],
 	live?: string,
 ): LedgerSummary {
-	const sources = new Map<string, SourceDescription>();
-	const spans = new Map<string, Span>();
-	for (const line of lines) {
-		if (line.event === "session") {
-			sources.set(line.session, line.source);
-			continue;
-		}
-		const key = `${line.session} ${line.stage}`;
-		const point: MeterPoint = {
-			atNs: BigInt(line.ns),
-			joules: line.joules,
-			coveredSeconds: line.coveredSeconds,
-			...(line.error && { error: line.error }),
-			...(line.parts && { parts: line.parts }),
-		};
-		if (line.event === "start") {
-			const outer = spans.get(`${line.session} ${line.parent}`)?.path ?? [];
-			spans.set(key, {
-				session: line.session,
-				path: [...outer, line.name],
-				from: point,
-				to: point,
-				status: line.session === live ? "running" : "interrupted",
-			});
-			continue;
-		}
-		const span = spans.get(key);
-		if (!span) continue;
-		span.to = point;
-		if (line.event === "end") span.status = line.ok ? "done" : "failed";
-	}
-	const all = [...spans.values()];
+	const { sessions, spans, laps } = readSpans(lines, live);
+	const all = [...sessions.values()];
+	const unique = <T>(of: readonly T[]) => [
+		...new Map(of.map((o) => [JSON.stringify(o), o])).values(),
+	];
 	return {
-		stages: rows(all, sources),
-		total: add(union(all.filter((s) => s.path.length === 1)), sources),
-		sources: [
-			...new Map([...sources.values()].map((s) => [JSON.stringify(s), s])),
-		].map(([, source]) => source),
+		stages: rows(
+			spans.filter((s) => !s.utterance),
+			sessions,
+		),
+		total: add(union(spans.filter((s) => s.path.length === 1)), sessions),
+		sources: unique(all.map((s) => s.source)),
+		jobs: unique(all.flatMap((s) => s.job ?? [])),
+		laps: laps.map(({ path, kind, first, last, ...stretch }) => ({
+			path,
+			kind,
+			first,
+			last,
+			...add([stretch], sessions),
+		})),
+		utterances: spans
+			.filter((s) => s.utterance)
+			.map((span) => ({
+				path: span.path,
+				name: span.path.at(-1) ?? "",
+				audioSeconds: span.audioSeconds ?? null,
+				...add([span], sessions),
+			})),
 	};
 }
 
-function rows(
-	spans: readonly Span[],
-	sources: ReadonlyMap<string, SourceDescription>,
-): StageRow[] {
+type Sessions = ReadonlyMap<string, Session>;
+
+function rows(spans: readonly Span[], sessions: Sessions): StageRow[] {
 	const groups = new Map<string, Span[]>();
 	for (const span of spans) {
 		const key = JSON.stringify(span.path);
@@ -98,7 +116,7 @@ function rows(
 		return {
 			name: last.path[last.path.length - 1] as string,
 			path: last.path,
-			...add(union(group), sources),
+			...add(union(group), sessions),
 			status: last.status,
 		};
 	});
@@ -118,10 +136,15 @@ function inTreeOrder(list: readonly StageRow[]): StageRow[] {
 	return within([]);
 }
 
-type Stretch = Pick<Span, "session" | "from" | "to">;
+/** Part of a session: two points of one rising curve. */
+export interface Stretch {
+	session: string;
+	from: MeterPoint;
+	to: MeterPoint;
+}
 
 /** Overlapping spans of one session merged: their ends are points of one rising curve. */
-function union(spans: readonly Span[]): Stretch[] {
+export function union(spans: readonly Stretch[]): Stretch[] {
 	const merged: Stretch[] = [];
 	const ordered = [...spans].sort((a, b) =>
 		a.session === b.session
@@ -139,38 +162,48 @@ function union(spans: readonly Span[]): Stretch[] {
 	return merged;
 }
 
-function add(
-	stretches: readonly Stretch[],
-	sources: ReadonlyMap<string, SourceDescription>,
-): Energy & { measured: boolean; sensor: string } {
+/** Stretches together. null and 0 are kept apart: what nobody knows is null. */
+export function add(stretches: readonly Stretch[], sessions: Sessions): Cost {
+	let [seconds, covered] = [0, 0];
 	let joules: number | null = null;
-	let seconds = 0;
-	let covered = 0;
 	let plusMinus: number | null = 0;
-	const sensors = new Set<string>();
+	let idleJoules: number | null = 0;
+	let idlePlusMinus = 0;
 	let measured = stretches.length > 0;
+	const sensors = new Set<string>();
 	for (const { session, from, to } of stretches) {
 		const energy = between(from, to);
-		if (energy.joules !== null) {
-			joules = (joules ?? 0) + energy.joules;
-			// Straight, not by squares: what the ends of intervals hide may all lie on one side.
-			plusMinus =
-				plusMinus === null || energy.plusMinus === null
-					? null
-					: plusMinus + energy.plusMinus;
-		}
+		const { source, idle } = sessions.get(session) ?? {};
+		const coveredSeconds = energy.seconds * energy.coverage;
 		seconds += energy.seconds;
-		covered += energy.seconds * energy.coverage;
-		const source = sources.get(session);
+		covered += coveredSeconds;
 		if (source) sensors.add(source.sensor);
 		measured &&= source?.measured ?? false;
+		if (energy.joules === null) continue;
+		joules = (joules ?? 0) + energy.joules;
+		// Straight, not by squares: what the ends of intervals hide may all lie on one side.
+		plusMinus = sum(plusMinus, energy.plusMinus);
+		idleJoules = sum(idleJoules, idle ? idle.watts * coveredSeconds : null);
+		idlePlusMinus += (idle?.plusMinus ?? 0) * coveredSeconds;
 	}
 	return {
 		joules,
 		seconds,
 		coverage: seconds > 0 ? covered / seconds : 0,
 		plusMinus: joules === null ? null : plusMinus,
+		aboveIdle:
+			joules === null || idleJoules === null
+				? null
+				: {
+						joules: joules - idleJoules,
+						plusMinus: sum(plusMinus, idlePlusMinus),
+					},
 		measured,
 		sensor: [...sensors].join(" + ") || "none",
 	};
+}
+
+/** Unknown as soon as one of them is. */
+function sum(a: number | null, b: number | null): number | null {
+	return a === null || b === null ? null : a + b;
 }

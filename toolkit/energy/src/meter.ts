@@ -43,6 +43,12 @@ export class Meter {
 		return this.#source.describe();
 	}
 
+	/** Power at rest as a model has it; undefined for sensors, which have to look. */
+	get idleWatts(): number | undefined {
+		const source = this.#source;
+		return source.kind === "counter" ? source.idleWatts : undefined;
+	}
+
 	/** Readings that failed so far. */
 	get failures(): number {
 		return this.#failures;

@@ -8,6 +8,10 @@ const Cost = {
 	seconds: amount,
 	/** Watt-hours over the covered part; null: unknown. */
 	wattHours: amount.nullable(),
+	/** Half-width of their 95 % interval: what sampling may have missed. null: unknown. */
+	plusMinusWh: amount.nullable().default(null),
+	/** Watt-hours above what the machine draws at rest; null: unknown. */
+	aboveIdleWh: z.number().nullable().default(null),
 	/** Share of the time that the watt-hours stand for, 0..1. */
 	coverage: z.number().min(0).max(1),
 	/** True only when every joule comes from a sensor. */
@@ -59,6 +63,8 @@ export function makePassport(
 		return {
 			seconds: part.seconds,
 			wattHours,
+			plusMinusWh: part.plusMinus === null ? null : part.plusMinus / 3600,
+			aboveIdleWh: part.aboveIdle && part.aboveIdle.joules / 3600,
 			coverage: part.coverage,
 			measured: part.measured,
 			sensor: part.sensor,

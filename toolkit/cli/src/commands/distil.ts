@@ -5,6 +5,7 @@ import { command } from "../command.ts";
 import { SCHEDULE_OPTIONS, scheduled, type Work } from "../scheduled.ts";
 import {
 	type Done,
+	epochSteps,
 	LOGS,
 	TRAINING_OPTIONS,
 	trained,
@@ -26,21 +27,28 @@ export const distilCommand = command({
 		...SCHEDULE_OPTIONS,
 	},
 	async run(args, io) {
-		const { distil, openRun, RUN } = await import("@wattvox/cloud-trainer");
+		const { ADAPT, distil, openRun, RUN } = await import(
+			"@wattvox/cloud-trainer"
+		);
 		const run = await openRun(args.run);
 		const distilled: Work<Done> = (io, report) =>
-			booked(join(args.run, RUN.ledger), async (books) => {
-				const { adapted, result } = await trained(
-					"distil",
-					join(args.run, LOGS.distil),
-					(request) => distil(run, request),
-					trainingRequest(args),
-					io,
-					books,
-					report,
-				);
-				return { adapted, result, energy: books.ledger.summary() };
-			});
+			booked(
+				join(args.run, RUN.ledger),
+				async (books) => {
+					const { adapted, result } = await trained(
+						"distil",
+						join(args.run, LOGS.distil),
+						(request) => distil(run, request),
+						trainingRequest(args),
+						io,
+						books,
+						report,
+						epochSteps(run, ADAPT.batch),
+					);
+					return { adapted, result, energy: books.ledger.summary() };
+				},
+				{ job: `distil ${run.name}` },
+			);
 		const { value, schedule, text } = await scheduled(
 			args,
 			io,

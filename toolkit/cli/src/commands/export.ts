@@ -45,47 +45,52 @@ export const exportCommand = command({
 			import("@wattvox/cloud-trainer"),
 		]);
 		const key = await loadPrivateKey(args.key);
-		const carbon = energy.openCarbonSource(args.carbon);
+		const carbon = energy.openCarbonSource(args.carbon, { env: io.env });
 		const run = await trainer.openRun(args.run);
-		await booked(join(args.run, trainer.RUN.ledger), async ({ ledger }) => {
-			const passport = energy.makePassport(ledger.summary(), {
-				intensity: {
-					gramsPerKWh: await carbon.intensity(new Date(), io.signal),
-					source: carbon.name,
-				},
-			});
-			const task = io.progress.task("export");
-			try {
-				const made = await ledger.stage("export", () =>
-					trainer.exportVoice(run, args.out, {
-						key,
-						passport,
-						validDays: args.days,
-						signal: io.signal,
-					}),
-				);
-				task.finish();
-				io.result(
-					{
-						bundle: args.out,
-						digest: made.digest,
-						check: made.check,
-						adapterBytes: made.adapterBytes,
-					},
-					facts([
-						["bundle", args.out],
-						["digest", made.digest],
-						["adapter", `${made.adapterBytes} bytes`],
-						[
-							"max difference",
-							`${made.check.wave.toExponential(1)} of full scale, ${made.check.logDuration.toExponential(1)} nepers of duration`,
-						],
-					]),
-				);
-			} catch (thrown) {
-				task.fail();
-				throw thrown;
-			}
-		});
+		await booked(
+			join(args.run, trainer.RUN.ledger),
+			async ({ ledger }) => {
+				const passport = energy.makePassport(ledger.summary(), {
+					intensity: await energy.weightedIntensity(
+						ledger.lines,
+						carbon,
+						io.signal,
+					),
+				});
+				const task = io.progress.task("export");
+				try {
+					const made = await ledger.stage("export", () =>
+						trainer.exportVoice(run, args.out, {
+							key,
+							passport,
+							validDays: args.days,
+							signal: io.signal,
+						}),
+					);
+					task.finish();
+					io.result(
+						{
+							bundle: args.out,
+							digest: made.digest,
+							check: made.check,
+							adapterBytes: made.adapterBytes,
+						},
+						facts([
+							["bundle", args.out],
+							["digest", made.digest],
+							["adapter", `${made.adapterBytes} bytes`],
+							[
+								"max difference",
+								`${made.check.wave.toExponential(1)} of full scale, ${made.check.logDuration.toExponential(1)} nepers of duration`,
+							],
+						]),
+					);
+				} catch (thrown) {
+					task.fail();
+					throw thrown;
+				}
+			},
+			{ job: `export ${run.name}` },
+		);
 	},
 });

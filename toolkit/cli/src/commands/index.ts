@@ -4,6 +4,8 @@ import { agentStatus } from "./agent-status.ts";
 import { demo } from "./demo.ts";
 import { distilCommand } from "./distil.ts";
 import { doctor } from "./doctor.ts";
+import { energyAttest } from "./energy-attest.ts";
+import { energyReport } from "./energy-report.ts";
 import { exportCommand } from "./export.ts";
 import { fleetPower } from "./fleet-power.ts";
 import { fleetServe } from "./fleet-serve.ts";
@@ -40,6 +42,8 @@ export const commands: readonly Command[] = [
 	agentStatus,
 	fleetServe,
 	fleetPower,
+	energyReport,
+	energyAttest,
 	keysNew,
 	keysRotate,
 	keysAcl,
@@ -49,6 +53,7 @@ export const commands: readonly Command[] = [
 /** First words that several commands share. */
 export const groups: Readonly<Record<string, string>> = {
 	agent: "The agent on a device",
+	energy: "What training and speaking cost",
 	fleet: "The fleet's server and its power bill",
 	keys: "Signing keys",
 	lora: "Low-rank adapters of any ONNX model",

@@ -62,34 +62,38 @@ export const pretrainCommand = command({
 		});
 		const ledgerPath = join(args.out, "work", "energy.jsonl");
 		const trained: Work<{ base: Base; energy: LedgerSummary }> = (io, report) =>
-			booked(ledgerPath, async ({ ledger, spent, cost }) => {
-				let current: Stage | undefined;
-				const base = await pretrain({
-					corpus: args.corpus,
-					out: args.out,
-					name: args.name,
-					language: args.language,
-					scale: args.scale,
-					threads: args.threads,
-					seed: args.seed,
-					progress: io.progress,
-					energy: () => {
-						report(cost());
-						return current && spent(current);
-					},
-					book: (name, work) =>
-						ledger.stage(name, (stage) => {
-							current = stage;
-							return work();
+			booked(
+				ledgerPath,
+				async ({ ledger, spent, cost }) => {
+					let current: Stage | undefined;
+					const base = await pretrain({
+						corpus: args.corpus,
+						out: args.out,
+						name: args.name,
+						language: args.language,
+						scale: args.scale,
+						threads: args.threads,
+						seed: args.seed,
+						progress: io.progress,
+						energy: () => {
+							report(cost());
+							return current && spent(current);
+						},
+						book: (name, work) =>
+							ledger.stage(name, (stage) => {
+								current = stage;
+								return work();
+							}),
+						signal: io.signal,
+						...(stages.length > 0 && { stages }),
+						...(args["align-with"] !== undefined && {
+							alignWith: args["align-with"],
 						}),
-					signal: io.signal,
-					...(stages.length > 0 && { stages }),
-					...(args["align-with"] !== undefined && {
-						alignWith: args["align-with"],
-					}),
-				});
-				return { base, energy: ledger.summary() };
-			});
+					});
+					return { base, energy: ledger.summary() };
+				},
+				{ job: `pretrain ${args.name}` },
+			);
 		const { value, schedule, text } = await scheduled(
 			args,
 			io,

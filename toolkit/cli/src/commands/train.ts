@@ -6,6 +6,7 @@ import { SCHEDULE_OPTIONS, scheduled, type Work } from "../scheduled.ts";
 import {
 	baseDir,
 	type Done,
+	epochSteps,
 	LOGS,
 	openOrPrepare,
 	TRAINING_OPTIONS,
@@ -64,37 +65,42 @@ export const train = command({
 		...SCHEDULE_OPTIONS,
 	},
 	async run(args, io) {
-		const { fineTune, RUN } = await import("@wattvox/cloud-trainer");
+		const { ADAPT, fineTune, RUN } = await import("@wattvox/cloud-trainer");
 		const base = await baseDir(args.base);
 		const name =
 			args.name ??
 			basename(args.clip, extname(args.clip)).replace(/[^A-Za-z0-9_-]/g, "-");
 		const fineTuned: Work<Done> = (io, report) =>
-			booked(join(args.out, RUN.ledger), async (books) => {
-				const run = await openOrPrepare(
-					{
-						clip: args.clip,
-						text: args.text,
-						out: args.out,
-						base,
-						name,
-						signal: io.signal,
-						...(args.consent !== undefined && { consent: args.consent }),
-					},
-					io,
-					books,
-				);
-				const { adapted, result } = await trained(
-					"fine-tune",
-					join(args.out, LOGS["fine-tune"]),
-					(request) => fineTune(run, request),
-					{ ...trainingRequest(args), rank: args.rank, alpha: 2 * args.rank },
-					io,
-					books,
-					report,
-				);
-				return { adapted, result, energy: books.ledger.summary() };
-			});
+			booked(
+				join(args.out, RUN.ledger),
+				async (books) => {
+					const run = await openOrPrepare(
+						{
+							clip: args.clip,
+							text: args.text,
+							out: args.out,
+							base,
+							name,
+							signal: io.signal,
+							...(args.consent !== undefined && { consent: args.consent }),
+						},
+						io,
+						books,
+					);
+					const { adapted, result } = await trained(
+						"fine-tune",
+						join(args.out, LOGS["fine-tune"]),
+						(request) => fineTune(run, request),
+						{ ...trainingRequest(args), rank: args.rank, alpha: 2 * args.rank },
+						io,
+						books,
+						report,
+						epochSteps(run, ADAPT.batch),
+					);
+					return { adapted, result, energy: books.ledger.summary() };
+				},
+				{ job: `train ${name}` },
+			);
 		const { value, schedule, text } = await scheduled(
 			args,
 			io,

@@ -84,8 +84,10 @@ export async function runDemo(o: DemoOptions, io: Io): Promise<DemoResult> {
 	const memory = new MemoryWatch();
 	memory.start();
 	try {
-		const done = await booked(join(o.out, "run", RUN.ledger), (books) =>
-			allStages(o, io, books),
+		const done = await booked(
+			join(o.out, "run", RUN.ledger),
+			(books) => allStages(o, io, books),
+			{ job: "demo" },
 		);
 		return { ...done, memory: memory.peak() };
 	} finally {
@@ -197,10 +199,15 @@ async function deliver(
 			.sort((a, b) => b.frames - a.frames);
 		const { url } = house.agent;
 		const [said, spoken] = await stage("speak", io, books, async () => {
-			const first =
-				held && (await ask(url, asWritten(run.text, held.text), io.signal));
+			const utter = (text: string) =>
+				books.ledger.utterance(text, async () => {
+					const said = await ask(url, text, io.signal);
+					const audioSeconds = said.samples.length / said.sampleRate;
+					return { ...said, audioSeconds };
+				});
+			const first = held && (await utter(asWritten(run.text, held.text)));
 			const all: Spoken[] = [];
-			for (const text of o.sentences) all.push(await ask(url, text, io.signal));
+			for (const text of o.sentences) all.push(await utter(text));
 			const seconds = [...(first ? [first] : []), ...all].reduce(
 				(sum, s) => sum + s.samples.length / s.sampleRate,
 				0,
