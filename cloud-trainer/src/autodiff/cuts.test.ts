@@ -66,7 +66,11 @@ const CASES: Record<keyof typeof cuts, Case> = {
 				d.active(shape),
 				d.int(0, 3) ? d.b.ints(pads) : d.setting(pads),
 				mode === "constant" ? filling : undefined,
-				some ? d.b.ints(axes) : undefined,
+				some
+					? mode === "constant" && d.flag()
+						? d.setting(axes)
+						: d.b.ints(axes)
+					: undefined,
 			],
 			{ mode },
 		);

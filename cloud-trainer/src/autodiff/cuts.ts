@@ -154,11 +154,14 @@ export const cuts = {
 		const mode = stringAttr(c.node, "mode", "constant");
 		const x = x0(c);
 		const rank = shapeOf(c, x).length;
-		const axes = (fixedInts(c, 3, "axes") ?? [...Array(rank).keys()]).map((a) =>
-			fromFront(a, rank),
-		);
-		const n = axes.length;
 		const pads = ints(c, 1, "pads");
+		const known = mode !== "constant" || !c.inputs[3] || c.constant(3);
+		const axes = known
+			? (fixedInts(c, 3, "axes") ?? [...Array(rank).keys()]).map((a) =>
+					fromFront(a, rank),
+				)
+			: [];
+		const n = axes.length;
 		if (mode !== "constant") {
 			if (pads?.some((p) => p < 0)) throw unsupported(c, "negative pads");
 			let g = g0(c);
@@ -171,7 +174,7 @@ export const cuts = {
 			return [retype(b, g, x)];
 		}
 		let dx = g0(c);
-		if (pads?.every((p) => p >= 0))
+		if (known && pads?.every((p) => p >= 0))
 			axes.forEach((axis, i) => {
 				const [before = 0, after = 0] = [pads[i], pads[i + n]];
 				if (before || after)

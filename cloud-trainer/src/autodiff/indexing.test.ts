@@ -53,7 +53,9 @@ const CASES: Record<keyof typeof indexing, Case> = {
 	},
 	GatherElements: (d) => {
 		const { shape, axis, size } = axed(d, 3);
-		const own = along(shape, axis, d.int(1, 4));
+		// Indices may reach less far than the data along the other axes.
+		const less = shape.map((v) => (d.symbolic ? v : d.int(1, v)));
+		const own = along(less, axis, d.int(1, 4));
 		return d.b.op("GatherElements", [d.active(shape), d.indices(own, size)], {
 			axis,
 		});
@@ -128,8 +130,7 @@ for (const [op, build] of Object.entries(CASES))
 		async (t) => {
 			await fc.assert(
 				fc.asyncProperty(fc.gen(), async (g) => {
-					const young = op === "GatherElements" ? 16 : 13;
-					const opset = g(fc.constantFrom, young, 18, 22);
+					const opset = g(fc.constantFrom, 13, 18, 22);
 					const d = new Draw((min, max) => g(fc.integer, { min, max }), opset);
 					t.is(await checkCase(d, build), undefined);
 				}),

@@ -1,12 +1,6 @@
-import type { Value } from "@wattvox/onnx";
+import { sameShape, type Value } from "@wattvox/onnx";
 import { sizesOf, zerosLike } from "./settings.ts";
-import {
-	reshapeLike,
-	retype,
-	shapeOf,
-	unsupported,
-	type VjpContext,
-} from "./vjp.ts";
+import { reshapeLike, retype, shapeOf, type VjpContext } from "./vjp.ts";
 
 /** Up to this many rows a one-hot product beats ScatterElements, which adds element by element. */
 const SMALL = 1024;
@@ -87,8 +81,8 @@ function scatterAlong(
 
 /**
  * Adds the elements of `g` up at `indices` (of the same shape) along `axis` of zeros shaped like `x`:
- * the transpose of GatherElements.
- * @throws WattvoxError E_OP_UNSUPPORTED below opset 16
+ * the transpose of GatherElements. Below opset 16, where ScatterElements does not add, by one-hot
+ * vectors along the axis.
  */
 export function scatterAdd(
 	c: VjpContext,
@@ -97,13 +91,22 @@ export function scatterAdd(
 	axis: number,
 	x: Value,
 ): Value {
-	if (opsetOf(c) < ADDS)
-		throw unsupported(c, `sums at indices need opset ${ADDS} or later`);
-	const sum = c.b.op("ScatterElements", [zerosLike(c, x), indices, g], {
-		axis,
-		reduction: "add",
-	});
-	return retype(c.b, sum, x);
+	const { b } = c;
+	if (opsetOf(c) >= ADDS) {
+		const sum = b.op("ScatterElements", [zerosLike(c, x), indices, g], {
+			axis,
+			reduction: "add",
+		});
+		return retype(b, sum, x);
+	}
+	const hot = oneHot(c, indices, sizeOfAxis(c, x, axis), axis);
+	const all = b.mul(hot, b.op("Unsqueeze", [g, b.ints([axis])]));
+	const sum = b.sum(all, [axis + 1]);
+	if (sameShape(sum.shape, x.shape)) return sum;
+	// Along the other axes indices may reach less far than x.
+	const rest = b.op("Sub", [b.op("Shape", [x]), b.op("Shape", [sum])]);
+	const front = b.ints(new Array(shapeOf(c, x).length).fill(0));
+	return retype(b, b.op("Pad", [sum, b.concat([front, rest], 0)]), x);
 }
 
 /**

@@ -25,7 +25,6 @@ export const LIMITS: Partial<Record<DifferentiableOp, string>> = {
 	Einsum: "no index twice in one term",
 	Gather:
 		"duplicates add up: by a one-hot product, or from 1025 rows and opset 16 on by ScatterElements",
-	GatherElements: "opset 16 and later",
 	GatherND: "the length of an index must be fixed",
 	GlobalMaxPool: "ties share equally",
 	LayerNormalization:
@@ -38,7 +37,7 @@ export const LIMITS: Partial<Record<DifferentiableOp, string>> = {
 	Mod: "with fmod; at its jumps the slope of one side",
 	NegativeLogLikelihoodLoss: "weights of classes are not trained",
 	OneHot: "the two values; indices pass zero",
-	Pad: "every mode; axes must be fixed, borders of reflect, edge and wrap not negative",
+	Pad: "every mode; with reflect, edge and wrap axes must be fixed and borders not negative",
 	Pow: "base and exponent; 0 where the base is 0 and the exponent's logarithm would not be",
 	RNN: "Tanh or Relu, sequence lengths, initial states; no clip",
 	ReduceL1: "at least one axis",

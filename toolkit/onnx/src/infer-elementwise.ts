@@ -56,16 +56,20 @@ export const elementwiseRules: Record<string, Rule> = {
 		{ dtype: "int64", shape: [shape0(c)?.length ?? freshDim(), freshDim()] },
 	],
 	Range: (c) => {
-		const [start, limit, delta] = [0, 1, 2].map((i) => {
+		const [start, limit, delta] = [0, 1, 2].map((i): Dim | undefined => {
 			const tensor = c.consts[i];
-			return tensor && Number(tensor.data[0]);
+			return tensor ? Number(tensor.data[0]) : c.types[i]?.ints?.[0];
 		});
-		const known =
-			start !== undefined && limit !== undefined && delta !== undefined;
-		const size: Dim = known
-			? Math.max(0, Math.ceil((limit - start) / delta))
-			: freshDim();
-		return [{ dtype: type0(c).dtype, shape: [size] }];
+		let size: Dim | undefined;
+		if (
+			typeof start === "number" &&
+			typeof limit === "number" &&
+			typeof delta === "number"
+		)
+			size = Math.max(0, Math.ceil((limit - start) / delta));
+		// As many whole numbers as a size says.
+		else if (start === 0 && delta === 1) size = limit;
+		return [{ dtype: type0(c).dtype, shape: [size ?? freshDim()] }];
 	},
 	Constant: (c) => {
 		const { value, value_float, value_floats, value_int, value_ints } =
