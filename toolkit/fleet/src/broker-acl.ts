@@ -20,7 +20,8 @@ export const RIGHTS: Readonly<
 		write: ["desired", "root"],
 		read: ["presence", "reported", "power"],
 	},
-	collector: { write: [], read: ["presence", "reported", "power"] },
+	// the desired state is for show: why a device is not where it should be
+	collector: { write: [], read: ["presence", "reported", "desired", "power"] },
 };
 
 const at = (fleet: string, device: string, kind: Kind) =>

@@ -68,16 +68,21 @@ export async function powerTable(
 	return {
 		by,
 		since: answer.since === null ? null : iso(answer.since),
-		rows: answer.rows.map((row) => ({
-			name: name(row, by),
-			fleet: row.fleet,
-			device: row.device,
-			voice: row.voice,
-			deviceClass: row.deviceClass,
-			at: row.at === null ? null : iso(row.at),
-			...figures(row),
-		})),
+		rows: answer.rows.map((row) => rowOf(row, by)),
 		total: figures(all.rows[0]),
+	};
+}
+
+/** A line of an answer as a line of a table. */
+export function rowOf(row: Usage, by: PowerTable["by"]): PowerRow {
+	return {
+		name: name(row, by),
+		fleet: row.fleet,
+		device: row.device,
+		voice: row.voice,
+		deviceClass: row.deviceClass,
+		at: row.at === null ? null : iso(row.at),
+		...figures(row),
 	};
 }
 

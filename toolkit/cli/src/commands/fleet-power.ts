@@ -1,10 +1,12 @@
 import { WattvoxError } from "@wattvox/core";
+import type { PowerTable } from "@wattvox/fleet";
 import { command } from "../command.ts";
 import { DATA_OPTIONS } from "./fleet-serve.ts";
 
 export const fleetPower = command({
 	usage: "fleet power",
-	about: "What devices have spoken and what it cost",
+	about:
+		"What devices have spoken and what it cost; asks the server while it runs",
 	examples: [
 		["fleet power --by voice --since 7d", "a line per voice, of a week"],
 		["fleet power --by day --since 30d --csv", "for a spreadsheet"],
@@ -32,8 +34,14 @@ export const fleetPower = command({
 		...DATA_OPTIONS,
 	},
 	async run(args, io) {
-		const { formatPowerTable, parseSince, powerCsv, powerStore, powerTable } =
-			await import("@wattvox/fleet");
+		const {
+			askServer,
+			formatPowerTable,
+			parseSince,
+			powerCsv,
+			powerStore,
+			powerTable,
+		} = await import("@wattvox/fleet");
 		const by = args.by as
 			| "device"
 			| "voice"
@@ -48,15 +56,28 @@ export const fleetPower = command({
 				? {}
 				: { since: parseSince(args.since, Date.now()) };
 		const fleet = args.fleet === undefined ? {} : { fleet: args.fleet };
-		const store = powerStore(args.database ?? args.data);
-		await store.start(io.signal);
-		try {
-			const table = await powerTable(store, {
-				...{ by, ...since, ...fleet, signal: io.signal },
-			});
+		const show = (table: PowerTable) =>
 			io.result(
 				table,
 				args.csv ? powerCsv(table).trimEnd() : formatPowerTable(table),
+			);
+		// the database of one machine is held by the server while that runs
+		const answer =
+			args.database === undefined
+				? await askServer(
+						args.data,
+						{ by, since: args.since, fleet: args.fleet },
+						io.signal,
+					)
+				: undefined;
+		if (answer) return show(answer);
+		const store = powerStore(args.database ?? args.data);
+		await store.start(io.signal);
+		try {
+			show(
+				await powerTable(store, {
+					...{ by, ...since, ...fleet, signal: io.signal },
+				}),
 			);
 		} finally {
 			await store.stop();

@@ -1,5 +1,8 @@
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { join } from "node:path";
+import { WattvoxError } from "@wattvox/core";
+import type { PowerPoint } from "@wattvox/fleet";
 import { BROKER_OPTIONS, brokerAccess } from "../broker-options.ts";
 import { command, type OptionTable } from "../command.ts";
 
@@ -17,14 +20,22 @@ export const DATA_OPTIONS = {
 	},
 } as const satisfies OptionTable;
 
+/** The dashboard's password, hashed, below the data folder. */
+export const PASSWORD_FILE = "dashboard.json";
+
 export const fleetServe = command({
 	usage: "fleet serve",
-	about: "Serve bundles to devices and collect their power reports",
+	about:
+		"Serve bundles to devices, collect their power reports, show both in a browser",
 	examples: [
 		["fleet serve", "with a broker of its own, on this machine"],
 		[
 			"fleet serve --store store/ --broker mqtts://broker.example",
 			"on a broker that is there already",
+		],
+		[
+			"fleet serve --report '0 6 * * *' --webhook https://chat.example/hook",
+			"yesterday's bill every morning, as a file and by HTTP",
 		],
 	],
 	positionals: {},
@@ -48,6 +59,40 @@ export const fleetServe = command({
 			type: "number",
 			default: 1883,
 			describe: "Of the broker that is started here",
+		},
+		"collector-id": {
+			type: "string",
+			default: "collector",
+			describe: "MQTT client id of the collector: one for each",
+		},
+		dashboard: {
+			type: "boolean",
+			default: true,
+			describe: "Serve the dashboard; --no-dashboard leaves it out",
+		},
+		"http-host": {
+			type: "string",
+			default: "127.0.0.1",
+			describe: "Address of the dashboard",
+		},
+		"http-port": {
+			type: "number",
+			default: 8080,
+			describe: "Of the dashboard; 0 takes a free one",
+		},
+		"behind-proxy": {
+			type: "boolean",
+			default: false,
+			describe: "A proxy that speaks TLS stands in front: needed off loopback",
+		},
+		report: {
+			type: "string",
+			describe:
+				"Write yesterday's bill at these times (cron, UTC) to --data/reports",
+		},
+		webhook: {
+			type: "string",
+			describe: "POST the bill here as well, as JSON; needs --report",
 		},
 	},
 	service: true,
@@ -77,9 +122,14 @@ export const fleetServe = command({
 			});
 			await server.start(io.signal);
 			stops.push(() => server.stop());
+			const warn = (error: Error) => io.progress.note(error.message);
+			let onPoint: (point: PowerPoint, received: number) => void = () =>
+				undefined;
 			const link = new Link({
 				...broker,
-				clientId: `collector-${process.pid}`,
+				clientId: args["collector-id"],
+				// what comes while this is away; the broker started here goes away with it
+				persistent: args.broker !== undefined,
 			});
 			await link.start(io.signal);
 			stops.push(() => link.stop());
@@ -89,11 +139,54 @@ export const fleetServe = command({
 			const collector = new fleet.Collector({
 				link,
 				store: power,
-				onError: (error) => io.progress.note(error.message),
+				onPoint: (point, received) => onPoint(point, received),
+				onError: warn,
 				...only,
 			});
 			await collector.start(io.signal);
 			stops.push(() => collector.stop());
+			if (args.dashboard) {
+				const live = new fleet.LiveFleet({ link, ...only });
+				await live.start(io.signal);
+				stops.push(() => live.stop());
+				onPoint = (point, received) => live.point(point, received);
+				const token = randomBytes(32).toString("hex");
+				const { hash, fresh } = await fleet.passwordFile(
+					join(args.data, PASSWORD_FILE),
+				);
+				const web = new fleet.FleetServer({
+					...{ store: power, live, collector, password: hash, token },
+					...{ host: args["http-host"], port: args["http-port"] },
+					...{ behindProxy: args["behind-proxy"], ...only },
+					rollouts: async () =>
+						(await fleet.listRollouts(join(args.data, "rollouts"))).map(
+							fleet.rolloutView,
+						),
+				});
+				await web.start();
+				stops.push(() => web.stop());
+				stops.push(
+					await fleet.writeApiFile(args.data, { url: web.url, token }),
+				);
+				io.progress.note(`dashboard on ${web.url}`);
+				if (fresh !== undefined)
+					io.progress.note(`its password, shown this once: ${fresh}`);
+			}
+			if (args.report !== undefined) {
+				const daily = new fleet.DailyReporter({
+					...{ store: power, dir: join(args.data, "reports"), ...only },
+					...{ cron: args.report, onError: warn },
+					...(args.webhook !== undefined && { webhook: args.webhook }),
+				});
+				daily.start();
+				stops.push(() => daily.stop());
+			} else if (args.webhook !== undefined)
+				throw new WattvoxError("E_USAGE", "--webhook needs --report");
+			const keep = setInterval(
+				() => power.retain(Date.now()).catch(warn),
+				6 * 3_600_000,
+			);
+			stops.push(async () => clearInterval(keep));
 			io.progress.note(`serving ${args.store} on ${url}`);
 			if (!io.signal.aborted) await once(io.signal, "abort");
 			await collector.stop();

@@ -25,7 +25,11 @@ test("serve, publish, report power, stop, and read the bill", async (t) => {
 	const h = await house(t);
 	const data = join(h.dir, "data");
 	const { host, ended } = service(
-		[...["fleet", "serve", "--store", h.store, "--data", data, "--port", "0"]],
+		[
+			...["fleet", "serve", "--store", h.store, "--data", data, "--port", "0"],
+			"--http-port",
+			"0",
+		],
 		t,
 	);
 	const [, url = ""] = await host.says(/serving .* on (mqtt:\S+)/);
@@ -57,6 +61,16 @@ test("serve, publish, report power, stop, and read the bill", async (t) => {
 		qos: 1,
 	});
 	await link.stop();
+	// the database is the server's now: it is asked
+	t.regex(host.err, /its password, shown this once: [a-z2-9-]{23}/);
+	let asked = await cli(["fleet", "power", "--data", data, "--json"]);
+	while (!asked.out.includes("kitchen"))
+		asked = await cli(["fleet", "power", "--data", data, "--json"]);
+	t.like(asked.json, { total: { utterances: 3 } });
+	t.is(
+		(await cli(["fleet", "power", "--data", data, "--since", "soon"])).code,
+		2,
+	);
 
 	host.emit("SIGTERM");
 	t.is(await ended, 0);

@@ -7,6 +7,7 @@ import { doctor } from "./doctor.ts";
 import { energyAttest } from "./energy-attest.ts";
 import { energyReport } from "./energy-report.ts";
 import { exportCommand } from "./export.ts";
+import { fleetPassword } from "./fleet-password.ts";
 import { fleetPower } from "./fleet-power.ts";
 import { fleetServe } from "./fleet-serve.ts";
 import { grad } from "./grad.ts";
@@ -44,6 +45,7 @@ export const commands: readonly Command[] = [
 	fleetPower,
 	energyReport,
 	energyAttest,
+	fleetPassword,
 	keysNew,
 	keysRotate,
 	keysAcl,
