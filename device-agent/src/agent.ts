@@ -23,6 +23,7 @@ import {
 	type Rejected,
 	type Step,
 } from "./planner.ts";
+import { PowerBuffer } from "./power-buffer.ts";
 import { PowerReporter } from "./power-reporter.ts";
 import { type AgentStatus, Reporter } from "./reporter.ts";
 import { Retry, repeats } from "./retry.ts";
@@ -113,6 +114,7 @@ export class Agent extends EventEmitter<Events> {
 			onReady: () => {
 				this.#reporter.again();
 				this.#power?.report();
+				this.#power?.catchUp().catch(() => undefined);
 			},
 		});
 		this.#reporter = new Reporter({
@@ -295,6 +297,8 @@ export class Agent extends EventEmitter<Events> {
 			source,
 			voice: () => this.#active?.digest ?? null,
 			publish: (message) => this.#uplink.publish("power", message, false),
+			online: () => this.#uplink.ready,
+			buffer: new PowerBuffer(this.#o.dataDir),
 			everyMs: this.#o.powerEveryMs ?? 60_000,
 			clock: this.#clock,
 		});

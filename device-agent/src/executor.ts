@@ -2,7 +2,7 @@ import type { Trust } from "@wattvox/bundle";
 import { type Clock, WattvoxError } from "@wattvox/core";
 import { type Budget, type Link, pullBundle } from "@wattvox/link";
 import type { GoldenLimits, GoldenResult } from "@wattvox/synth";
-import { DEADLINES, type Step } from "./planner.ts";
+import { DEADLINES, demoted, promoted, type Step } from "./planner.ts";
 import type { SpeakerProcess } from "./speaker/speaker-process.ts";
 import type { DeviceState } from "./state.ts";
 import { runTrial } from "./trial.ts";
@@ -79,11 +79,7 @@ export class Executor {
 			case "activate": {
 				await state.checkSigner(step.digest, trust);
 				const before = await state.active();
-				await state.setActive({
-					digest: step.digest,
-					revision: step.revision,
-					previous: before?.digest ?? null,
-				});
+				await state.setActive(promoted(before, step.digest, step.revision));
 				return;
 			}
 			case "confirm": {
@@ -105,7 +101,11 @@ export class Executor {
 				rejected.set(step.from, { ...step.reason, revision });
 				// The rejection first: after a crash in between, the pointer still follows.
 				await state.setRejected(rejected);
-				await state.setActive({ digest: step.to, revision, previous: null });
+				await state.setActive(
+					active?.previous === step.to
+						? demoted(active)
+						: { digest: step.to, revision, previous: null },
+				);
 				speaker.forgive();
 				return;
 			}

@@ -1,6 +1,6 @@
 import test from "ava";
 import fc from "fast-check";
-import { plan, type Step, type View } from "./planner.ts";
+import { demoted, plan, promoted, type Step, type View } from "./planner.ts";
 
 const A = "a".repeat(64);
 const B = "b".repeat(64);
@@ -330,4 +330,28 @@ test("whatever the view: when every step works, the steps come to an end", (t) =
 		}),
 		{ numRuns: 500 },
 	);
+});
+
+test("last good voices are remembered, newest first, and not for ever", (t) => {
+	const names = ["a", "b", "c", "d", "e"].map((c) => c.repeat(64));
+	let active: View["active"] = null;
+	for (const [n, digest] of names.entries())
+		active = promoted(active, digest, n + 1);
+	const [, b, c, d, e] = names;
+	t.deepEqual(active, {
+		digest: e,
+		revision: 5,
+		previous: d,
+		earlier: [c, b],
+	});
+	// wished for again it is no longer among the ones before
+	const again = active && promoted(active, String(c), 6);
+	t.like(again, { digest: c, previous: e, earlier: [d, b] });
+	const back = again && demoted(demoted(again));
+	t.deepEqual(back, {
+		digest: d,
+		revision: 6,
+		previous: b,
+		earlier: [],
+	});
 });

@@ -14,6 +14,37 @@ export interface Active {
 	revision: number;
 	/** The last good one before it; null when there was none. */
 	previous: string | null;
+	/** Good ones before that, newest first; they stay laid out, {@link GOOD_KEPT} at most. */
+	earlier?: readonly string[];
+}
+
+/** Last good voices that a device keeps beside the one that speaks and the one before it. */
+export const GOOD_KEPT = 2;
+
+/** The pointer after `digest` proved itself: what spoke until now is the last good one. */
+export function promoted(
+	before: Active | null,
+	digest: string,
+	revision: number,
+): Active {
+	const good = [before?.digest, before?.previous, ...(before?.earlier ?? [])];
+	const others = [...new Set(good)].filter(
+		(d): d is string => typeof d === "string" && d !== digest,
+	);
+	const [previous = null, ...earlier] = others;
+	return { digest, revision, previous, earlier: earlier.slice(0, GOOD_KEPT) };
+}
+
+/** The pointer after what spoke was given up; `active.previous` must not be null. */
+export function demoted(active: Active): Active {
+	const [previous = null, ...earlier] = active.earlier ?? [];
+	const { revision } = active;
+	return {
+		digest: active.previous ?? active.digest,
+		revision,
+		previous,
+		earlier,
+	};
 }
 
 /** A bundle that must not speak, until a desired state of a higher revision asks for it again. */
@@ -140,7 +171,12 @@ function canFallBack(
 }
 
 function prune(view: View, active: Active): Step | undefined {
-	const kept = new Set([active.digest, active.previous, view.speaker.digest]);
+	const kept = new Set([
+		active.digest,
+		active.previous,
+		...(active.earlier ?? []),
+		view.speaker.digest,
+	]);
 	const digests = [...view.laidOut].filter((d) => !kept.has(d)).sort();
 	return digests.length > 0 ? { do: "prune", digests } : undefined;
 }

@@ -23,7 +23,7 @@ import {
 } from "@wattvox/core";
 import { readDesired, type SignedDesired } from "@wattvox/link";
 import { z } from "zod";
-import type { Active, Rejected } from "./planner.ts";
+import { type Active, demoted, type Rejected } from "./planner.ts";
 
 const zRevision = z.int().min(1);
 const zActive = z.object({
@@ -31,6 +31,7 @@ const zActive = z.object({
 	digest: zDigest,
 	revision: zRevision,
 	previous: zDigest.nullable(),
+	earlier: z.array(zDigest).max(8).optional(),
 });
 const zCode = z
 	.string()
@@ -141,30 +142,35 @@ export class DeviceState {
 
 	/** Null when there is none, or none that can be read. */
 	async active(): Promise<Active | null> {
-		const read = await this.#json("active.json", zActive);
-		if (!read) return null;
-		const { digest, revision, previous } = read;
+		const active = await this.#pointer();
+		if (!active) return null;
 		// A pointer to nothing is no voice.
-		const there = await stat(this.voiceDir(digest)).catch(() => undefined);
-		return there ? { digest, revision, previous } : null;
+		const dir = this.voiceDir(active.digest);
+		return (await stat(dir).catch(() => undefined)) ? active : null;
 	}
 
 	/**
-	 * The voice that an earlier run left, if it is still what was verified then; else the one before
-	 * it. What is damaged is removed, so that it is fetched again.
+	 * The voice that an earlier run left, if it is still what was verified then; else the newest
+	 * good one before it that is. What is damaged is removed, so that it is fetched again.
 	 */
 	async recallActive(
 		onDamage: (digest: string) => void,
 	): Promise<Active | null> {
-		const active = await this.active();
-		if (!active || (await this.intact(active.digest))) return active;
-		onDamage(active.digest);
-		await this.removeVoice(active.digest);
-		await this.dropDamaged(active.digest);
-		const { previous, revision } = active;
-		if (!previous || !(await this.intact(previous))) return null;
-		const last = { digest: previous, revision, previous: null };
-		await this.setActive(last);
+		const active = await this.#pointer();
+		const gone: string[] = [];
+		let last: Active | null = active;
+		while (last && !(await this.intact(last.digest))) {
+			onDamage(last.digest);
+			gone.push(last.digest);
+			last = last.previous === null ? null : demoted(last);
+		}
+		if (gone.length === 0) return last;
+		// the pointer first: after a crash in between it still points to a voice that speaks
+		if (last) await this.setActive(last);
+		for (const digest of gone) {
+			await this.removeVoice(digest);
+			await this.dropDamaged(digest);
+		}
 		return last;
 	}
 
@@ -248,6 +254,13 @@ export class DeviceState {
 	/** What `wattvox-agent status` shows. */
 	async setStatus(status: object): Promise<void> {
 		await this.#write("status.json", status);
+	}
+
+	async #pointer(): Promise<Active | null> {
+		const read = await this.#json("active.json", zActive);
+		if (!read) return null;
+		const { digest, revision, previous, earlier = [] } = read;
+		return { digest, revision, previous, earlier };
 	}
 
 	async #write(name: string, value: object): Promise<void> {

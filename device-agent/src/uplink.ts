@@ -1,4 +1,10 @@
-import { asWattvoxError, backoff, type Clock, type Log } from "@wattvox/core";
+import {
+	asWattvoxError,
+	backoff,
+	type Clock,
+	type Log,
+	WattvoxError,
+} from "@wattvox/core";
 import { encode, Link, type LinkOptions, topic } from "@wattvox/link";
 
 export interface UplinkOptions {
@@ -77,8 +83,8 @@ export class Uplink {
 	}
 
 	/**
-	 * Publishes under the device's own name, QoS 1. Dropped while no broker was ever found.
-	 * @throws WattvoxError E_BROKER, E_BUSY
+	 * Publishes under the device's own name, QoS 1.
+	 * @throws WattvoxError E_BROKER (also while no broker was ever found), E_BUSY
 	 */
 	async publish(
 		kind: "reported" | "power",
@@ -91,7 +97,7 @@ export class Uplink {
 			encode(message),
 			{ qos: 1, retain },
 		);
-		if (!sent) return;
+		if (!sent) throw new WattvoxError("E_BROKER", "no broker was found yet");
 		this.#pending.add(sent);
 		try {
 			await sent;

@@ -44,6 +44,7 @@ export class SpeechServer {
 	readonly #app: FastifyInstance;
 	readonly #turns: Turns;
 	readonly #stats = { utterances: 0, audioSeconds: 0, computeSeconds: 0 };
+	readonly #answers = { refused: 0, failed: 0 };
 	readonly #sockets = new Map<Socket, number>();
 	#stopping = false;
 	#next = 0;
@@ -109,6 +110,11 @@ export class SpeechServer {
 				return reply.code(status).send(body("E_USAGE", error.message));
 			return refuse(reply, error);
 		});
+		app.addHook("onResponse", async (request, reply) => {
+			if (!request.url.startsWith("/v1/")) return;
+			if (reply.statusCode === 429) this.#answers.refused++;
+			if (reply.statusCode >= 500) this.#answers.failed++;
+		});
 		app.post("/v1/audio/speech", async (request, reply) => {
 			const parsed = zSpeech.safeParse(request.body);
 			if (!parsed.success)
@@ -119,6 +125,11 @@ export class SpeechServer {
 			reply.raw.once("close", () => gone.abort());
 			return this.#speak(parsed.data, reply, gone.signal);
 		});
+		app.get("/metrics", async (_request, reply) =>
+			reply
+				.type("text/plain; version=0.0.4; charset=utf-8")
+				.send(this.#metrics()),
+		);
 		app.get("/healthz", async (_request, reply) => {
 			const { slot } = this.#o;
 			return reply.code(slot.digest ? 200 : 503).send({
@@ -129,6 +140,28 @@ export class SpeechServer {
 				...this.#stats,
 			});
 		});
+	}
+
+	/** Prometheus' text format. */
+	#metrics(): string {
+		const { utterances, audioSeconds, computeSeconds } = this.#stats;
+		const { refused, failed } = this.#answers;
+		const { digest } = this.#o.slot;
+		const rows: [name: string, kind: string, help: string, value: number][] = [
+			["utterances_total", "counter", "Utterances spoken whole", utterances],
+			["audio_seconds_total", "counter", "Sound made", audioSeconds],
+			["compute_seconds_total", "counter", "Time to make it", computeSeconds],
+			["refused_total", "counter", "Requests beyond the queue (429)", refused],
+			["failed_total", "counter", "Requests that failed here (5xx)", failed],
+			["waiting", "gauge", "Requests that wait", this.#turns.waiting],
+			["voice_loaded", "gauge", "Whether a voice speaks", digest ? 1 : 0],
+		];
+		return rows
+			.map(
+				([name, kind, help, value]) =>
+					`# HELP wattvox_${name} ${help}\n# TYPE wattvox_${name} ${kind}\nwattvox_${name} ${value}\n`,
+			)
+			.join("");
 	}
 
 	async #speak(

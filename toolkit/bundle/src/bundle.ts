@@ -73,7 +73,16 @@ export async function openBundle(
 			"E_TAMPERED",
 			`bundle ${dir}: ${first}${problems.length > 1 ? ` (and ${problems.length - 1} more)` : ""}`,
 		);
-	return asBundle(dir, bytes, manifest, signer, options.now ?? Date.now());
+	const expired = isExpired(manifest, options.now ?? Date.now());
+	return asBundle(dir, bundleDigest(bytes), manifest, signer, expired);
+}
+
+/** An open bundle whose folder was renamed since. */
+export function movedBundle(
+	{ digest, manifest, signer, expired }: Bundle,
+	dir: string,
+): Bundle {
+	return asBundle(dir, digest, manifest, signer, expired);
 }
 
 /** The two files that stand for a bundle, unverified. */
@@ -134,10 +143,10 @@ async function checkFile(
 
 function asBundle(
 	dir: string,
-	bytes: Uint8Array,
+	digest: string,
 	manifest: Manifest,
 	signer: string,
-	now: number,
+	expired: boolean,
 ): Bundle {
 	const root = resolve(dir);
 	const paths = (role: Role) =>
@@ -146,10 +155,10 @@ function asBundle(
 			.map((f) => join(root, f.name));
 	return {
 		dir: root,
-		digest: bundleDigest(bytes),
+		digest,
 		manifest,
 		signer,
-		expired: isExpired(manifest, now),
+		expired,
 		paths,
 		path(role) {
 			const [path, second] = paths(role);

@@ -16,6 +16,8 @@ type Wanted = Pick<BundleFile, "size" | "sha256" | "blocks">;
  * - A block counts as present only after its bytes were found to have the signed hash.
  * - The file on disk is its own record of what is present: `open` hashes what it finds. A separate
  *   bitmap could disagree with the data after a power cut; this cannot.
+ * - `write` resolves when the block is on disk; blocks that arrive together share one flush. So a
+ *   power cut loses no block that was taken.
  * - The target name exists only once the whole file is on disk and was hashed from there.
  */
 export class PartialBlob {
@@ -55,6 +57,8 @@ export class PartialBlob {
 				constants.O_RDWR | constants.O_CREAT,
 				0o644,
 			);
+			// a name that a power cut takes away takes all blocks along
+			if ((await handle.stat()).size === 0) await syncDir(dirname(path));
 			const present = await scan(handle, file, options.signal);
 			return new PartialBlob(path, file, handle, present);
 		} catch (thrown) {
@@ -104,6 +108,7 @@ export class PartialBlob {
 				);
 				done += bytesWritten;
 			}
+			await this.#flush();
 		} catch (thrown) {
 			throw outputError(this.#path, thrown);
 		}
@@ -112,6 +117,20 @@ export class PartialBlob {
 			this.#missing--;
 		}
 		return true;
+	}
+
+	#flushing: Promise<void> | undefined;
+	#next: Promise<void> | undefined;
+
+	/** Resolves after a flush that began after the caller's write; those who wait share it. */
+	#flush(): Promise<void> {
+		this.#next ??= (async () => {
+			await this.#flushing?.catch(() => undefined);
+			this.#flushing = this.#next;
+			this.#next = undefined;
+			await this.#handle.datasync();
+		})();
+		return this.#next;
 	}
 
 	/**

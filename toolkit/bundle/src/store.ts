@@ -10,7 +10,12 @@ import {
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { outputError, syncDir, WattvoxError } from "@wattvox/core";
-import { type Bundle, openBundle, readManifestFiles } from "./bundle.ts";
+import {
+	type Bundle,
+	movedBundle,
+	openBundle,
+	readManifestFiles,
+} from "./bundle.ts";
 import { type Disk, makeDirAtomic, openPlain, systemDisk } from "./disk.ts";
 import { readFully } from "./hash.ts";
 import type { Trust } from "./keys.ts";
@@ -198,7 +203,8 @@ export class FolderStore implements BlockSource {
 
 	/**
 	 * Lays a bundle out as a folder and opens it. Files are hard links where the disk allows it, so
-	 * several voices of one base take the base's room once.
+	 * several voices of one base take the base's room once. The folder has its name only after every
+	 * byte was verified.
 	 * @throws WattvoxError E_FILE_MISSING (not here); as {@link openBundle}; E_OUTPUT, E_DISK_FULL
 	 */
 	async checkout(digest: string, dir: string, trust: Trust): Promise<Bundle> {
@@ -212,6 +218,7 @@ export class FolderStore implements BlockSource {
 			trust,
 		);
 		const manifest = parseManifest(found.bytes);
+		let bundle: Bundle | undefined;
 		await makeDirAtomic(
 			dir,
 			async (aside) => {
@@ -219,10 +226,12 @@ export class FolderStore implements BlockSource {
 					await linkOrCopy(this.blobPath(file.sha256), join(aside, file.name));
 				await this.#write(join(aside, MANIFEST), found.bytes);
 				await this.#write(join(aside, MANIFEST_SIGNATURE), found.signature);
+				bundle = await openBundle(aside, trust);
 			},
 			(entries) => entries.includes(MANIFEST),
 		);
-		return openBundle(dir, trust);
+		if (!bundle) throw new WattvoxError("E_BUG", "nothing was laid out");
+		return movedBundle(bundle, dir);
 	}
 
 	/** Bytes that can still be written here. */

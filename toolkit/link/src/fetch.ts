@@ -64,7 +64,7 @@ export class BlockFetcher {
 		this.#o = options;
 		this.#clock = options.clock ?? systemClock;
 		this.#random = options.random ?? Math.random;
-		this.#window = options.window ?? 16;
+		this.#window = options.window ?? 32;
 		this.#credit = this.#window;
 		this.#stallWait = this.#stall();
 	}

@@ -226,7 +226,11 @@ async function fetchBlobs(
 	const either = signal
 		? AbortSignal.any([signal, failed.signal])
 		: failed.signal;
+	const complete = new Set<PartialBlob>();
 	const finish = (part: PartialBlob, file: BundleFile) => {
+		// blocks that were flushed together all see that nothing is missing any more
+		if (complete.has(part)) return;
+		complete.add(part);
 		const end = part.finish(into.blobPath(file.sha256), signal);
 		end.catch((thrown) => failed.abort(thrown));
 		finishing.push(end);

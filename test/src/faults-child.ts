@@ -1,0 +1,108 @@
+// One process of the fault campaign: a broker, a store's server, or a device's agent. Its parent tells
+// it over IPC what is to go wrong inside it.
+import fs from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
+import { FolderStore, type loadTrust, trustKeys } from "@wattvox/bundle";
+import { createLog } from "@wattvox/core";
+import type { Role } from "./faults-roles.ts";
+
+const role = JSON.parse(process.argv[2] ?? "{}") as Role;
+const tell = (message: object) => process.send?.(message, () => undefined);
+process.on("disconnect", () => process.exit(0));
+process.on("SIGINT", () => undefined);
+
+/** What the parent sets. */
+const faults = { clockMs: 0, full: false, corrupt: 0 };
+process.on("message", (message: Partial<typeof faults>) => {
+	Object.assign(faults, message);
+});
+
+/** A clock that jumps and a disk that is full, for this whole process. */
+function bendMachine(): void {
+	const now = Date.now;
+	Date.now = () => now() + faults.clockMs;
+	const open = fs.open;
+	const full = () =>
+		Object.assign(new Error("ENOSPC: no space left on device"), {
+			code: "ENOSPC",
+		});
+	fs.open = async (...args) => {
+		const handle = await open(...args);
+		for (const name of ["write", "writeFile"] as const) {
+			const real = handle[name].bind(handle) as (...a: unknown[]) => unknown;
+			Object.assign(handle, {
+				[name]: async (...a: unknown[]) => {
+					if (faults.full) throw full();
+					return real(...a);
+				},
+			});
+		}
+		return handle;
+	};
+	syncBuiltinESMExports();
+}
+
+async function publicTrust(pem: string): ReturnType<typeof loadTrust> {
+	const { createPublicKey, createHash } = await import("node:crypto");
+	const key = createPublicKey(pem);
+	const { x } = key.export({ format: "jwk" });
+	const raw = Buffer.from(String(x), "base64url");
+	return trustKeys([
+		{ id: createHash("sha256").update(raw).digest("hex"), key },
+	]);
+}
+
+switch (role.kind) {
+	case "broker": {
+		const { Broker } = await import("@wattvox/fleet");
+		const broker = await Broker.start({ port: role.port, dataDir: role.dir });
+		tell({ ready: broker.port });
+		break;
+	}
+	case "store": {
+		const { StoreServer } = await import("@wattvox/fleet");
+		const store = new FolderStore(role.dir);
+		const server = new StoreServer({
+			broker: { url: role.url, reconnectMs: { base: 50, max: 200 } },
+			source: {
+				readManifest: (digest) => store.readManifest(digest),
+				async readBlock(sha256, index) {
+					const block = await store.readBlock(sha256, index);
+					if (!block) return undefined;
+					tell({ sent: 1 });
+					if (faults.corrupt <= 0) return block;
+					faults.corrupt--;
+					tell({ corrupted: 1 });
+					const bad = Buffer.from(block);
+					bad[0] = (bad[0] ?? 0) ^ 0xff;
+					return bad;
+				},
+			},
+		});
+		await server.start();
+		tell({ ready: 0 });
+		break;
+	}
+	case "agent": {
+		bendMachine();
+		const { Agent } = await import("@wattvox/device-agent");
+		const agent = new Agent({
+			broker: { url: role.url, reconnectMs: { base: 50, max: 300 } },
+			fleet: "f",
+			device: "d1",
+			dataDir: role.dir,
+			trust: await publicTrust(role.publicKey),
+			port: role.port,
+			// a tiny voice on a busy machine is no measure of speed
+			limits: { realTimeFactor: 1000 },
+			retryMs: { base: 50, max: 400 },
+			log: createLog("agent", { level: "silent" }),
+		});
+		agent.on("reported", (reported) =>
+			tell({ reported, speaker: agent.status().speaker }),
+		);
+		await agent.start();
+		tell({ ready: role.port, speaker: agent.status().speaker });
+		break;
+	}
+}

@@ -1,0 +1,169 @@
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+	FolderStore,
+	newKey,
+	type PrivateKey,
+	publicPem,
+	trustKeys,
+	writeBundle,
+} from "@wattvox/bundle";
+import { sampleBytes } from "@wattvox/bundle/testing";
+import { publish } from "@wattvox/fleet";
+import type { Reported } from "@wattvox/link";
+import { BASE_MEL } from "@wattvox/speech";
+import { type Golden, makeGolden, Voice } from "@wattvox/synth";
+import { tinyBundle, tinyVoice } from "@wattvox/synth/testing";
+import { BadLink } from "./faults-link.ts";
+import { Kept } from "./faults-process.ts";
+
+/** A voice that a fleet may wish for. */
+export interface Wishable {
+	path: string;
+	digest: string;
+	/** It speaks its golden sentences as it should. */
+	good: boolean;
+	/** Hashes of its blocks. */
+	blocks: string[];
+}
+
+/** One fleet with one device, all of it real processes but the link between the two. */
+export interface House {
+	dir: string;
+	deviceDir: string;
+	key: PrivateKey;
+	voices: Wishable[];
+	broker: Kept;
+	store: Kept;
+	agent: Kept;
+	link: BadLink;
+	/** Of the speech API. */
+	url: string;
+	/** Blocks that the store sent, and how many of them damaged. */
+	sent: { blocks: number; corrupted: number };
+	/** What the device said last. */
+	said: { reported: Reported | undefined; speaker: number | null };
+	/** Wishes for a voice. */
+	wish(voice: Wishable): Promise<void>;
+	stop(): Promise<void>;
+}
+
+/** @param log told what takes long */
+export async function makeHouse(log: (text: string) => void): Promise<House> {
+	const dir = await mkdtemp(join(tmpdir(), "wattvox-house-"));
+	const key = newKey();
+	const trust = trustKeys([key.publicKey]);
+	const folder = new FolderStore(join(dir, "store"));
+	log("making voices");
+	const voices: Wishable[] = [];
+	for (const [index, name] of ["anna", "bert", "carl", "dora"].entries()) {
+		const good = name !== "dora";
+		const files = tinyVoice({ name, adapterSeed: index + 1 });
+		// dora's sentences are anna's: she cannot speak them so
+		const by = good ? files : tinyVoice({ name, adapterSeed: 99, seed: 99 });
+		const path = join(dir, name);
+		const made = await writeBundle(
+			path,
+			[
+				...tinyBundle.sources(files, await goldenOf(by)),
+				// something to pull for a while
+				{
+					role: "licence",
+					name: "LICENCE",
+					bytes: sampleBytes(3_000_000, name),
+				},
+			],
+			tinyBundle.meta(name),
+			key,
+		);
+		await folder.put(path, trust);
+		const blocks = made.manifest.files.flatMap((f) => f.blocks);
+		voices.push({ path, digest: made.digest, good, blocks });
+	}
+	const sent = { blocks: 0, corrupted: 0 };
+	const said: House["said"] = { reported: undefined, speaker: null };
+	const deviceDir = join(dir, "device");
+	await mkdir(deviceDir);
+	const link = new BadLink();
+	const linkPort = await link.start();
+	let brokerPort = 0;
+	const broker = new Kept(() => ({
+		kind: "broker",
+		port: brokerPort,
+		dir: join(dir, "broker"),
+	}));
+	brokerPort = await broker.start();
+	link.target = brokerPort;
+	const brokerUrl = `mqtt://127.0.0.1:${brokerPort}`;
+	const store = new Kept(
+		() => ({ kind: "store", url: brokerUrl, dir: folder.root }),
+		(message) => {
+			if (message.sent) sent.blocks++;
+			if (message.corrupted) sent.corrupted++;
+		},
+	);
+	await store.start();
+	const port = await freePort();
+	const agent = new Kept(
+		() => ({
+			kind: "agent",
+			url: `mqtt://127.0.0.1:${linkPort}`,
+			dir: deviceDir,
+			port,
+			publicKey: publicPem(key.publicKey),
+		}),
+		(message) => {
+			if (message.reported) said.reported = message.reported as Reported;
+			const speaker = message.speaker as { pid: number | null } | undefined;
+			if (speaker) said.speaker = speaker.pid;
+		},
+	);
+	log("starting the device");
+	await agent.start();
+	let revision = 0;
+	return {
+		...{ dir, deviceDir, key, voices, broker, store, agent, link, sent, said },
+		url: `http://127.0.0.1:${port}`,
+		async wish(voice) {
+			revision++;
+			for (;;)
+				try {
+					await broker.ready;
+					await publish(voice.path, folder, {
+						fleet: "f",
+						devices: ["d1"],
+						key,
+						revision,
+						broker: { url: brokerUrl, connectTimeoutMs: 3000 },
+					});
+					return;
+				} catch {
+					// the broker went meanwhile; it comes back
+				}
+		},
+		async stop() {
+			await Promise.all([agent.stop(), store.stop(), broker.stop()]);
+			await link.stop();
+			await rm(dir, { recursive: true, force: true, maxRetries: 5 });
+		},
+	};
+}
+
+async function goldenOf(files: ReturnType<typeof tinyVoice>): Promise<Golden> {
+	const voice = await Voice.load(files);
+	try {
+		return await makeGolden(voice, ["All is well."], BASE_MEL);
+	} finally {
+		await voice.dispose();
+	}
+}
+
+async function freePort(): Promise<number> {
+	const server = createServer().listen(0, "127.0.0.1");
+	await new Promise((resolve) => server.once("listening", resolve));
+	const { port } = server.address() as { port: number };
+	await new Promise((resolve) => server.close(resolve));
+	return port;
+}

@@ -1,0 +1,12 @@
+/** What a process of the fault campaign is. */
+export type Role =
+	| { kind: "broker"; port: number; dir: string }
+	| { kind: "store"; url: string; dir: string }
+	| {
+			kind: "agent";
+			url: string;
+			dir: string;
+			port: number;
+			/** PEM. */
+			publicKey: string;
+	  };

@@ -1,0 +1,14 @@
+import test from "ava";
+import { campaign } from "./faults.ts";
+
+// A few faults on real processes and a real broker; `node test/dist/faults.js` does 500.
+test("random faults end in the voice wished for or the last good one", async (t) => {
+	t.timeout(600_000);
+	const seed = Math.floor(Math.random() * 2 ** 31);
+	t.log(`seed ${seed}`);
+	const result = await campaign({ faults: 8, seed, every: 4 });
+	t.log(JSON.stringify(result));
+	t.deepEqual(result.violations, [], `seed ${seed}`);
+	t.true(result.spoken > 0);
+	t.is(result.looks, 3);
+});

@@ -1,0 +1,63 @@
+import { existsSync } from "node:fs";
+import {
+	cp,
+	mkdir,
+	mkdtemp,
+	readFile,
+	symlink,
+	writeFile,
+} from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** One place in the compiled code, and what stands there instead. */
+export interface Mutation {
+	/** What is taken out, for people. */
+	what: string;
+	/** In which package's dist. */
+	file: `${(typeof PACKAGES)[number]}/dist/${string}.js`;
+	find: string;
+	/** Which of several such places, from 0. */
+	nth?: number;
+	replace: string;
+}
+
+/** What the faults of the disk run through, and where it lies. */
+const PACKAGES = ["core", "bundle", "link", "device-agent"] as const;
+const MAINS = ["disk-faults-main.js", "disk-faults.js", "simulated-disk.js"];
+
+const here = dirname(fileURLToPath(import.meta.url));
+const top = join(here, "..", "..");
+
+/**
+ * A copy of the code with one change, beside the original so that everything else resolves to what is
+ * installed. (Node's own module hooks would do without a copy; in Node 20 they hang now and then.)
+ * @returns its folder; the main is `disk-faults-main.js` in it
+ */
+export async function makeMutant(mutation: Mutation): Promise<string> {
+	const dir = await mkdtemp(join(here, "mutant-"));
+	for (const name of PACKAGES) {
+		const from = join(top, name === "device-agent" ? name : `toolkit/${name}`);
+		const to = join(dir, "node_modules", "@wattvox", name);
+		await mkdir(to, { recursive: true });
+		await cp(join(from, "package.json"), join(to, "package.json"));
+		await cp(join(from, "dist"), join(to, "dist"), {
+			recursive: true,
+			filter: (path) => !/\.(test\.js|d\.ts|map|tsbuildinfo)$/.test(path),
+		});
+		// packages that npm did not hoist
+		const own = join(from, "node_modules");
+		if (existsSync(own)) await symlink(own, join(to, "node_modules"));
+	}
+	for (const main of MAINS) await cp(join(here, main), join(dir, main));
+	const path = join(dir, "node_modules", "@wattvox", mutation.file);
+	const parts = (await readFile(path, "utf8")).split(mutation.find);
+	const nth = mutation.nth ?? 0;
+	// a mutation that finds nothing would prove nothing
+	if (parts.length < nth + 2)
+		throw new Error(`${mutation.file} has no "${mutation.find}"`);
+	const before = parts.slice(0, nth + 1).join(mutation.find);
+	const after = parts.slice(nth + 1).join(mutation.find);
+	await writeFile(path, before + mutation.replace + after);
+	return dir;
+}
