@@ -3,6 +3,7 @@ import { conv } from "./conv.ts";
 import { cuts } from "./cuts.ts";
 import { einsum } from "./einsum.ts";
 import { elementwise } from "./elementwise.ts";
+import { fused } from "./fused.ts";
 import { indexing } from "./indexing.ts";
 import { linear } from "./linear.ts";
 import { losses } from "./losses.ts";
@@ -34,6 +35,7 @@ export const FAMILIES = {
 	pool,
 	resizing,
 	recurrent,
+	fused,
 	structural,
 };
 
@@ -53,6 +55,7 @@ export const RULES = {
 	...pool,
 	...resizing,
 	...recurrent,
+	...fused,
 	...structural,
 } satisfies Record<string, Rule>;
 

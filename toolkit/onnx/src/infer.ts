@@ -1,6 +1,7 @@
 import { WattvoxError } from "@wattvox/core";
 import type { InferContext, Rule } from "./infer-context.ts";
 import { elementwiseRules } from "./infer-elementwise.ts";
+import { fusedRules } from "./infer-fused.ts";
 import { indexingRules } from "./infer-indexing.ts";
 import { linearRules } from "./infer-linear.ts";
 import { normRules } from "./infer-norm.ts";
@@ -19,6 +20,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
 	...recurrentRules,
 	...spatialRules,
 	...structuralRules,
+	...fusedRules,
 	...indexingRules,
 	...rareRules,
 };
