@@ -8,8 +8,12 @@ import { type Case, type Draw, threadDifference } from "./testing.ts";
 /** Settings over `rank` axes; a kernel at most as long as a padded input of size 4. */
 function settings(d: Draw, rank: number) {
 	const group = d.int(1, 2);
-	// Depthwise now and then: one channel a group.
-	const [inner, outer] = d.int(0, 2) ? [d.int(1, 2), d.int(1, 2)] : [1, 1];
+	// Now and then depthwise, one channel a group; now and then many from few.
+	const [inner, outer] = d.pick([
+		[d.int(1, 2), d.int(1, 2)],
+		[1, 1],
+		[1, 4],
+	]) as [number, number];
 	return {
 		group,
 		inner,
@@ -112,6 +116,10 @@ const LARGE: Record<string, (d: Draw) => Value> = {
 		d.b.op("Conv", [d.active([4, 16, 64]), all(d, [32, 16, 5]), all(d, [32])], {
 			pads: [4, 4],
 			dilations: [2],
+		}),
+	"Conv of few channels": (d) =>
+		d.b.op("Conv", [d.active([2, 3, 16, 16]), all(d, [16, 3, 5, 5])], {
+			strides: [2, 1],
 		}),
 	"strided Conv": (d) =>
 		d.b.op("Conv", [d.active([2, 8, 31, 33]), all(d, [16, 8, 3, 3])], {

@@ -100,11 +100,38 @@ const taps = (kernel: readonly number[]): number[][] =>
 		[[]],
 	);
 
+/** What each tap of a kernel sees of `wide`, [N, O, L...]. */
+function seenByTaps(
+	b: GraphBuilder,
+	wide: Value,
+	windows: readonly Window[],
+): Value[] {
+	const axes = b.ints(windows.map((_, i) => i + 2));
+	const strides = windows.map((w) => w.stride);
+	const strided = strides.some((s) => s !== 1);
+	return taps(windows.map((w) => w.kernel)).map((tap) => {
+		const starts = windows.map((w, i) => w.dilation * (tap[i] ?? 0));
+		// Where the tap looks last, counted from the end; 0 for the end itself.
+		const tails = windows.map(
+			(w, i) => (starts[i] ?? 0) - w.dilation * (w.kernel - 1) - w.extra,
+		);
+		if (!strided && [...starts, ...tails].every((v) => v === 0)) return wide;
+		return b.op("Slice", [
+			wide,
+			b.ints(starts),
+			b.ints(tails.map((t) => t || 2 ** 31 - 1)),
+			axes,
+			strided ? b.ints(strides) : undefined,
+		]);
+	});
+}
+
 /**
  * The gradient of a kernel, tap by tap: the product of `narrow` [N, I, L...] with what each tap sees of
  * `wide` [N, O, ...], summed over examples and positions. Returns [I, O/group, K...].
  * One product per tap is 2 to 5 times as fast on ONNX Runtime's CPU provider as a convolution with the
- * batch as channels.
+ * batch as channels. With few channels it is one product of all taps side by side, 3 to 6 times as fast
+ * as many thin ones.
  */
 function kernelGradient(
 	b: GraphBuilder,
@@ -112,46 +139,35 @@ function kernelGradient(
 	wide: Value,
 	{ windows, group, weight }: Convolution,
 ): Value {
-	const [outer = 1, inner = 1, ...kernel] = weight;
-	const axes = windows.map((_, i) => i + 2);
-	const rows = (v: Value, channels: number) =>
-		group === 1
-			? axes.length === 1
-				? v
-				: b.reshape(v, [0, channels, -1])
-			: b.reshape(v, [0, group, channels / group, -1]);
-	const depthwise = inner === 1 && outer === group;
-	const left = depthwise ? narrow : rows(narrow, outer);
-	const sums = taps(kernel).map((tap) => {
-		// From where the tap first looks to where it looks last, counted from the end.
-		const tails = windows.map(
-			(w, i) => -(w.dilation * (w.kernel - 1 - (tap[i] ?? 0)) + w.extra),
+	const [outer = 1, inner = 1] = weight;
+	const line = windows.length === 1;
+	const rows = (v: Value, channels: number) => {
+		if (group > 1) return b.reshape(v, [0, group, channels / group, -1]);
+		return line ? v : b.reshape(v, [0, channels, -1]);
+	};
+	// Where channels do not mix, no product is needed.
+	const apart = inner === 1 && outer === group;
+	const left = apart ? narrow : rows(narrow, outer);
+	const summed = (right: Value) =>
+		b.sum(
+			b.op("FusedMatMul", [left, right], { transB: 1 }, "com.microsoft"),
+			[0],
 		);
-		const whole = windows.every(
-			(w, i) => w.stride === 1 && !tap[i] && !tails[i],
-		);
-		const seen = whole
-			? wide
-			: b.op("Slice", [
-					wide,
-					b.ints(windows.map((w, i) => w.dilation * (tap[i] ?? 0))),
-					b.ints(tails.map((t) => t || 2 ** 31 - 1)),
-					b.ints(axes),
-					...(windows.some((w) => w.stride !== 1)
-						? [b.ints(windows.map((w) => w.stride))]
-						: []),
-				]);
-		// No mixing of channels: [I].
-		if (depthwise) return b.sum(b.mul(left, seen), [0, ...axes]);
-		const each = b.op(
-			"FusedMatMul",
-			[left, rows(seen, inner * group)],
-			{ transB: 1 },
-			"com.microsoft",
-		);
-		return b.sum(each, [0]);
-	});
-	const columns = sums.map((v) => b.op("Unsqueeze", [v, b.ints([-1])]));
+	const seen = seenByTaps(b, wide, windows);
+	const few = group === 1 && inner < 8 && outer >= 4 * inner;
+	if (few && seen.length > 1) {
+		const beside = rows(b.concat(seen, 1), inner * seen.length);
+		const all = summed(beside);
+		const byTap = b.reshape(all, [outer, seen.length, inner]);
+		return b.reshape(b.transpose(byTap, [0, 2, 1]), weight);
+	}
+	const over = [0, ...windows.map((_, i) => i + 2)];
+	const columns = seen.map((v) =>
+		b.op("Unsqueeze", [
+			apart ? b.sum(b.mul(left, v), over) : summed(rows(v, inner * group)),
+			b.ints([-1]),
+		]),
+	);
 	return b.reshape(b.concat(columns, -1), weight);
 }
 

@@ -456,3 +456,22 @@ test("the check finds a gradient that is wrong, and one of a wrong size of order
 	t.deepEqual(right.failures, []);
 	t.true(right.worst.error < 1e-4, String(right.worst.error));
 });
+
+test("nothing runs on the way back that no gradient reads", (t) => {
+	const b = new GraphBuilder();
+	const x = b.input("x", "float32", [2, 3, 4]);
+	const constants = [1, 2, 3, 4].map((i) =>
+		b.weight(`c${i}`, floats([i, 1, 2])),
+	);
+	const y = b.op("BatchNormalization", [x, ...constants]);
+	const forward = b.graph.nodes.length;
+	const { builder, gradients } = differentiate(b.graph, y.name, ["x"]);
+	const back = builder.graph.nodes.slice(forward);
+	const read = new Set(builder.graph.nodes.flatMap((n) => n.inputs));
+	for (const g of gradients.values()) if (g) read.add(g.name);
+	t.true(back.length > 0);
+	t.deepEqual(
+		back.filter((n) => !n.outputs.some((o) => read.has(o))),
+		[],
+	);
+});

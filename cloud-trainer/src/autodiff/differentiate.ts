@@ -80,12 +80,58 @@ export function differentiate(
 	const forward = copy.nodes.length;
 	const cotangents = new Cotangents(copy);
 	cotangents.set(of, expandLike(b, b.scalar(1), loss));
-	walk(b, [...copy.nodes], active, cotangents);
+	walk(b, copy.nodes.slice(0, forward), active, cotangents);
+	const gradients = new Map(wrt.map((name) => [name, cotangents.get(name)]));
+	const left = dropUnread(copy, forward, gradients.values());
 	return {
 		builder: b,
-		gradients: new Map(wrt.map((name) => [name, cotangents.get(name)])),
+		gradients,
 		forward,
-		history: cotangents.history,
+		history: cotangents.history.flatMap(({ cotangent, at, ...rest }) =>
+			left.gone.has(cotangent.name)
+				? []
+				: [{ ...rest, cotangent, at: left.place(at) }],
+		),
+	};
+}
+
+/**
+ * Removes nodes from `from` on that nothing wanted reads: ONNX Runtime would run them all the same, and
+ * rules may make more than is asked of them.
+ * @returns the values that are gone, and where in the list a former place is now
+ */
+function dropUnread(
+	graph: Graph,
+	from: number,
+	wanted: Iterable<Value | undefined>,
+): { gone: Set<string>; place: (at: number) => number } {
+	const read = new Set<string>();
+	for (const v of wanted) if (v) read.add(v.name);
+	const gone = new Set<string>();
+	const kept = graph.nodes.map((node, i) => [node, i] as const);
+	for (let i = graph.nodes.length - 1; i >= from; i--) {
+		const node = graph.nodes[i] as Node;
+		if (node.outputs.some((o) => read.has(o)))
+			for (const name of reads(node)) read.add(name);
+		else {
+			for (const o of node.outputs) gone.add(o);
+			kept.splice(i, 1);
+		}
+	}
+	graph.nodes = kept.map(([node]) => node);
+	const places = kept.map(([, i]) => i);
+	return {
+		gone,
+		// Ascending, so that the first which is not before `at` stands there now.
+		place: (at) => {
+			let [low, high] = [0, places.length];
+			while (low < high) {
+				const middle = (low + high) >> 1;
+				if ((places[middle] as number) < at) low = middle + 1;
+				else high = middle;
+			}
+			return low;
+		},
 	};
 }
 
