@@ -1,4 +1,5 @@
 import { activations } from "./activations.ts";
+import { attention } from "./attention.ts";
 import { conv } from "./conv.ts";
 import { cuts } from "./cuts.ts";
 import { einsum } from "./einsum.ts";
@@ -36,6 +37,7 @@ export const FAMILIES = {
 	resizing,
 	recurrent,
 	fused,
+	attention,
 	structural,
 };
 
@@ -56,6 +58,7 @@ export const RULES = {
 	...resizing,
 	...recurrent,
 	...fused,
+	...attention,
 	...structural,
 } satisfies Record<string, Rule>;
 

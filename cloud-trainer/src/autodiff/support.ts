@@ -9,6 +9,8 @@ const STANDARD =
 
 /** What a rule covers less than the whole of its operator, or does in a way worth knowing. */
 export const LIMITS: Partial<Record<DifferentiableOp, string>> = {
+	Attention:
+		"its scores, as an output, are not differentiated; heads must be fixed",
 	AveragePool:
 		"auto_pad SAME with a stride only where the size is fixed, and without dilations",
 	BatchNormalization:
