@@ -57,10 +57,10 @@ export class EstimateSource implements CounterSource {
 			scope:
 				"processor time of this process and its children, and the idle share",
 			measured: false,
-			domain: "cpu" as const,
 			assumption:
 				`no power sensor: processor of ${this.#tdp} W over ${this.#cores} cores, ` +
 				`${idle} % of it when idle, the rest in proportion to processor time`,
+			domain: "cpu" as const,
 		};
 	}
 

@@ -221,4 +221,15 @@ test("the carbon of a ledger is that of the hours it ran in, by its joules", asy
 	);
 	t.is((await weightedIntensity(lines, UNKNOWN_CARBON)).gramsPerKWh, null);
 	t.is((await weightedIntensity([], source)).gramsPerKWh, null);
+	// A source that fails is said, and leaves the figure unknown: nothing waits for it.
+	const said: string[] = [];
+	const none = fileSource("csv:none", join(dir, "none"), {
+		unit: "g",
+		kind: "average",
+	});
+	const failed = await weightedIntensity(lines, none, undefined, (why) =>
+		said.push(why),
+	);
+	t.is(failed.gramsPerKWh, null);
+	t.regex(said.join(), /cannot read .*: the CO2e is unknown/);
 });

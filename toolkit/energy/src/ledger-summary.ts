@@ -190,13 +190,14 @@ export function add(stretches: readonly Stretch[], sessions: Sessions): Cost {
 		joules,
 		seconds,
 		coverage: seconds > 0 ? covered / seconds : 0,
-		plusMinus: joules === null ? null : plusMinus,
+		// The error of an estimate is its assumption's, which nobody knows: sampling is the least of it.
+		plusMinus: joules === null || !measured ? null : plusMinus,
 		aboveIdle:
 			joules === null || idleJoules === null
 				? null
 				: {
 						joules: joules - idleJoules,
-						plusMinus: sum(plusMinus, idlePlusMinus),
+						plusMinus: measured ? sum(plusMinus, idlePlusMinus) : null,
 					},
 		measured,
 		sensor: [...sensors].join(" + ") || "none",

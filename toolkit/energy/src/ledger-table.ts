@@ -70,7 +70,7 @@ export function formatLedger({
 			"right",
 			"right",
 		]),
-		...notes,
+		...new Set(notes),
 	].join("\n");
 }
 

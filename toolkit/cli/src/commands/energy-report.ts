@@ -56,7 +56,12 @@ export const energyReport = command({
 		if (summary.stages.length + summary.utterances.length === 0)
 			throw new WattvoxError("E_FILE_FORMAT", `${path} books nothing yet`);
 		const source = energy.openCarbonSource(args.carbon, { env: io.env });
-		const carbon = await energy.weightedIntensity(lines, source, io.signal);
+		const carbon = await energy.weightedIntensity(
+			lines,
+			source,
+			io.signal,
+			io.progress.note,
+		);
 		const written: string[] = [];
 		if (args.csv) {
 			const { gramsPerKWh } = carbon;

@@ -55,6 +55,7 @@ export const exportCommand = command({
 						ledger.lines,
 						carbon,
 						io.signal,
+						io.progress.note,
 					),
 				});
 				const task = io.progress.task("export");

@@ -1,3 +1,4 @@
+import { asWattvoxError } from "@wattvox/core";
 import { between } from "../integrate.ts";
 import type { LedgerLine } from "../ledger-file.ts";
 import { readSpans } from "../ledger-spans.ts";
@@ -13,13 +14,15 @@ export interface Intensity {
 /**
  * The carbon intensity of a ledger's joules: the source's figures for the times its outermost stages ran,
  * weighted by their joules.
+ * @param onProblem told why the source could not be asked: its figure is then unknown
  * @returns unknown when the source does not know 90 % of the joules' time
- * @throws as {@link CarbonSource.history}
+ * @throws the signal's reason
  */
 export async function weightedIntensity(
 	lines: readonly LedgerLine[],
 	source: CarbonSource,
 	signal?: AbortSignal,
+	onProblem: (why: string) => void = () => undefined,
 ): Promise<Intensity> {
 	const unknown = { gramsPerKWh: null, source: source.name };
 	const times = readSpans(lines)
@@ -31,11 +34,16 @@ export async function weightedIntensity(
 		})
 		.filter((t) => t.to > t.from && t.joules > 0);
 	if (times.length === 0) return unknown;
-	const series = await source.history(
-		new Date(Math.min(...times.map((t) => t.from))),
-		new Date(Math.max(...times.map((t) => t.to))),
-		signal,
-	);
+	const first = new Date(Math.min(...times.map((t) => t.from)));
+	const last = new Date(Math.max(...times.map((t) => t.to)));
+	let series: Series;
+	try {
+		series = await source.history(first, last, signal);
+	} catch (thrown) {
+		signal?.throwIfAborted();
+		onProblem(`${asWattvoxError(thrown).message}: the CO2e is unknown`);
+		return unknown;
+	}
 	let [grams, known, all] = [0, 0, 0];
 	for (const { from, to, joules } of times) {
 		const found = meanOver(series, from, to);
