@@ -22,6 +22,9 @@ import {
 } from "@wattvox/onnx";
 import { l1, l2, maskedMean, varianceGap } from "./losses.ts";
 
+/** Key of a graph's metadata: the name of the value that holds the content rows [B, T, 256]. */
+export const CONTENT_VALUE = "wattvox.content";
+
 /** Name of the scalar that training lowers. */
 export const LOSS = "loss";
 
@@ -121,6 +124,7 @@ function forward(c: AcousticConfig, seed: number, variational = true): Forward {
 	const text = textEncoder(n, c, batch.phones, batch.speaker, batch.phoneMask);
 	// Length regulation as a product, so that gradients reach the phones.
 	const content = b.matmul(batch.align, text.content);
+	b.graph.metadata[CONTENT_VALUE] = text.content.name;
 	const first = frameStart(n, c, content, batch.position, batch.speaker);
 	let z = first.prior.mean;
 	let kl: Value | undefined;

@@ -44,6 +44,7 @@ export function sentenceVector(t: Tensor): Float64Array {
 export class DriftMonitor {
 	readonly #o: DriftOptions;
 	#base: Float64Array[] | undefined;
+	#inputs: ReadonlySet<string> = new Set();
 
 	constructor(o: DriftOptions) {
 		this.#o = o;
@@ -56,6 +57,9 @@ export class DriftMonitor {
 	 */
 	programs(graph: Graph, lifted: Graph): Record<string, Uint8Array> {
 		const model = (g: Graph) => encodeModel(subgraph(g, [this.#o.output]));
+		this.#inputs = new Set(
+			subgraph(graph, [this.#o.output]).inputs.map((v) => v.name),
+		);
 		return { [BASE]: model(graph), [PROGRAM]: model(lifted) };
 	}
 
@@ -83,7 +87,10 @@ export class DriftMonitor {
 
 	async #vectors(stepper: Stepper, program: string): Promise<Float64Array[]> {
 		const out: Float64Array[] = [];
-		for (const feeds of this.#o.feeds) {
+		for (const all of this.#o.feeds) {
+			const feeds = Object.fromEntries(
+				Object.entries(all).filter(([name]) => this.#inputs.has(name)),
+			);
 			const { outputs } = await stepper.run(program, feeds);
 			out.push(sentenceVector(outputs[this.#o.output] as Tensor));
 		}

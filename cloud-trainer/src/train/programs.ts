@@ -8,6 +8,7 @@ import {
 	UNSCALE,
 } from "./adamw.ts";
 import { LOSS_SCALE, shareInput } from "./backward.ts";
+import { Dropout, type DropoutOptions } from "./dropout.ts";
 import { LossScale, mixedPrecision } from "./half.ts";
 import { batchRows, type Feeds, splitBatch } from "./parts.ts";
 import type { RecomputePlan } from "./plan.ts";
@@ -27,6 +28,8 @@ export interface StepLevers {
 	segments?: number;
 	/** "mixed": products in float16 with a dynamic loss scale. */
 	precision?: "single" | "mixed";
+	/** Blank some inputs of the adapters at each step. */
+	dropout?: DropoutOptions;
 }
 
 /** What a step is made of. */
@@ -54,6 +57,7 @@ export class TrainingStep {
 	readonly #m: StepModel;
 	readonly #parts: number;
 	readonly #terms: readonly LossTerm[];
+	readonly #dropout: Dropout | undefined;
 
 	constructor(m: StepModel, levers: StepLevers = {}, scale?: number) {
 		this.#m = m;
@@ -72,7 +76,9 @@ export class TrainingStep {
 						},
 					}
 				: {};
-		const args = [m.graph, m.loss, m.trainable, m.adamw, m.settings] as const;
+		if (levers.dropout?.share) this.#dropout = new Dropout(levers.dropout);
+		const graph = this.#dropout?.applied(m.graph, m.trainable) ?? m.graph;
+		const args = [graph, m.loss, m.trainable, m.adamw, m.settings] as const;
 		let halved = 0;
 		const spec = (
 			g: { graph: Graph; slots: { input: string; output: string }[] },
@@ -125,11 +131,13 @@ export class TrainingStep {
 		t: number,
 	): Promise<RunResult> {
 		const scale = this.scale?.scale;
-		const scaled: Feeds =
-			scale === undefined ? {} : { [LOSS_SCALE]: scalar(scale) };
+		const scaled: Feeds = {
+			...(scale !== undefined && { [LOSS_SCALE]: scalar(scale) }),
+			...this.#dropout?.feeds(t),
+		};
 		const last: Feeds = {
 			...adamWScalars(lr, t, this.#m.adamw),
-			...(scale === undefined ? {} : { [UNSCALE]: scalar(1 / scale) }),
+			...(scale !== undefined && { [UNSCALE]: scalar(1 / scale) }),
 		};
 		const done =
 			this.#parts > 1

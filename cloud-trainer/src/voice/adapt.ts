@@ -1,7 +1,11 @@
 import { join } from "node:path";
 import { AUDIO, decoderReach } from "@wattvox/models";
 import { encodeModel, type Graph, type Tensor } from "@wattvox/onnx";
-import { acousticBatch, drawSimilar } from "../data/acoustic-batch.ts";
+import {
+	acousticBatch,
+	type BatchOptions,
+	drawSimilar,
+} from "../data/acoustic-batch.ts";
 import type { Example } from "../data/features.ts";
 import { StepRandom } from "../data/random.ts";
 import {
@@ -16,17 +20,27 @@ import {
 	type LoraOptions,
 	toPeft,
 } from "../lora/inject.ts";
+import type { LossTerm } from "../losses/build.ts";
 import { type Base, withWeights } from "../pretrain/base.ts";
 import { teacherSays } from "../pretrain/stages.ts";
 import { type FitResult, fit, type StepReport } from "../train/fit.ts";
 import { warmLinear } from "../train/schedule.ts";
 import type { Stepper } from "../train/stepper.ts";
+import {
+	distillationTerms,
+	fitLevers,
+	poolOf,
+	recordingTerms,
+	type VoiceLevers,
+	wholeAdapter,
+	wholeSettings,
+} from "./levers.ts";
 
 /** Which weights a voice adapts: every product of the text side and of the decoder. */
 export const VOICE_TARGETS = /^(text|decoder)\..*\.w$/;
 
 /** Settings of one adaptation. */
-export interface AdaptOptions {
+export interface AdaptOptions extends VoiceLevers {
 	/** Folder for checkpoint and log. */
 	work: string;
 	steps: number;
@@ -81,8 +95,9 @@ export interface Adapted {
 const loraOf = (o: AdaptOptions): LoraOptions => ({
 	rank: o.rank,
 	alpha: o.alpha,
-	targets: VOICE_TARGETS,
+	targets: o.targets ?? VOICE_TARGETS,
 	seed: o.seed,
+	...(o.rsLora && { rsLora: true }),
 });
 
 /** The prior's mean is what learns. */
@@ -108,14 +123,23 @@ async function adapt(
 		programs?: Record<string, Uint8Array>;
 		onStart?: (stepper: Stepper) => void;
 		initial?: ReadonlyMap<string, Tensor>;
+		/** How parts of a batch weigh in the loss. */
+		terms: readonly LossTerm[];
+		/** A batch's sizes, for `memory`. */
+		sample: () => Record<string, Tensor>;
+		/** Sentences by themselves, for `drift`. */
+		probes: readonly Record<string, Tensor>[];
 	},
 ): Promise<Adapted> {
 	const lora = loraOf(o);
 	const injected = injectLora(graph, lora);
+	const { batches } = o;
 	const result = await fit({
-		graph: injected.graph,
+		graph: o.full ? graph : injected.graph,
 		loss: "loss",
-		trainable: injected.trainable,
+		trainable: o.full ? injected.adapted : injected.trainable,
+		...fitLevers(o, graph, rest.terms, rest.probes),
+		...(o.memory !== undefined && { sample: rest.sample() }),
 		steps: o.steps,
 		schedule: warmLinear(o.learningRate, 20, o.steps),
 		threads: o.threads,
@@ -124,12 +148,12 @@ async function adapt(
 		keepBest: true,
 		patience: { validations: o.patience, gain: 0.002 },
 		...(o.onValidation ? { onValidation: o.onValidation } : {}),
-		checkpoint: join(o.work, `${name}.ckpt`),
+		checkpoint: join(o.work, `${name}${o.full ? "-full" : ""}.ckpt`),
 		checkpointEvery: 50,
 		log: join(o.work, `${name}.log.jsonl`),
 		...(o.onStep ? { onStep: o.onStep } : {}),
 		...(o.signal ? { signal: o.signal } : {}),
-		batch: rest.batch,
+		batch: batches ? (step) => rest.batch(step % batches) : rest.batch,
 		validation: rest.validation,
 		...(rest.programs ? { programs: rest.programs } : {}),
 		...(rest.onStart ? { onStart: rest.onStart } : {}),
@@ -137,11 +161,38 @@ async function adapt(
 			? { initial: fromPeft(rest.initial, injected.adapted) }
 			: {}),
 	});
-	const adapter = toPeft(result.parameters, injected.adapted);
+	const adapter = o.full
+		? wholeAdapter(graph.initializers, result.parameters)
+		: toPeft(result.parameters, injected.adapted);
 	let parameters = 0;
-	for (const t of adapter.values()) parameters += t.data.length;
-	return { adapter, adapted: injected.adapted, lora, parameters, fit: result };
+	for (const t of result.parameters.values()) parameters += t.data.length;
+	return {
+		adapter,
+		adapted: injected.adapted,
+		lora: o.full ? wholeSettings(lora, adapter, injected.adapted) : lora,
+		parameters,
+		fit: result,
+	};
 }
+
+/** Draws a batch's sentences. */
+const draw = (pool: readonly Example[], o: AdaptOptions, random: StepRandom) =>
+	o.anyLength
+		? Array.from({ length: o.batch }, () => random.pick(pool))
+		: drawSimilar(pool, o.batch, random);
+
+/** Held-out sentences by themselves. */
+const probesOf = (
+	held: readonly Example[],
+	shape: BatchOptions,
+	speaker: Float32Array,
+) =>
+	held.map((e) =>
+		acousticBatch([e], shape, () => speaker, 0, new StepRandom(0, 0)),
+	);
+
+const framesPerSecond = ({ audio }: Base): number =>
+	audio.sampleRate / audio.hop;
 
 function split(examples: readonly Example[]): [Example[], Example[]] {
 	return [
@@ -181,6 +232,7 @@ export function adaptTeacher(
 		decoderReach(base.teacher),
 		voice,
 		o,
+		framesPerSecond(base),
 	);
 }
 
@@ -197,6 +249,7 @@ export function adaptStudentDirectly(
 		decoderReach(base.student),
 		voice,
 		o,
+		framesPerSecond(base),
 	);
 }
 
@@ -206,21 +259,27 @@ function adaptOnRecordings(
 	edge: number,
 	voice: VoiceData,
 	o: AdaptOptions,
+	perSecond: number,
 ): Promise<Adapted> {
 	const [train, held] = split(voice.examples);
 	const shape = { size: o.batch, frames: o.frames, edge, posteriorShare: 0 };
+	const pool = poolOf(train, o, perSecond);
+	const batch = (step: number) => {
+		const random = new StepRandom(o.seed, step);
+		return acousticBatch(
+			draw(pool(step), o, random),
+			shape,
+			() => voice.speaker,
+			0,
+			random,
+		);
+	};
 	return adapt(name, graph, o, {
-		batch: async (step) => {
-			const random = new StepRandom(o.seed, step);
-			return acousticBatch(
-				drawSimilar(train, o.batch, random),
-				shape,
-				() => voice.speaker,
-				0,
-				random,
-			);
-		},
+		batch: async (step) => batch(step),
 		validation: heldOutFeeds(held, o, edge, voice.speaker),
+		terms: recordingTerms(o.variance),
+		sample: () => batch(0),
+		probes: probesOf(held, shape, voice.speaker),
 	});
 }
 
@@ -260,30 +319,35 @@ export async function distilVoice(
 		voice.speaker,
 	);
 	let judged = false;
+	const own = poolOf(train, o, framesPerSecond(base));
+	const batch = (step: number) => {
+		const random = new StepRandom(o.seed, step);
+		const pool = extra.length && step % 2 ? extra : own(step);
+		return acousticBatch(
+			draw(pool, o, random),
+			shape,
+			() => voice.speaker,
+			0,
+			random,
+		);
+	};
 	return adapt("student-lora", graph, o, {
 		programs: { teacher: encodeModel(source) },
 		onStart: (s) => {
 			stepper = s;
 		},
 		batch: async (step) => {
-			const random = new StepRandom(o.seed, step);
 			// Before the first step of this call, which after a resume is not step 0.
 			if (!judged)
 				for (const [i, feeds] of validation.entries())
 					validation[i] = await says(feeds);
 			judged = true;
-			const pool = extra.length && step % 2 ? extra : train;
-			return says(
-				acousticBatch(
-					drawSimilar(pool, o.batch, random),
-					shape,
-					() => voice.speaker,
-					0,
-					random,
-				),
-			);
+			return says(batch(step));
 		},
 		validation,
+		terms: distillationTerms(o.variance),
+		sample: () => batch(0),
+		probes: probesOf(held, shape, voice.speaker),
 	});
 }
 

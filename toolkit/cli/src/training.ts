@@ -12,6 +12,8 @@ import { formatSeconds, pace, WattvoxError } from "@wattvox/core";
 import type { LedgerSummary, Stage } from "@wattvox/energy";
 import type { Books } from "./booked.ts";
 import type { Io, OptionTable } from "./command.ts";
+import { epochLog } from "./epoch-log.ts";
+import { LEVERS, type LeverArgs, leverRequest } from "./levers.ts";
 
 /** What every command that trains takes. */
 export const TRAINING_OPTIONS = {
@@ -21,6 +23,7 @@ export const TRAINING_OPTIONS = {
 	},
 	threads: { type: "number", default: 2, describe: "Of one operator" },
 	seed: { type: "number", default: 1, describe: "Of everything random" },
+	...LEVERS,
 } as const satisfies OptionTable;
 
 /** Logs that the trainings keep in a run's folder: JSON lines. */
@@ -137,6 +140,12 @@ export async function trained(
 	const left = pace(most);
 	const training: Points = [];
 	const heldOut: Points = [];
+	const epochs = await epochLog(
+		books.meter,
+		name,
+		log,
+		epochSteps ?? STEPS_PER_LAP,
+	);
 	try {
 		const adapted = await books.ledger.stage(name, async (stage) => {
 			const laps = [
@@ -148,6 +157,7 @@ export async function trained(
 				signal: io.signal,
 				onStep({ step, values }) {
 					for (const lap of laps) lap.step(step);
+					epochs.onStep({ step });
 					const loss = values.loss ?? Number.NaN;
 					training.push([step, loss]);
 					const energy = books.spent(stage);
@@ -185,6 +195,8 @@ export async function trained(
 	} catch (thrown) {
 		task.fail();
 		throw thrown;
+	} finally {
+		await epochs.stop();
 	}
 }
 
@@ -220,12 +232,20 @@ export function epochSteps(run: VoiceRun, batch: number): number {
 	return Math.max(1, Math.ceil(sentences / batch));
 }
 
-/** Request fields of the training options that were given. */
-export function trainingRequest(args: {
-	steps?: number | undefined;
-	threads: number;
-	seed: number;
-}): AdaptRequest {
+/** Request fields of the training options that were given. @throws WattvoxError E_USAGE */
+export function trainingRequest(
+	args: LeverArgs & {
+		steps?: number | undefined;
+		threads: number;
+		seed: number;
+	},
+	io: Io,
+): AdaptRequest {
 	const { steps, threads, seed } = args;
-	return { threads, seed, ...(steps !== undefined && { steps }) };
+	return {
+		threads,
+		seed,
+		...(steps !== undefined && { steps }),
+		...leverRequest(args, io),
+	};
 }

@@ -39,7 +39,7 @@ export const distilCommand = command({
 						"distil",
 						join(args.run, LOGS.distil),
 						(request) => distil(run, request),
-						trainingRequest(args),
+						trainingRequest(args, io),
 						io,
 						books,
 						report,

@@ -91,7 +91,11 @@ export const train = command({
 						"fine-tune",
 						join(args.out, LOGS["fine-tune"]),
 						(request) => fineTune(run, request),
-						{ ...trainingRequest(args), rank: args.rank, alpha: 2 * args.rank },
+						{
+							...trainingRequest(args, io),
+							rank: args.rank,
+							alpha: 2 * args.rank,
+						},
 						io,
 						books,
 						report,

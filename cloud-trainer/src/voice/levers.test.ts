@@ -1,0 +1,182 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+	AUDIO,
+	seededRandom,
+	studentConfig,
+	teacherConfig,
+} from "@wattvox/models";
+import { mergeIntoWeights, type Tensor } from "@wattvox/onnx";
+import test, { type ExecutionContext } from "ava";
+import type { Example } from "../data/features.ts";
+import { teacherOutputs } from "../graphs/acoustic.ts";
+import { type Base, newBase } from "../pretrain/base.ts";
+import type { DriftReport } from "../train/drift.ts";
+import { furthest } from "../train/testing.ts";
+import {
+	ADAPT,
+	type AdaptOptions,
+	adaptTeacher,
+	distilVoice,
+} from "./adapt.ts";
+
+const TINY = {
+	width: 16,
+	heads: 2,
+	trunkLayers: 1,
+	contentLayers: 1,
+	cond: 8,
+	decoderWidth: 16,
+	decoderLayers: 1,
+	posteriorWidth: 8,
+	expand: 1,
+};
+const SYMBOLS = ["_", "pau", "aa", "b"];
+const base: Base = {
+	...newBase("tiny", "en", SYMBOLS),
+	teacher: { ...teacherConfig(SYMBOLS.length), ...TINY, decoderWidth: 24 },
+	student: { ...studentConfig(SYMBOLS.length), ...TINY },
+};
+const drawn = (size: "teacher" | "student") =>
+	teacherOutputs(base[size], 1, false).initializers;
+
+/** Sentences of different lengths: parts of a batch weigh differently. */
+function example(i: number): Example {
+	const random = seededRandom(i);
+	const durations = Int32Array.of(3, 8 + 30 * i, 5, 4, 9).slice(0, 4 + (i % 2));
+	const frames = durations.reduce((a, b) => a + b, 0);
+	return {
+		id: `e${i}`,
+		speaker: "target",
+		split: i < 2 ? "val" : "train",
+		phones: Int32Array.of(1, 2, 3, 1, 2).slice(0, durations.length),
+		durations,
+		frames,
+		mel: Float32Array.from(
+			{ length: frames * AUDIO.nMels },
+			() => -5 + random(),
+		),
+		wave: new Int16Array(frames * AUDIO.hop),
+	};
+}
+const VOICE = {
+	examples: Array.from({ length: 7 }, (_, i) => example(i)),
+	speaker: new Float32Array(192).fill(192 ** -0.5),
+};
+
+async function options(
+	t: ExecutionContext,
+	more: Partial<AdaptOptions>,
+): Promise<AdaptOptions> {
+	const work = await mkdtemp(join(tmpdir(), "wattvox-levers-"));
+	t.teardown(() => rm(work, { recursive: true, force: true }));
+	return {
+		...ADAPT,
+		work,
+		steps: 4,
+		rank: 2,
+		alpha: 4,
+		batch: 4,
+		frames: 40,
+		validateEvery: 2,
+		threads: 1,
+		...more,
+	};
+}
+const teach = async (t: ExecutionContext, more: Partial<AdaptOptions> = {}) =>
+	adaptTeacher(base, drawn("teacher"), VOICE, await options(t, more));
+
+test("accumulation and recomputation end in the same adapter", async (t) => {
+	const plain = await teach(t);
+	const close = (a: ReadonlyMap<string, Tensor>) =>
+		t.true(
+			furthest(a, plain.adapter) < 2e-4,
+			String(furthest(a, plain.adapter)),
+		);
+	close((await teach(t, { accumulate: 4 })).adapter);
+	const less = await teach(t, { memory: 1 });
+	t.true((less.fit.plan?.cuts.length ?? 0) > 0);
+	t.false(less.fit.plan?.reached);
+	close(less.adapter);
+});
+
+test("a distillation in parts is the distillation in one", async (t) => {
+	const run = async (more: Partial<AdaptOptions>) =>
+		distilVoice(
+			base,
+			drawn("student"),
+			drawn("teacher"),
+			VOICE,
+			[],
+			await options(t, more),
+		);
+	const [whole, parts] = [
+		await run({}),
+		await run({ accumulate: 3, memory: 1 }),
+	];
+	t.true(furthest(parts.adapter, whole.adapter) < 2e-4);
+});
+
+test("whole weights train, and their change is an adapter", async (t) => {
+	const full = await teach(t, { full: true });
+	const lora = await teach(t);
+	t.true(full.parameters > 3 * lora.parameters);
+	t.is(full.lora.alpha, full.lora.rank);
+	const merged = mergeIntoWeights(drawn("teacher"), full.adapter, 1);
+	t.true(full.adapted.length > 5);
+	const trained = full.fit.parameters;
+	t.true(
+		furthest(
+			trained,
+			new Map([...trained.keys()].map((n) => [n, merged.get(n) as Tensor])),
+		) < 1e-6,
+	);
+});
+
+test("batches that come again have their frozen part computed once", async (t) => {
+	const o = { batches: 2, targets: "/^decoder\\..*\\.w$/", steps: 6 };
+	const { fit, adapted } = await teach(t, o);
+	t.true(adapted.every((n) => n.startsWith("decoder.")));
+	// Two batches and two of validation.
+	t.deepEqual(fit.cache?.misses, 4);
+	t.true((fit.cache?.hits ?? 0) >= 4);
+});
+
+test("dropout, sampler, LoRA+ and rsLoRA change training, and resume as if never stopped", async (t) => {
+	const plain = await teach(t);
+	const more = {
+		dropout: 0.3,
+		sampler: { min: 0.1, max: 0.4, jitter: 0.05, spacing: 0.1 },
+		loraPlus: 4,
+		rsLora: true,
+		anyLength: true,
+		precision: "mixed" as const,
+	};
+	const changed = await teach(t, more);
+	t.true(furthest(changed.adapter, plain.adapter) > 1e-3);
+	const o = await options(t, more);
+	const run = (rest: Partial<AdaptOptions>) =>
+		adaptTeacher(base, drawn("teacher"), VOICE, { ...o, ...rest });
+	const stop = new AbortController();
+	await run({
+		signal: stop.signal,
+		onStep: ({ step }) => step === 2 && stop.abort(),
+	});
+	const resumed = await run({});
+	t.is(furthest(resumed.adapter, changed.adapter), 0);
+});
+
+test("drift of the content is watched", async (t) => {
+	const reports: DriftReport[] = [];
+	const { fit } = await teach(t, {
+		learningRate: 0.5,
+		steps: 40,
+		patience: 100,
+		drift: { warn: 0.9999, stop: 0.999 },
+		onDrift: (r) => reports.push(r),
+	});
+	t.is(reports.at(-1)?.verdict, "stop");
+	t.true(fit.drifted);
+	t.true(fit.steps < 40);
+});

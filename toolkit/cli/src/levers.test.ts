@@ -1,0 +1,89 @@
+import { silentProgress } from "@wattvox/core";
+import test from "ava";
+import type { Io } from "./command.ts";
+import { bytesFrom, type LeverArgs, leverRequest } from "./levers.ts";
+
+const io: Io = {
+	json: false,
+	signal: new AbortController().signal,
+	progress: silentProgress,
+	env: {},
+	result: () => undefined,
+};
+const OFF: LeverArgs = {
+	bucketing: true,
+	full: false,
+	rslora: false,
+	sampler: false,
+};
+const asked = (more: Partial<LeverArgs>) => {
+	const {
+		onPlan: _,
+		onDrift: __,
+		...rest
+	} = leverRequest({ ...OFF, ...more }, io);
+	return rest;
+};
+
+test("memory is given as people write it", (t) => {
+	t.is(bytesFrom("2GB"), 2e9);
+	t.is(bytesFrom("800 mb"), 8e8);
+	t.is(bytesFrom("1.5GiB"), 1.5 * 2 ** 30);
+	for (const bad of ["2", "GB", "-1GB", "0GB", "2TB", "1.2.3GB"])
+		t.throws(() => bytesFrom(bad), { code: "E_USAGE" } as never, bad);
+});
+
+test("without switches nothing is asked for; with them each is", (t) => {
+	t.deepEqual(asked({}), {});
+	t.deepEqual(
+		asked({
+			memory: "1GB",
+			accumulate: 4,
+			precision: "mixed",
+			bucketing: false,
+			batches: 10,
+			targets: "decoder.*",
+			patience: 0,
+			full: true,
+			rslora: true,
+			"lora-plus": 16,
+			dropout: 0.1,
+			sampler: true,
+			"drift-warn": 0.9,
+			"drift-stop": 0.8,
+		}),
+		{
+			memory: 1e9,
+			accumulate: 4,
+			precision: "mixed",
+			anyLength: true,
+			batches: 10,
+			targets: "decoder.*",
+			patience: Number.POSITIVE_INFINITY,
+			full: true,
+			rsLora: true,
+			loraPlus: 16,
+			dropout: 0.1,
+			sampler: true,
+			drift: { warn: 0.9, stop: 0.8 },
+		},
+	);
+	t.deepEqual(asked({ precision: "single" }), {});
+});
+
+test("values out of range are told", (t) => {
+	for (const bad of [
+		{ accumulate: 0 },
+		{ accumulate: 1.5 },
+		{ batches: 0 },
+		{ patience: -1 },
+		{ dropout: 1 },
+		{ "drift-stop": -0.1 },
+		{ "lora-plus": 0 },
+	])
+		t.throws(
+			() => asked(bad),
+			{ code: "E_USAGE" } as never,
+			JSON.stringify(bad),
+		);
+});

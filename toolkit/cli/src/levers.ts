@@ -1,0 +1,162 @@
+import type { AdaptRequest } from "@wattvox/cloud-trainer";
+import { WattvoxError } from "@wattvox/core";
+import type { Io, OptionTable } from "./command.ts";
+
+/** Switches of every training, each measured by `npm run bench -- levers`. */
+export const LEVERS = {
+	memory: {
+		type: "string",
+		describe:
+			"Stay below, such as 2GB: activations are computed again as far as needed",
+	},
+	accumulate: {
+		type: "number",
+		describe: "Compute each batch in so many parts; the step is the same",
+	},
+	precision: {
+		type: "string",
+		choices: ["single", "mixed"],
+		describe: "mixed: products in half precision (a gain on GPUs alone)",
+	},
+	bucketing: {
+		type: "boolean",
+		default: true,
+		describe: "Sentences of similar length in a batch",
+	},
+	batches: {
+		type: "number",
+		describe:
+			"Draw so many batches and repeat them; what adapters cannot change is then computed once",
+	},
+	targets: {
+		type: "string",
+		describe: "Which weights: a glob or /expression/ over their names",
+	},
+	patience: {
+		type: "number",
+		describe: "Validations without a gain until training ends; 0: never",
+	},
+	full: {
+		type: "boolean",
+		default: false,
+		describe: "Train whole weights in place of low-rank pairs",
+	},
+	rslora: {
+		type: "boolean",
+		default: false,
+		describe: "Scale pairs by alpha/sqrt(rank)",
+	},
+	"lora-plus": {
+		type: "number",
+		describe: "B's learning rate as a multiple of A's (LoRA+); 16 is usual",
+	},
+	dropout: {
+		type: "number",
+		describe: "Share of the adapters' inputs that a step does without",
+	},
+	sampler: {
+		type: "boolean",
+		default: false,
+		describe: "Stretches of 1 to 5 s, drawn anew in each epoch",
+	},
+	"drift-warn": {
+		type: "number",
+		describe: "Warn when content's cosine to the base falls below",
+	},
+	"drift-stop": {
+		type: "number",
+		describe: "End training when it falls below",
+	},
+} as const satisfies OptionTable;
+
+/** The switches as parsed. */
+export interface LeverArgs {
+	memory?: string | undefined;
+	accumulate?: number | undefined;
+	precision?: string | undefined;
+	bucketing: boolean;
+	batches?: number | undefined;
+	targets?: string | undefined;
+	patience?: number | undefined;
+	full: boolean;
+	rslora: boolean;
+	"lora-plus"?: number | undefined;
+	dropout?: number | undefined;
+	sampler: boolean;
+	"drift-warn"?: number | undefined;
+	"drift-stop"?: number | undefined;
+}
+
+/** "2GB", "800 MB", "1.5GiB" in bytes. @throws WattvoxError E_USAGE */
+export function bytesFrom(text: string): number {
+	const match = /^([\d.]+)\s*([kmg])(i?)b?$/i.exec(text.trim());
+	const size = Number(match?.[1]);
+	if (!match || !(size > 0))
+		throw new WattvoxError("E_USAGE", `--memory ${text}: give it like 2GB`);
+	const power = "kmg".indexOf((match[2] as string).toLowerCase()) + 1;
+	return Math.round(size * (match[3] ? 1024 : 1000) ** power);
+}
+
+/** What an adaptation is asked for. @throws WattvoxError E_USAGE for values out of range */
+export function leverRequest(args: LeverArgs, io: Io): AdaptRequest {
+	const whole = (
+		name: "accumulate" | "batches" | "patience",
+		least: number,
+	) => {
+		const value = args[name];
+		if (value !== undefined && !(Number.isInteger(value) && value >= least))
+			throw new WattvoxError(
+				"E_USAGE",
+				`--${name} must be a whole number from ${least}`,
+			);
+		return value === undefined ? {} : { [name]: value };
+	};
+	const between = (name: "dropout" | "drift-warn" | "drift-stop") => {
+		const value = args[name];
+		if (value !== undefined && !(value >= 0 && value < 1))
+			throw new WattvoxError("E_USAGE", `--${name} must be from 0 to below 1`);
+		return value;
+	};
+	const plus = args["lora-plus"];
+	if (plus !== undefined && !(plus > 0))
+		throw new WattvoxError("E_USAGE", "--lora-plus must be above 0");
+	const [dropout, warn, stop] = [
+		between("dropout"),
+		between("drift-warn"),
+		between("drift-stop"),
+	];
+	const { patience } = args;
+	return {
+		...whole("accumulate", 1),
+		...whole("batches", 1),
+		...whole("patience", 0),
+		...(patience === 0 && { patience: Number.POSITIVE_INFINITY }),
+		...(args.memory !== undefined && { memory: bytesFrom(args.memory) }),
+		...(args.precision === "mixed" && { precision: "mixed" as const }),
+		...(!args.bucketing && { anyLength: true }),
+		...(args.targets !== undefined && { targets: args.targets }),
+		...(args.full && { full: true }),
+		...(args.rslora && { rsLora: true }),
+		...(plus !== undefined && { loraPlus: plus }),
+		...(dropout !== undefined && { dropout }),
+		...(args.sampler && { sampler: true }),
+		...((warn !== undefined || stop !== undefined) && {
+			drift: {
+				warn: warn ?? stop ?? 0,
+				...(stop !== undefined && { stop }),
+			},
+			onDrift: ({ step, mean, lowest, verdict }) => {
+				if (verdict !== "fine")
+					io.progress.note(
+						`step ${step}: content has turned away from the base, cosine ${mean.toFixed(3)} (lowest ${lowest.toFixed(3)})${verdict === "stop" ? "; training ends" : ""}`,
+					);
+			},
+		}),
+		onPlan: (plan) => {
+			const mega = (n: number) => `${Math.round(n / 1e6)} MB`;
+			io.progress.note(
+				`activations computed again in ${plan.cuts.length + 1} segments: about ${mega(plan.activations)} in place of ${mega(plan.plain)} (estimates)${plan.reached ? "" : "; the memory asked for is not enough"}`,
+			);
+		},
+	};
+}
