@@ -24,6 +24,10 @@ export const BENCHES: Readonly<
 			"A distilled student adapter against one trained directly, per joule",
 		load: () => import("./bench/distil.ts"),
 	},
+	levers: {
+		about: "Each switch of training alone: time, memory, energy, result",
+		load: () => import("./bench/levers.ts"),
+	},
 	pull: {
 		about: "A bundle over MQTT, verified and on disk, against an HTTP download",
 		load: () => import("./bench/pull.ts"),
