@@ -1,9 +1,18 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import {
+	mkdir,
+	mkdtemp,
+	readdir,
+	readFile,
+	rm,
+	writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { writeBundle, writeKeys } from "@wattvox/bundle";
 import { readWav, writeWav } from "@wattvox/speech";
+import { tinyBundle, tinyVoice } from "@wattvox/synth/testing";
 import test from "ava";
 
 const cli = fileURLToPath(
@@ -18,20 +27,28 @@ interface Ended {
 }
 
 function wattvox(...argv: string[]): Promise<Ended> {
+	return run(process.execPath, [cli, ...argv]);
+}
+
+/**
+ * The same where no file may grow beyond so many bytes (RLIMIT_FSIZE): writing then fails in the middle of
+ * the file, as on a disk that fills up, and nobody has to mount one.
+ */
+function cramped(fileBytes: number, ...argv: string[]): Promise<Ended> {
+	const limit = `--fsize=${fileBytes}`;
+	return run("prlimit", [limit, process.execPath, cli, ...argv]);
+}
+
+function run(program: string, argv: readonly string[]): Promise<Ended> {
 	return new Promise((resolve) => {
-		execFile(
-			process.execPath,
-			[cli, ...argv],
-			{ timeout: 100_000 },
-			(error, _stdout, stderr) => {
-				const code = error
-					? typeof error.code === "number"
-						? error.code
-						: -1
-					: 0;
-				resolve({ code, stderr });
-			},
-		);
+		execFile(program, argv, { timeout: 600_000 }, (error, _stdout, stderr) => {
+			const code = error
+				? typeof error.code === "number"
+					? error.code
+					: -1
+				: 0;
+			resolve({ code, stderr });
+		});
 	});
 }
 
@@ -177,6 +194,82 @@ for (const c of CASES)
 			await rm(dir, { recursive: true });
 		}
 	});
+
+for (const [name, bytes, kept] of [
+	// the clip as the model hears it takes 2 MB
+	["preparing", 1_500_000, []],
+	// the first checkpoint takes more than 3 MB
+	["training", 2_500_000, ["clip.wav", "run.json"]],
+] as const)
+	test(`a disk that is full while ${name}: its own error and exit code, and nothing half-written`, async (t) => {
+		const dir = await mkdtemp(join(tmpdir(), "wattvox-full-"));
+		try {
+			const out = join(dir, "run");
+			const ended = await cramped(
+				bytes,
+				...["train", "--clip", demo("clip.wav"), "--text", demo("clip.txt")],
+				...["--out", out, "--steps", "1"],
+			);
+			t.is(ended.code, 6, ended.stderr);
+			t.regex(ended.stderr, /error E_DISK_FULL: cannot write .*\n.*Free disk/);
+			const left = await readdir(out);
+			t.deepEqual(left.filter((f) => !/^energy|\.log\.jsonl$/.test(f)).sort(), [
+				...kept,
+			]);
+		} finally {
+			await rm(dir, { recursive: true });
+		}
+	});
+
+test("a disk that is full while speaking into a file: no file", async (t) => {
+	const dir = await mkdtemp(join(tmpdir(), "wattvox-full-"));
+	try {
+		const voice = join(dir, "voice");
+		await mkdir(voice);
+		const files = tinyVoice({ name: "ada" });
+		const { key } = await writeKeys(dir, "builder");
+		await writeBundle(
+			voice,
+			tinyBundle.sources(files),
+			tinyBundle.meta("ada"),
+			key,
+		);
+		const out = join(dir, "said", "a.wav");
+		const ended = await cramped(
+			4096,
+			...["say", "Good morning.", "--voice", voice, "--out", out],
+		);
+		t.is(ended.code, 6, ended.stderr);
+		t.regex(ended.stderr, /E_DISK_FULL/);
+		t.deepEqual(await readdir(join(dir, "said")).catch(() => []), []);
+	} finally {
+		await rm(dir, { recursive: true });
+	}
+});
+
+test("a broker that is not there", async (t) => {
+	const dir = await mkdtemp(join(tmpdir(), "wattvox-no-broker-"));
+	try {
+		const voice = join(dir, "voice");
+		const { key, privatePath } = await writeKeys(dir, "builder");
+		await writeBundle(
+			voice,
+			tinyBundle.sources(tinyVoice({ name: "ada" })),
+			tinyBundle.meta("ada"),
+			key,
+		);
+		const ended = await wattvox(
+			...["publish", voice, "--store", join(dir, "store")],
+			...["--key", privatePath, "--fleet", "home", "--device", "kitchen"],
+			// discard: nobody listens on port 9 of loopback
+			...["--broker", "mqtt://127.0.0.1:9"],
+		);
+		t.is(ended.code, 5, ended.stderr);
+		t.regex(ended.stderr, /E_BROKER/);
+	} finally {
+		await rm(dir, { recursive: true });
+	}
+});
 
 test("the recording that ships is what the cases above spoil: by itself it is fine", async (t) => {
 	const wav = readWav(await readFile(demo("clip.wav")));

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { open, readFile, rename, stat } from "node:fs/promises";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { WattvoxError, writeAtomic } from "@wattvox/core";
 import { logMel, type MelConfig, readWav, resample } from "@wattvox/speech";
@@ -38,6 +38,7 @@ export async function loadFeatures(
 	utterances: readonly Utterance[],
 	audio: MelConfig,
 	symbols: readonly string[],
+	/** Told every few utterances; what it throws ends the work, and nothing half-done stays. */
 	progress?: (done: number, total: number) => void,
 	/** Where the cache lies; beside the corpus when absent. */
 	cache = dir,
@@ -154,15 +155,20 @@ async function build(
 			const pcm = new Int16Array(frames * audio.hop);
 			for (let s = 0; s < pcm.length; s++)
 				pcm[s] = Math.round(Math.max(-1, Math.min(1, samples[s] ?? 0)) * 32767);
-			await mel.write(
+			// writeFile writes all of it or throws; write may stop half-way on a disk that fills up
+			await mel.writeFile(
 				new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength),
 			);
-			await wave.write(new Uint8Array(pcm.buffer));
+			await wave.writeFile(new Uint8Array(pcm.buffer));
 			index.push({ id: u.id, frames });
-			if (i % 50 === 0) progress?.(i, utterances.length);
+			if (i % 10 === 0) progress?.(i, utterances.length);
 		}
 		await mel.sync();
 		await wave.sync();
+	} catch (thrown) {
+		for (const end of ["mel", "wav16"])
+			await rm(`${base}.${end}.tmp`, { force: true });
+		throw thrown;
 	} finally {
 		await mel.close();
 		await wave.close();

@@ -91,6 +91,22 @@ test("AISHELL-3 brings its own phones, and speakers come from names or folders",
 	t.deepEqual(pinyinPhones("ma"), ["m", "a5"]);
 });
 
+test("FLAC files are named as what stands in the way", async (t) => {
+	const dir = await folder({
+		"txt/p225/p225_001.txt": "Please call Stella.",
+		"wav48_silence_trimmed/p225/p225_001_mic1.flac": "",
+	});
+	try {
+		t.is(await detectLayout(dir), "vctk");
+		await t.throwsAsync(readRecordings(dir, "vctk"), {
+			code: "E_FILE_FORMAT",
+			message: /FLAC.*convert/,
+		} as never);
+	} finally {
+		await rm(dir, { recursive: true });
+	}
+});
+
 test("a folder that is no corpus is refused with what was expected", async (t) => {
 	const dir = await folder({ "notes.md": "" });
 	try {

@@ -47,8 +47,19 @@ export async function readRecordings(
 ): Promise<Recording[]> {
 	const found = await READERS[layout](dir);
 	if (found.length === 0)
-		throw new WattvoxError("E_FILE_FORMAT", `${dir} holds no recordings`);
+		throw new WattvoxError(
+			"E_FILE_FORMAT",
+			(await hasFlac(dir))
+				? `${dir} holds FLAC files: convert them to wav, each beside the other`
+				: `${dir} holds no recordings`,
+		);
 	return found.sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** Releases of VCTK since 2019 come as FLAC, which is not read here. */
+async function hasFlac(dir: string): Promise<boolean> {
+	const names = await readdir(dir, { recursive: true }).catch(() => []);
+	return names.some((n) => n.endsWith(".flac"));
 }
 
 const READERS: Record<Layout, (dir: string) => Promise<Recording[]>> = {

@@ -35,7 +35,7 @@ export function phonesOf(recordings: readonly Recording[]): string[] {
 /**
  * Recordings as utterances whose phones share the time equally: where a flat start begins.
  * Recordings without words are left out.
- * @param lengths samples of each recording at its own rate, by id
+ * @param lengths samples of each recording at the model's rate, by id
  */
 export function flatStart(
 	recordings: readonly Recording[],

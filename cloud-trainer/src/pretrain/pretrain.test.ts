@@ -24,16 +24,17 @@ const SENTENCES = [
 	"my low bee",
 ];
 const PHONE_SECONDS = 0.11;
+const RATES = [16000, 22050];
 
 /** "Speech" in which each phone is a chord of its own: enough for an aligner to learn from. */
-function chords(text: string, pitch: number): Float32Array {
+function chords(text: string, pitch: number, rate = 16000): Float32Array {
 	const { phones } = toPhones(text);
-	const each = Math.round(PHONE_SECONDS * 16000);
+	const each = Math.round(PHONE_SECONDS * rate);
 	const out = new Float32Array(phones.length * each);
 	phones.forEach((p, i) => {
 		const at = ENGLISH_PHONES.indexOf(p);
 		for (let k = 0; k < each && p !== "pau"; k++) {
-			const s = k / 16000;
+			const s = k / rate;
 			out[i * each + k] =
 				0.1 *
 				(Math.sin(2 * Math.PI * (pitch + 90 * at) * s) +
@@ -72,7 +73,8 @@ test("a corpus of wav and txt pairs becomes a base: aligned from a flat start, a
 			for (const [i, text] of SENTENCES.entries()) {
 				await writeFile(
 					join(corpus, speaker, `${i}.wav`),
-					writeWav(chords(text, 300 + 200 * s), 16000),
+					// One of them at another rate than the model's, as corpora come.
+					writeWav(chords(text, 300 + 200 * s, RATES[s]), RATES[s] ?? 0),
 				);
 				await writeFile(join(corpus, speaker, `${i}.txt`), text);
 			}

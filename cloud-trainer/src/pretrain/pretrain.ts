@@ -1,6 +1,7 @@
+import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Progress, WattvoxError } from "@wattvox/core";
+import { asWattvoxError, type Progress, WattvoxError } from "@wattvox/core";
 import { decoderReach, vocoderReach } from "@wattvox/models";
 import { encodeModel } from "@wattvox/onnx";
 import { createEngine } from "@wattvox/runtime";
@@ -12,6 +13,7 @@ import { alignerGraph } from "../graphs/encoders.ts";
 import {
 	flatStart,
 	phonesOf,
+	RECORDING_FLOOR,
 	realign,
 	writeUtterances,
 } from "./align-corpus.ts";
@@ -121,8 +123,11 @@ export async function pretrain(o: PretrainOptions): Promise<Base> {
 				`stopped in stage ${stage}; its checkpoint is kept`,
 			);
 	}
-	base.voices = ownVoices(examples, await embedded());
-	await writeBase(o.out, base);
+	// With the first stages alone there may be no speaker encoder yet.
+	if (existsSync(join(o.out, "speaker.onnx"))) {
+		base.voices = ownVoices(examples, await embedded());
+		await writeBase(o.out, base);
+	}
 	return base;
 }
 
@@ -177,8 +182,10 @@ function ownVoices(
 async function openCorpus(o: PretrainOptions, work: string): Promise<Corpus> {
 	const layout = await detectLayout(o.corpus);
 	const task = o.progress?.task("features");
-	const seen = (done: number, total: number) =>
+	const seen = (done: number, total: number) => {
+		o.signal?.throwIfAborted();
 		task?.update(done, { of: String(total) });
+	};
 	const described = (symbols: string[]) =>
 		readBase(o.out).catch(() =>
 			sized(newBase(o.name, o.language, symbols), o.sizes),
@@ -208,7 +215,7 @@ async function openCorpus(o: PretrainOptions, work: string): Promise<Corpus> {
 	await writeBase(o.out, base);
 	const utterances = flatStart(
 		recordings,
-		await lengthsOf(o.corpus, recordings),
+		await lengthsOf(o.corpus, recordings, base.audio.sampleRate),
 	);
 	const loaded = await loadFeatures(
 		o.corpus,
@@ -220,7 +227,7 @@ async function openCorpus(o: PretrainOptions, work: string): Promise<Corpus> {
 	);
 	task?.finish(`${loaded.examples.length} recordings`);
 	let { examples } = loaded;
-	const pass = async (from: Base, dir: string) => {
+	const pass = async (from: Base, dir: string, floor: number) => {
 		const engine = await createEngine(
 			encodeModel(
 				withWeights(
@@ -238,8 +245,11 @@ async function openCorpus(o: PretrainOptions, work: string): Promise<Corpus> {
 				base.symbols,
 				base.audio.nMels,
 				engine,
-				undefined,
-				(d) => align?.update(d),
+				floor,
+				(d) => {
+					o.signal?.throwIfAborted();
+					align?.update(d);
+				},
 			);
 			align?.finish(
 				`${found.examples.length} aligned, ${found.rejected.length} rejected`,
@@ -250,8 +260,12 @@ async function openCorpus(o: PretrainOptions, work: string): Promise<Corpus> {
 		}
 	};
 	const helper = o.alignWith ? await readBase(o.alignWith) : undefined;
-	if (helper && o.alignWith && String(helper.symbols) === String(base.symbols))
-		await pass(helper, o.alignWith);
+	if (helper && String(helper.symbols) !== String(base.symbols))
+		throw new WattvoxError(
+			"E_USAGE",
+			`${o.alignWith} cannot align ${o.corpus}: it has other phones`,
+		);
+	if (helper && o.alignWith) await pass(helper, o.alignWith, RECORDING_FLOOR);
 	else
 		for (let round = 1; round <= FLAT_ROUNDS; round++) {
 			// A fresh checkpoint name each round: the aligner starts anew on better labels.
@@ -261,7 +275,14 @@ async function openCorpus(o: PretrainOptions, work: string): Promise<Corpus> {
 				examples,
 				stageOptions(o, "aligner", join(work, `flat-${round}`)),
 			);
-			await pass(base, o.out);
+			if (o.signal?.aborted)
+				throw new WattvoxError(
+					"E_INTERRUPTED",
+					`stopped in round ${round} of the alignment; its checkpoint is kept`,
+				);
+			// An aligner that has only heard phones of equal length is too unsure to reject anything.
+			const last = round === FLAT_ROUNDS;
+			await pass(base, o.out, last ? RECORDING_FLOOR : -Infinity);
 		}
 	if (examples.length === 0)
 		throw new WattvoxError(
@@ -287,20 +308,28 @@ function sized(base: Base, sizes: PretrainOptions["sizes"]): Base {
 	};
 }
 
+/**
+ * Samples of each recording, as they will be at the model's rate.
+ * @throws WattvoxError E_FILE_MISSING, E_WAV_CORRUPT naming the file
+ */
 async function lengthsOf(
 	dir: string,
 	recordings: readonly { id: string; wav: string }[],
+	rate: number,
 ): Promise<Map<string, number>> {
 	const out = new Map<string, number>();
 	for (const r of recordings) {
-		const bytes = await readFile(join(dir, r.wav)).catch((cause) => {
-			throw new WattvoxError(
-				"E_FILE_MISSING",
-				`${join(dir, r.wav)} is missing`,
-				{ cause },
-			);
+		const path = join(dir, r.wav);
+		const bytes = await readFile(path).catch((cause) => {
+			throw new WattvoxError("E_FILE_MISSING", `${path} is missing`, { cause });
 		});
-		out.set(r.id, readWav(bytes).samples.length);
+		try {
+			const { samples, sampleRate } = readWav(bytes);
+			out.set(r.id, Math.round((samples.length * rate) / sampleRate));
+		} catch (cause) {
+			const { code, message } = asWattvoxError(cause);
+			throw new WattvoxError(code, `${path}: ${message}`, { cause });
+		}
 	}
 	return out;
 }

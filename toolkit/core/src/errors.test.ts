@@ -26,6 +26,7 @@ test("an error carries its entry", (t) => {
 
 for (const [errno, code] of [
 	["ENOSPC", "E_DISK_FULL"],
+	["EFBIG", "E_DISK_FULL"],
 	["EROFS", "E_OUTPUT"],
 	["ENOENT", "E_FILE_MISSING"],
 	["ECONNREFUSED", "E_BROKER"],

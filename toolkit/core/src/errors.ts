@@ -174,6 +174,8 @@ const SYSTEM: Record<string, ErrorCode> = {
 	EISDIR: "E_OUTPUT",
 	ENOSPC: "E_DISK_FULL",
 	EDQUOT: "E_DISK_FULL",
+	// what a limit on a file's size leaves, or a file system with small files
+	EFBIG: "E_DISK_FULL",
 	ENOMEM: "E_MEMORY",
 	ECONNREFUSED: "E_BROKER",
 	ECONNRESET: "E_BROKER",

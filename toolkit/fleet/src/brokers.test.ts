@@ -237,7 +237,8 @@ test("no broker at all ends with E_BROKER in the time given", async (t) => {
 	await broker.stop();
 	await t.throwsAsync(connect(broker.url, "x", { connectTimeoutMs: 200 }), {
 		code: "E_BROKER",
-		message: /ECONNREFUSED/,
+		// a machine too busy to be refused in time says that instead
+		message: /ECONNREFUSED|timeout/,
 	});
 	const signal = AbortSignal.abort(new Error("enough"));
 	const { Link } = await import("@wattvox/link");

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
+import { systemClock } from "@wattvox/core";
 import { Broker } from "./broker.ts";
 
 /** A broker that a contract can be held against. */
@@ -48,6 +49,23 @@ const aedes: BrokerKind = {
 	},
 };
 
+/** Resolves when a program answers on its port, however long a busy machine takes over starting it. */
+async function listening(port: number, child: ChildProcess): Promise<void> {
+	while (child.exitCode === null && child.signalCode === null) {
+		const socket = connect({ host: "127.0.0.1", port });
+		const answered = await new Promise<boolean>((resolve) => {
+			socket.once("connect", () => resolve(true));
+			socket.once("error", () => resolve(false));
+		});
+		socket.destroy();
+		if (answered) return;
+		await systemClock.sleep(20);
+	}
+	throw new Error(
+		`it ended with ${child.signalCode ?? child.exitCode} before it listened on port ${port}`,
+	);
+}
+
 /** A broker from Debian: a program, its arguments, and the configuration it reads. */
 function program(
 	name: string,
@@ -59,16 +77,26 @@ function program(
 		name,
 		...(!existsSync(path) && { missing: `${path} is not installed` }),
 		async make(dir) {
-			const port = await freePort();
 			const config = join(dir, `${name}.conf`);
 			await mkdir(dir, { recursive: true });
-			await writeFile(config, configure(port, dir));
+			let port = 0;
 			let child: ChildProcess | undefined;
 			const start = async () => {
 				child = spawn(path, args(config), { stdio: "ignore" });
 				await once(child, "spawn");
+				await listening(port, child);
 			};
-			await start();
+			// What was free a moment ago may be taken now, by another test's broker for one.
+			for (let tries = 5; ; tries--) {
+				port = await freePort();
+				await writeFile(config, configure(port, dir));
+				try {
+					await start();
+					break;
+				} catch (thrown) {
+					if (tries === 1) throw thrown;
+				}
+			}
 			return {
 				url: `mqtt://127.0.0.1:${port}`,
 				start,

@@ -76,6 +76,8 @@ export async function connect(
 		url,
 		clientId,
 		reconnectMs: { base: 20, max: 100 },
+		// a machine that runs other tests beside this one may take long
+		connectTimeoutMs: 60_000,
 		...options,
 	});
 	await link.start();
