@@ -17,7 +17,11 @@ async function attempt(): Promise<TrialMessage> {
 				"the bundle has no golden sentences, so it cannot be tried",
 			);
 		const golden = parseGolden(await readFile(config.golden));
-		const voice = await Voice.load(config.dir, { threads: config.threads });
+		const voice = await Voice.load(config.dir, {
+			threads: config.threads,
+			// Nobody else waits for this process's thread.
+			mergeHere: true,
+		});
 		const limits = { ...GOLDEN_LIMITS, ...config.limits };
 		const result = await checkGolden(voice, golden, limits);
 		await voice.dispose();

@@ -41,6 +41,10 @@ export const BENCHES: Readonly<
 			"Real-time factor, first sound, overhead over bare ONNX Runtime, joules",
 		load: () => import("./bench/synth.ts"),
 	},
+	update: {
+		about: "From publishing an adapter to its first sound, requests running",
+		load: () => import("./bench/update.ts"),
+	},
 	voice: {
 		about: "Words, identity and pitch of a voice against its recordings",
 		load: () => import("./bench/voice.ts"),

@@ -1,5 +1,5 @@
 import { WattvoxError } from "@wattvox/core";
-import { bytesOf } from "./codec.ts";
+import { bytesOf } from "./bytes.ts";
 import { inferNode, typeOf } from "./infer.ts";
 import { int64s, scalar } from "./tensor.ts";
 import {

@@ -1,5 +1,6 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { WattvoxError } from "@wattvox/core";
+import { bytesOf, dataFrom } from "./bytes.ts";
 import { isFresh } from "./dims.ts";
 import * as pb from "./gen/onnx_pb.ts";
 import {
@@ -21,20 +22,6 @@ const A = pb.AttributeProto_AttributeType;
 const text = new TextEncoder();
 const untext = new TextDecoder();
 const IR_VERSION = 8n;
-
-/** The bytes of a tensor's elements, without a copy. */
-export const bytesOf = (data: TensorData): Uint8Array =>
-	new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-
-/**
- * Raw little-endian bytes as elements; copied, since the source may not be aligned.
- * @throws RangeError when the bytes are no whole number of elements
- */
-export function dataFrom(dtype: DType, bytes: Uint8Array): TensorData {
-	const copy = new Uint8Array(bytes.byteLength);
-	copy.set(bytes);
-	return new DATA_CLASS[dtype](copy.buffer);
-}
 
 function decodeTensor(proto: pb.TensorProto): Tensor {
 	const dtype = dtypeOf(proto.dataType);

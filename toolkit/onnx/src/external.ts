@@ -3,7 +3,8 @@ import { type FileHandle, open, readFile, realpath } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, relative, sep } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { WattvoxError, writeAtomic } from "@wattvox/core";
-import { bytesOf, graphOf, parseModel, protoOf } from "./codec.ts";
+import { bytesOf } from "./bytes.ts";
+import { graphOf, parseModel, protoOf } from "./codec.ts";
 import * as pb from "./gen/onnx_pb.ts";
 import {
 	DATA_CLASS,

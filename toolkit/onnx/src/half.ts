@@ -28,21 +28,6 @@ function halfBits(value: number): number {
 	);
 }
 
-const TABLE = new Float32Array(65536);
-for (let h = 0; h < 65536; h++) {
-	const sign = h & 0x8000 ? -1 : 1;
-	const e = (h >>> 10) & 31;
-	const m = h & 0x3ff;
-	TABLE[h] =
-		e === 31
-			? m
-				? Number.NaN
-				: sign * Number.POSITIVE_INFINITY
-			: e
-				? sign * 2 ** (e - 15) * (1 + m / 1024)
-				: sign * 2 ** -14 * (m / 1024);
-}
-
 /** float32 values as IEEE 754 binary16 words, rounded to nearest even. */
 export function toHalf(values: Float32Array): Uint16Array {
 	const out = new Uint16Array(values.length);
@@ -53,6 +38,16 @@ export function toHalf(values: Float32Array): Uint16Array {
 /** IEEE 754 binary16 words as float32 values. */
 export function fromHalf(words: Uint16Array): Float32Array {
 	const out = new Float32Array(words.length);
-	for (let i = 0; i < words.length; i++) out[i] = TABLE[words[i] ?? 0] ?? 0;
+	const bits = new Int32Array(out.buffer);
+	for (let i = 0; i < words.length; i++) {
+		const h = words[i] ?? 0;
+		const sign = (h & 0x8000) << 16;
+		const exponent = h & 0x7c00;
+		// The exponent's bias rises from 15 to 127.
+		if (exponent !== 0 && exponent !== 0x7c00)
+			bits[i] = sign | (((h & 0x7fff) << 13) + 0x38000000);
+		else if (exponent === 0) out[i] = (sign ? -1 : 1) * (h & 0x3ff) * 2 ** -24;
+		else bits[i] = sign | 0x7f800000 | ((h & 0x3ff) << 13);
+	}
 	return out;
 }

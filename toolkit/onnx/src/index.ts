@@ -1,10 +1,12 @@
 export * from "./builder.ts";
-export { bytesOf, dataFrom, decodeModel, encodeModel } from "./codec.ts";
+export { bytesOf, dataFrom } from "./bytes.ts";
+export { decodeModel, encodeModel } from "./codec.ts";
 export * from "./dims.ts";
 export * from "./einsum.ts";
 export { readModel, type WriteModelOptions, writeModel } from "./external.ts";
 export { fromHalf, toHalf } from "./half.ts";
 export { constantOf, inferNode, inferTypes, opKey, typeOf } from "./infer.ts";
+export { type LoraPair, loraKey, loraPairs } from "./lora.ts";
 export * from "./merge.ts";
 export * from "./precision.ts";
 export * from "./safetensors.ts";

@@ -1,7 +1,7 @@
+import { HALF_SUFFIX } from "./precision-names.ts";
 import { castFloat } from "./tensor.ts";
 import { DTYPE_CODE, type Graph, type Node } from "./types.ts";
 
-const SUFFIX = ".f16";
 /** Tensors smaller than this gain nothing from half precision. */
 const SMALL = 64;
 
@@ -15,12 +15,12 @@ export function halveWeights(graph: Graph): Graph {
 	for (const [name, tensor] of graph.initializers) {
 		if (tensor.dtype !== "float32" || tensor.data.length < SMALL) continue;
 		initializers.delete(name);
-		initializers.set(`${name}${SUFFIX}`, castFloat(tensor, "float16"));
+		initializers.set(`${name}${HALF_SUFFIX}`, castFloat(tensor, "float16"));
 		casts.push({
 			op: "Cast",
 			domain: "",
 			name: `${name}.widen`,
-			inputs: [`${name}${SUFFIX}`],
+			inputs: [`${name}${HALF_SUFFIX}`],
 			outputs: [name],
 			attrs: { to: { kind: "int", value: DTYPE_CODE.float32 } },
 		});
@@ -37,7 +37,7 @@ export function widenWeights(graph: Graph): Graph {
 		if (
 			node.op !== "Cast" ||
 			tensor?.dtype !== "float16" ||
-			from !== `${to}${SUFFIX}`
+			from !== `${to}${HALF_SUFFIX}`
 		)
 			return true;
 		initializers.delete(from);

@@ -1,5 +1,5 @@
 import { WattvoxError } from "@wattvox/core";
-import { bytesOf, dataFrom } from "./codec.ts";
+import { bytesOf, dataFrom } from "./bytes.ts";
 import { DATA_CLASS, type DType, sizeOf, type Tensor } from "./types.ts";
 
 const NAMES: Record<DType, string> = {

@@ -124,6 +124,12 @@ export class EngineHost {
 		if (this.#sent.includes(job)) this.#skips.skip(job.request.id);
 	}
 
+	/** Starts the thread, for an engine that is to come: {@link retain} it first. */
+	wake(): void {
+		this.#start();
+		if (this.#idle) this.#worker?.unref();
+	}
+
 	/** Counts an engine that lives here; the thread stays. */
 	retain(): void {
 		this.#engines++;

@@ -8,6 +8,7 @@ export type {
 export { checkFeeds, tensorOf } from "./engine.ts";
 export { EngineHost } from "./host.ts";
 export {
+	awaken,
 	createEngine,
 	type EngineOptions,
 	type GivenModel,

@@ -78,6 +78,16 @@ export async function createEngine(
 	}
 }
 
+/**
+ * Starts the engines' thread and loads ONNX Runtime into it, while its user still prepares the model.
+ * @returns lets the thread go, unless an engine keeps it; call it once
+ */
+export function awaken(host: EngineHost = shared): () => Promise<void> {
+	host.retain();
+	host.wake();
+	return () => host.release();
+}
+
 function modelSource(
 	model: Uint8Array | GivenModel | string,
 ): [Uint8Array | string, ArrayBuffer[]] {

@@ -1,21 +1,26 @@
 import { Worker } from "node:worker_threads";
 import { WattvoxError } from "@wattvox/core";
-import type { MergeJob, MergeResult } from "./merge-worker.ts";
+import type { MergeJob, MergeResult } from "./merge-job.ts";
 import type { VoiceFiles } from "./voice-files.ts";
 
 /**
  * The two graphs with the voice's adapter merged into their weights; as they are when it has none.
  * @param options.owned the files' buffers may be moved away
+ * @param options.here in this thread, which saves the time that a new one needs to start
  * @returns `owned`: nobody else holds the graphs' buffers, and each covers its array
  * @throws WattvoxError E_FILE_MISSING, E_FILE_FORMAT, E_MODEL (the adapter does not fit this base);
  *   the signal's reason
  */
 export async function mergedGraphs(
 	files: VoiceFiles,
-	options: { owned: boolean; signal?: AbortSignal | undefined },
+	options: {
+		owned: boolean;
+		here?: boolean | undefined;
+		signal?: AbortSignal | undefined;
+	},
 ): Promise<{ text: Uint8Array; decoder: Uint8Array; owned: boolean }> {
 	const { config, text, decoder, adapter } = files;
-	const { owned, signal } = options;
+	const { owned, here, signal } = options;
 	if (!config.adapter) return { text, decoder, owned };
 	if (!adapter)
 		throw new WattvoxError(
@@ -25,7 +30,9 @@ export async function mergedGraphs(
 	const { scale } = config.adapter;
 	const job = { text, decoder, adapter, scale };
 	const moved = owned ? [text, decoder, adapter].map((a) => a.buffer) : [];
-	const result = await inThread(job, moved as ArrayBuffer[], signal);
+	const result = here
+		? (await import("./merge-job.ts")).merge(job)
+		: await inThread(job, moved as ArrayBuffer[], signal);
 	if (!result.ok) throw new WattvoxError(result.code, result.message);
 	const { found, pairs } = result;
 	// A pair that found no weight belongs to another base.
@@ -34,7 +41,12 @@ export async function mergedGraphs(
 			"E_MODEL",
 			`the adapter of voice ${config.name} fits ${found} of its ${pairs} weights: it was made for another base`,
 		);
-	return { text: result.text, decoder: result.decoder, owned: true };
+	// Merged here, a graph that has no weight of the adapter is still the caller's.
+	return {
+		text: result.text,
+		decoder: result.decoder,
+		owned: owned || !here,
+	};
 }
 
 function inThread(

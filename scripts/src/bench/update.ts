@@ -1,0 +1,151 @@
+import { parseArgs } from "node:util";
+import {
+	catchInterrupts,
+	plainProgress,
+	silentProgress,
+	table,
+	WattvoxError,
+} from "@wattvox/core";
+import { DeviceRig, type Reply } from "./device-rig.ts";
+import { formatMachine, machineFacts, median, quantile } from "./machine.ts";
+
+const USAGE = `npm run bench -- update --voice DIR [options]
+
+  --voice DIR      a bundle's folder with an adapter; "tiny" for the tests' own
+  --runs N         updates, each to another adapter on the same base (default 10)
+  --dir DIR        the disk to work on (default: here)
+  --json           for programs
+`;
+
+/** The goals of the design's budget table. */
+const GOAL = { seconds: 2, dropped: 0 };
+
+const SENTENCE = "The birch canoe slid on the smooth planks.";
+
+/** `bench update`: from publishing a new adapter to its first sound, while the device speaks on. */
+export async function run(argv: string[]): Promise<void> {
+	const { values: o } = parseArgs({
+		args: argv,
+		options: {
+			voice: { type: "string" },
+			runs: { type: "string", default: "10" },
+			dir: { type: "string", default: "." },
+			json: { type: "boolean", default: false },
+			help: { type: "boolean", default: false },
+		},
+	});
+	if (o.help) return void process.stdout.write(USAGE);
+	const runs = Number(o.runs);
+	if (!o.voice || !(Number.isSafeInteger(runs) && runs > 0))
+		throw new WattvoxError("E_USAGE", USAGE);
+	const interrupts = catchInterrupts();
+	const progress = o.json
+		? silentProgress
+		: plainProgress((line) => process.stderr.write(`${line}\n`));
+	try {
+		const result = await measureUpdates(
+			{ voice: o.voice, runs, dir: o.dir },
+			progress.note,
+			interrupts.signal,
+		);
+		process.stdout.write(
+			o.json ? `${JSON.stringify(result, null, "\t")}\n` : report(result),
+		);
+	} finally {
+		interrupts.stop();
+	}
+}
+
+type Result = Awaited<ReturnType<typeof measureUpdates>>;
+
+/**
+ * Updates a device again and again while one client asks it for a sentence after the other.
+ * @throws WattvoxError E_GOLDEN when a voice is refused; the signal's reason
+ */
+export async function measureUpdates(
+	o: { voice: string; runs: number; dir: string },
+	note: (line: string) => void,
+	signal: AbortSignal,
+) {
+	note("starting a broker, a store and an agent ...");
+	const rig = await DeviceRig.start(o.voice, o.dir, signal);
+	const stop = new AbortController();
+	try {
+		const first = await rig.bundle(0);
+		await rig.publish(first.path, signal);
+		await rig.speaks(first.digest, signal);
+		const replies: Reply[] = [];
+		/** Resolves with the first reply in a voice. */
+		const awaited = new Map<string, (reply: Reply) => void>();
+		const talk = (async () => {
+			while (!stop.signal.aborted) {
+				const reply = await rig.say(SENTENCE, signal);
+				replies.push(reply);
+				if (reply.bundle) awaited.get(reply.bundle)?.(reply);
+			}
+		})();
+		talk.catch(() => undefined);
+		const seconds: number[] = [];
+		for (let i = 1; i <= o.runs; i++) {
+			const { path, digest } = await rig.bundle(i);
+			const heard = new Promise<Reply>((resolve) =>
+				awaited.set(digest, resolve),
+			);
+			const begin = performance.now();
+			await rig.publish(path, signal);
+			const reply = await Promise.race([heard, talk.then(() => null)]);
+			if (!reply) throw new WattvoxError("E_INTERRUPTED", "called off");
+			seconds.push((reply.firstAt - begin) / 1000);
+			note(`update ${i}: ${seconds.at(-1)?.toFixed(2)} s`);
+		}
+		stop.abort();
+		await talk;
+		const whole = Math.max(...replies.map((r) => r.bytes));
+		const { speaker } = await rig.status();
+		return {
+			machine: machineFacts(),
+			runs: o.runs,
+			seconds,
+			medianSeconds: median(seconds),
+			p95Seconds: quantile(seconds, 0.95),
+			requests: replies.length,
+			// Adapters differ by a hair: an answer that is much shorter broke off.
+			dropped: replies.filter((r) => r.status !== 200 || r.bytes < whole / 2)
+				.length,
+			replyMs: {
+				median: median(replies.map((r) => r.endAt - r.beginAt)),
+				max: Math.max(...replies.map((r) => r.endAt - r.beginAt)),
+			},
+			speakerRestarts: speaker.restarts,
+		};
+	} finally {
+		stop.abort();
+		await rig.stop();
+	}
+}
+
+function report(r: Result): string {
+	const verdict = (ok: boolean) => (ok ? "met" : "MISSED");
+	const rows = [
+		[
+			"publish to first sound, median",
+			`${r.medianSeconds.toFixed(2)} s`,
+			`<= ${GOAL.seconds} s`,
+			verdict(r.medianSeconds <= GOAL.seconds),
+		],
+		["the same, 95th percentile", `${r.p95Seconds.toFixed(2)} s`],
+		[
+			`requests dropped, of ${r.requests}`,
+			`${r.dropped}`,
+			`${GOAL.dropped}`,
+			verdict(r.dropped <= GOAL.dropped),
+		],
+		["a request, median", `${r.replyMs.median.toFixed(0)} ms`],
+		["a request, slowest", `${r.replyMs.max.toFixed(0)} ms`],
+		["restarts of the speaker", `${r.speakerRestarts}`],
+	];
+	return `${formatMachine(r.machine)}; ${r.runs} updates to another adapter on the same base
+
+${table(["", "figure", "goal", "verdict"], rows, ["left", "right", "right"])}
+`;
+}
