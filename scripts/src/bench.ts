@@ -28,9 +28,17 @@ export const BENCHES: Readonly<
 		about: "Each switch of training alone: time, memory, energy, result",
 		load: () => import("./bench/levers.ts"),
 	},
+	idle: {
+		about: "Memory and processor of a device that is asked for nothing",
+		load: () => import("./bench/idle.ts"),
+	},
 	pull: {
 		about: "A bundle over MQTT, verified and on disk, against an HTTP download",
 		load: () => import("./bench/pull.ts"),
+	},
+	soak: {
+		about: "Whether agent and speaker grow over thousands of utterances",
+		load: () => import("./bench/soak.ts"),
 	},
 	speaker: {
 		about: "The speaker encoder's equal error rate on voices it never heard",

@@ -85,12 +85,14 @@ export class DeviceRig {
 			broker: { url: broker.url },
 		});
 		await server.start();
+		// The program itself, as a device starts it: its first line holds Node's options.
+		const program = new URL(
+			"../../../device-agent/bin/wattvox-agent.js",
+			import.meta.url,
+		);
 		const agent = spawn(
-			process.execPath,
+			fileURLToPath(program),
 			[
-				fileURLToPath(
-					new URL("../../../device-agent/dist/main.js", import.meta.url),
-				),
 				...["run", "--broker", broker.url, "--fleet", "bench"],
 				...["--device", "d1", "--data", join(dir, "d1")],
 				...["--trust", trust, "--port", "0"],

@@ -1,0 +1,42 @@
+import { temporaryDir } from "@wattvox/bundle/testing";
+import test from "ava";
+import { measureIdle } from "./idle.ts";
+import { growth, soak } from "./soak.ts";
+
+const { signal } = new AbortController();
+const quiet = () => undefined;
+
+test("an idle device has a size and uses little of a core", async (t) => {
+	t.timeout(300_000);
+	const r = await measureIdle(
+		{ voice: "tiny", seconds: 1, dir: await temporaryDir(t) },
+		quiet,
+		signal,
+	);
+	for (const { rss, peakRss, cpu } of [r.agent, r.speaker]) {
+		// An empty Node takes 40 MB.
+		t.true(rss > 30e6 && rss <= peakRss, `${rss} ${peakRss}`);
+		t.true(cpu >= 0 && cpu < 1, `${cpu}`);
+	}
+});
+
+test("a soak counts what failed and reads both processes on the way", async (t) => {
+	t.timeout(300_000);
+	const r = await soak(
+		{ voice: "tiny", utterances: 40, dir: await temporaryDir(t) },
+		quiet,
+		signal,
+	);
+	t.is(r.failed, 0);
+	t.is(r.restarts, 0);
+	t.is(r.rss.speaker.length, 40);
+	t.is(r.speaker.growth, r.speaker.late / r.speaker.early - 1);
+});
+
+test("growth leaves the warm-up out and does not believe one reading", (t) => {
+	const flat = Array.from({ length: 100 }, (_, i) => (i < 10 ? 50 + i : 100));
+	t.is(growth(flat).growth, 0);
+	t.is(growth([...flat.slice(0, 99), 300]).growth, 0);
+	const leak = Array.from({ length: 100 }, (_, i) => 100 + i);
+	t.true(growth(leak).growth > 0.5);
+});
