@@ -34,7 +34,7 @@ export const fleetServe = command({
 			"on a broker that is there already",
 		],
 		[
-			"fleet serve --report '0 6 * * *' --webhook https://chat.example/hook",
+			'fleet serve --report "0 6 * * *" --webhook https://chat.example/hook',
 			"yesterday's bill every morning, as a file and by HTTP",
 		],
 	],
