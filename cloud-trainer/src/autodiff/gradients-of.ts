@@ -49,7 +49,8 @@ export async function gradientsOf(
 	const wrt = [...new Set(o.wrt)];
 	if (!wrt.length)
 		throw new WattvoxError("E_MODEL", "nothing to differentiate for");
-	const lifted = liftParameters(bindSizes(graph, o.feeds), wrt);
+	const bound = await findTypes(bindSizes(graph, o.feeds), o);
+	const lifted = liftParameters(bound, wrt);
 	const feeds = { ...o.feeds, ...Object.fromEntries(lifted.values) };
 	checkNames(graph, o.of, wrt, feeds);
 	const { builder: b, gradients } = differentiate(lifted.graph, o.of, wrt);
@@ -136,6 +137,32 @@ function bindSizes(
 			]),
 		),
 	};
+}
+
+/**
+ * The graph with declarations of those values that inference knows nothing of and the file does not
+ * declare: their types and shapes are taken from a run on the feeds.
+ */
+async function findTypes(graph: Graph, o: GradientRequest): Promise<Graph> {
+	const types = inferTypes(graph);
+	const read = new Set(graph.nodes.flatMap((n) => n.inputs));
+	// The first of a chain tells the rest; where it does not, the next round asks again.
+	const unknown = graph.nodes
+		.filter((n) => n.inputs.every((i) => !i || types.has(i)))
+		.flatMap((n) => n.outputs)
+		.filter((name) => name && read.has(name) && !types.has(name));
+	if (!unknown.length) return graph;
+	const model = encodeModel({ ...graph, outputs: [] }, unknown);
+	const engine = await createEngine({ given: model }, { signal: o.signal });
+	const valueInfo = new Map(graph.valueInfo);
+	try {
+		const out = await engine.run(o.feeds as Feeds, { signal: o.signal });
+		for (const [name, t] of Object.entries(out))
+			valueInfo.set(name, { dtype: t.dtype, shape: [...t.dims] });
+	} finally {
+		await engine.dispose();
+	}
+	return findTypes({ ...graph, valueInfo }, o);
 }
 
 /** @throws WattvoxError E_MODEL naming what is unknown, and what there is instead; or what is no float32 */

@@ -99,7 +99,7 @@ What \`differentiate\`, \`wattvox grad\` and training do with each operator of O
 - **zero-gradient** (${count("zero-gradient")}): its output does not move with its inputs, or only in steps; nothing flows back through it.
 - **unsupported** (${count("unsupported")}): on the way from a loss to a trained value it fails with \`E_OP_UNSUPPORTED\`, naming node, operator and opset. Off that way it does not matter.
 
-Gradients are float32. Ranks must be known; sizes may be symbols, or be known only when the graph runs. Integer inputs and outputs pass nothing.
+Gradients are float32. Ranks must be known; sizes may be symbols, or be known only when the graph runs. Integer inputs and outputs pass nothing. Functions that a model defines are replaced by their nodes when its file is read.
 
 | operator | gradient | note |
 |---|---|---|

@@ -2,6 +2,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { WattvoxError } from "@wattvox/core";
 import { bytesOf, dataFrom } from "./bytes.ts";
 import { isFresh } from "./dims.ts";
+import { inlineFunctions } from "./functions.ts";
 import * as pb from "./gen/onnx_pb.ts";
 import {
 	type Attr,
@@ -276,11 +277,7 @@ export function parseModel(bytes: Uint8Array): pb.ModelProto {
 export function graphOf(model: pb.ModelProto): Graph {
 	if (!model.graph)
 		throw new WattvoxError("E_MODEL", "the ONNX model has no graph");
-	if (model.functions.length > 0)
-		throw new WattvoxError(
-			"E_MODEL",
-			`the model defines functions of its own (${model.functions[0]?.name}), which are not supported: inline them`,
-		);
+	inlineFunctions(model);
 	const opsets = Object.fromEntries(
 		model.opsetImport.map((o) => [
 			o.domain === "ai.onnx" ? "" : o.domain,
@@ -303,7 +300,13 @@ export const decodeModel = (bytes: Uint8Array): Graph =>
 	graphOf(parseModel(bytes));
 
 /** The protobuf of a graph; see {@link encodeModel}. */
-export function protoOf(graph: Graph): pb.ModelProto {
+export function protoOf(
+	graph: Graph,
+	untyped: readonly string[] = [],
+): pb.ModelProto {
+	const encoded = encodeGraph(graph);
+	for (const name of untyped)
+		encoded.output.push(create(pb.ValueInfoProtoSchema, { name }));
 	return create(pb.ModelProtoSchema, {
 		irVersion: IR_VERSION,
 		producerName: "wattvox",
@@ -313,13 +316,18 @@ export function protoOf(graph: Graph): pb.ModelProto {
 				version: BigInt(version),
 			}),
 		),
-		graph: encodeGraph(graph),
+		graph: encoded,
 		metadataProps: Object.entries(graph.metadata).map(([key, value]) =>
 			create(pb.StringStringEntryProtoSchema, { key, value }),
 		),
 	});
 }
 
-/** Writes an ONNX model with its data inside. Protobuf holds at most 2 GiB: beyond, use writeModel. */
-export const encodeModel = (graph: Graph): Uint8Array =>
-	toBinary(pb.ModelProtoSchema, protoOf(graph));
+/**
+ * Writes an ONNX model with its data inside. Protobuf holds at most 2 GiB: beyond, use writeModel.
+ * @param untyped names of further values to give out, whose types are left for the runtime to find
+ */
+export const encodeModel = (
+	graph: Graph,
+	untyped: readonly string[] = [],
+): Uint8Array => toBinary(pb.ModelProtoSchema, protoOf(graph, untyped));

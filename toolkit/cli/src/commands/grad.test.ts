@@ -34,6 +34,26 @@ async function files(t: ExecutionContext, fed: Record<string, Tensor> = {}) {
 		attrs: {},
 	});
 	b.graph.outputs.push({ name: "det", dtype: "float32", shape: [] });
+	// What lies behind a value that neither inference nor the file knows: x of the rows that differ.
+	b.graph.nodes.push(
+		{
+			op: "Unique",
+			domain: "",
+			name: "",
+			inputs: ["i"],
+			outputs: ["unique", "rows"],
+			attrs: {},
+		},
+		{
+			op: "Gather",
+			domain: "",
+			name: "",
+			inputs: ["x", "rows"],
+			outputs: ["chosen"],
+			attrs: {},
+		},
+	);
+	b.graph.outputs.push({ name: "chosen", dtype: "float32", shape: ["R", 2] });
 	b.output(b.add(i, i), "twice");
 	const path = (name: string) => join(dir, name);
 	await writeModel(path("m.onnx"), b.graph);
@@ -83,6 +103,13 @@ test("what an output does not depend on, or only in steps, has zeros and is call
 	const found = await gradients();
 	t.deepEqual(found.get("x"), floats([0, 0, 0, 0, 0, 0], [3, 2]));
 	t.deepEqual(found.get("layer.w")?.dims, [2, 3]);
+});
+
+test("types that nothing declares are found by running the model", async (t) => {
+	const { ask, gradients } = await files(t, { i: int64s([5, 5, 7]) });
+	const { code, err } = await ask("chosen", "x");
+	t.is(code, 0, err);
+	t.deepEqual((await gradients()).get("x"), floats([1, 1, 0, 0, 1, 1], [3, 2]));
 });
 
 test("what cannot be answered is refused by name, with exit code 3", async (t) => {
