@@ -50,9 +50,9 @@ export async function gradientsOf(
 	if (!wrt.length)
 		throw new WattvoxError("E_MODEL", "nothing to differentiate for");
 	const bound = await findTypes(bindSizes(graph, o.feeds), o);
-	const lifted = liftParameters(bound, wrt);
+	const lifted = liftParameters(fixIntegers(bound, o), wrt);
 	const feeds = { ...o.feeds, ...Object.fromEntries(lifted.values) };
-	checkNames(graph, o.of, wrt, feeds);
+	checkNames(bound, o.of, wrt, feeds);
 	const { builder: b, gradients } = differentiate(lifted.graph, o.of, wrt);
 	const y = b.value(o.of);
 	b.graph.outputs = [];
@@ -65,7 +65,10 @@ export async function gradientsOf(
 		{ threads: o.threads ?? 1, signal: o.signal },
 	);
 	try {
-		const out = await engine.run(feeds as Feeds, { signal: o.signal });
+		const taken = Object.fromEntries(
+			engine.inputs.map(({ name }) => [name, feeds[name]]),
+		);
+		const out = await engine.run(taken as Feeds, { signal: o.signal });
 		const found = wrt.map((name): [string, Tensor] => {
 			const { dims } = feeds[name] as Tensor;
 			const as = names.get(name);
@@ -136,6 +139,26 @@ function bindSizes(
 				{ ...type, shape: bound(type.shape) },
 			]),
 		),
+	};
+}
+
+/** More elements than axes, pads or bounds have are not worth looking at. */
+const SETTING = 64;
+
+/** The graph with short integer inputs as constants, where rules look for axes and the like. */
+function fixIntegers(graph: Graph, o: GradientRequest): Graph {
+	const fixed = (name: string): boolean => {
+		const t = o.feeds[name];
+		const whole = /^u?int/.test(t?.dtype ?? "");
+		return whole && sizeOf(t?.dims ?? []) <= SETTING && name !== o.of;
+	};
+	const initializers = new Map(graph.initializers);
+	for (const { name } of graph.inputs)
+		if (fixed(name)) initializers.set(name, o.feeds[name] as Tensor);
+	return {
+		...graph,
+		initializers,
+		inputs: graph.inputs.filter((v) => !fixed(v.name)),
 	};
 }
 

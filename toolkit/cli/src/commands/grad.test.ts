@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { temporaryDir } from "@wattvox/bundle/testing";
 import {
 	decodeSafetensors,
+	emptyGraph,
 	encodeSafetensors,
 	floats,
 	GraphBuilder,
@@ -16,7 +17,7 @@ import { cli } from "../testing.ts";
 /** y = x w (B rows), and a step of it; `i` is an integer input that gathers nothing that matters. */
 async function files(t: ExecutionContext, fed: Record<string, Tensor> = {}) {
 	const dir = await temporaryDir(t);
-	const b = new GraphBuilder();
+	const b = new GraphBuilder(emptyGraph("g", 18));
 	const x = b.input("x", "float32", ["B", 2]);
 	const i = b.input("i", "int64", ["B"]);
 	const w = b.weight("layer.w", floats([1, 2, 3, 4, 5, 6], [2, 3]));
@@ -34,6 +35,11 @@ async function files(t: ExecutionContext, fed: Record<string, Tensor> = {}) {
 		attrs: {},
 	});
 	b.graph.outputs.push({ name: "det", dtype: "float32", shape: [] });
+	const axes = b.input("axes", "int64", [1]);
+	const border = b.op("Pad", [x, b.ints([1, 0]), undefined, axes], {
+		mode: "reflect",
+	});
+	b.output(b.assume(border, ["B", "W"]), "mirrored");
 	// What lies behind a value that neither inference nor the file knows: x of the rows that differ.
 	b.graph.nodes.push(
 		{
@@ -61,6 +67,7 @@ async function files(t: ExecutionContext, fed: Record<string, Tensor> = {}) {
 		x: floats([1, -1, 0.5, 2, 3, 0], [3, 2]),
 		i: int64s([0, 1, 2]),
 		square: floats([1, 0, 0, 1], [2, 2]),
+		axes: int64s([1]),
 		...fed,
 	};
 	await writeFile(
@@ -112,6 +119,13 @@ test("types that nothing declares are found by running the model", async (t) => 
 	t.deepEqual((await gradients()).get("x"), floats([1, 1, 0, 0, 1, 1], [3, 2]));
 });
 
+test("integers that are fed can say which axes a rule works along", async (t) => {
+	const { ask, gradients } = await files(t);
+	const { code, err } = await ask("mirrored", "x");
+	t.is(code, 0, err);
+	t.deepEqual((await gradients()).get("x"), floats([1, 2, 1, 2, 1, 2], [3, 2]));
+});
+
 test("what cannot be answered is refused by name, with exit code 3", async (t) => {
 	const { ask } = await files(t);
 	for (const [of, wrt, message] of [
@@ -119,7 +133,7 @@ test("what cannot be answered is refused by name, with exit code 3", async (t) =
 		["y", "w", /E_MODEL: the model has no input or initialiser w; .*layer\.w/],
 		["y", "i", /E_MODEL: i is int64: gradients are for float32/],
 		["twice", "x", /E_MODEL: twice is int64/],
-		["det", "square", /E_OP_UNSUPPORTED: .*Det \(node the_det, opset 17\)/],
+		["det", "square", /E_OP_UNSUPPORTED: .*Det \(node the_det, opset 18\)/],
 	] as const) {
 		const { code, err } = await ask(of, wrt);
 		t.is(code, 3, err);
