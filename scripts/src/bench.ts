@@ -32,6 +32,11 @@ export const BENCHES: Readonly<
 		about: "Memory and processor of a device that is asked for nothing",
 		load: () => import("./bench/idle.ts"),
 	},
+	fleet: {
+		about:
+			"Thousands of devices' power reports, each its own MQTT connection, counted exactly",
+		load: () => import("./bench/fleet.ts"),
+	},
 	pull: {
 		about: "A bundle over MQTT, verified and on disk, against an HTTP download",
 		load: () => import("./bench/pull.ts"),

@@ -10,6 +10,7 @@ export * from "./power/store.ts";
 export * from "./power-csv.ts";
 export * from "./power-table.ts";
 export * from "./publish.ts";
+export * from "./rollout/format.ts";
 export * from "./rollout/gates.ts";
 export * from "./rollout/planner.ts";
 export * from "./rollout/runner.ts";

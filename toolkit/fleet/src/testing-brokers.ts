@@ -117,6 +117,8 @@ const mosquitto = program(
 	(port) => `listener ${port} 127.0.0.1
 allow_anonymous true
 set_tcp_nodelay true
+max_inflight_messages 0
+max_queued_messages 100000
 `,
 	(config) => ["-c", config],
 );

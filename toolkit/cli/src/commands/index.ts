@@ -21,6 +21,13 @@ import { loraInject } from "./lora-inject.ts";
 import { loraMerge } from "./lora-merge.ts";
 import { pretrainCommand } from "./pretrain.ts";
 import { publish } from "./publish.ts";
+import {
+	rolloutAbort,
+	rolloutPause,
+	rolloutResume,
+	rolloutStatus,
+} from "./rollout-orders.ts";
+import { rolloutStart } from "./rollout-start.ts";
 import { say } from "./say.ts";
 import { train } from "./train.ts";
 
@@ -41,6 +48,11 @@ export const commands: readonly Command[] = [
 	publish,
 	agentRun,
 	agentStatus,
+	rolloutStart,
+	rolloutStatus,
+	rolloutPause,
+	rolloutResume,
+	rolloutAbort,
 	fleetServe,
 	fleetPower,
 	energyReport,
@@ -58,5 +70,6 @@ export const groups: Readonly<Record<string, string>> = {
 	energy: "What training and speaking cost",
 	fleet: "The fleet's server and its power bill",
 	keys: "Signing keys",
+	rollout: "Bundles to a fleet, in waves",
 	lora: "Low-rank adapters of any ONNX model",
 };

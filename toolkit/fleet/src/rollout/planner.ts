@@ -252,7 +252,21 @@ function changed(
 	after: RolloutState,
 	now: number,
 ): RolloutState {
-	return JSON.stringify(before) === JSON.stringify(after)
-		? before
-		: { ...after, updatedAt: now };
+	const keys = Object.keys(after.devices);
+	const same =
+		keys.length === Object.keys(before.devices).length &&
+		keys.every((key) => before.devices[key] === after.devices[key]) &&
+		FIELDS.every((field) => before[field] === after[field]);
+	return same ? before : { ...after, updatedAt: now };
 }
+
+/** What a step may change beside devices. */
+const FIELDS = [
+	"status",
+	"why",
+	"wave",
+	"settledAt",
+	"force",
+	"gates",
+	"revision",
+] as const;

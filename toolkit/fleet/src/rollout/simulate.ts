@@ -23,8 +23,8 @@ export interface Faults {
 }
 
 export const FAULTS: Faults = {
-	...{ silent: 0.005, golden: 0.005, diskFull: 0.01, fallsBack: 0.005 },
-	...{ away: 0.03, late: 0.02, measured: 0.9, energyRatio: 1.02 },
+	...{ silent: 0.003, golden: 0.003, diskFull: 0.005, fallsBack: 0.003 },
+	...{ away: 0.02, late: 0.02, measured: 0.9, energyRatio: 1.02 },
 };
 
 export interface Simulation {

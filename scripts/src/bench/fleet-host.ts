@@ -1,0 +1,67 @@
+/**
+ * The fleet's side of `bench fleet`, a process of its own: broker (or a link to one that is there),
+ * power store and collector, as `fleet serve` has them.
+ *
+ * argv: where the power database is, and the broker's address or "". Over IPC it sends {url} once it
+ * listens, answers "stats", and "finish" with totals and the time that questions take.
+ */
+import { Broker, Collector, powerStore, powerTable } from "@wattvox/fleet";
+import { Link } from "@wattvox/link";
+
+const [where = "", broker = ""] = process.argv.slice(2);
+const own = broker === "" ? await Broker.start({ port: 0 }) : undefined;
+const url = own?.url ?? broker;
+const store = powerStore(where);
+await store.start();
+const link = new Link({
+	...{ url, clientId: "collector", connectTimeoutMs: 60_000 },
+});
+await link.start();
+let errors = 0;
+const collector = new Collector({ link, store, onError: () => errors++ });
+await collector.start();
+
+let peak = 0;
+const look = () => {
+	peak = Math.max(peak, process.memoryUsage().rss);
+};
+setInterval(look, 500).unref();
+
+async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
+	const begin = performance.now();
+	const result = await work();
+	return [result, performance.now() - begin];
+}
+
+process.on("message", async (asked) => {
+	look();
+	const stats = {
+		...{ counters: collector.counters, errors, peak },
+		...{ clients: own?.clients ?? null, cpu: process.cpuUsage() },
+	};
+	if (asked !== "finish") return process.send?.(stats);
+	await collector.stop();
+	await link.stop();
+	const day = 86_400_000;
+	const since = Date.now() - (Date.now() % day);
+	const times: number[] = [];
+	for (let i = 0; i < 5; i++)
+		times.push(
+			(await timed(() => powerTable(store, { since, by: "hour" })))[1],
+		);
+	const [all, allMs] = await timed(() => store.usage());
+	const [devices, devicesMs] = await timed(() =>
+		powerTable(store, { since, by: "device" }),
+	);
+	look();
+	process.send?.({
+		...{ ...stats, peak, dayMs: times, allMs, devicesMs },
+		joules: all.rows[0]?.measured?.joules ?? null,
+		devices: devices.rows.length,
+	});
+	await store.stop();
+	await own?.stop();
+	process.exit();
+});
+process.once("disconnect", () => process.exit());
+process.send?.({ url });

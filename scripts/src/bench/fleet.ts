@@ -1,0 +1,266 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import {
+	catchInterrupts,
+	plainProgress,
+	silentProgress,
+	table,
+	WattvoxError,
+} from "@wattvox/core";
+import {
+	BROKERS,
+	postgresMissing,
+	startPostgres,
+} from "@wattvox/fleet/testing";
+import { formatMachine, machineFacts, median } from "./machine.ts";
+
+const USAGE = `npm run bench -- fleet [options]
+
+  --devices N      each with an MQTT connection of its own (default 10000)
+  --seconds N      how long they report (default 600)
+  --period N       seconds between two reports of a device (default 10)
+  --on WHAT        embedded (aedes and DuckDB), servers (Mosquitto and
+                   PostgreSQL) or both (default both)
+  --dir DIR        for the databases (default: here)
+  --json           for programs
+
+Each device is a socket in two processes: raise the limit first (ulimit -n).
+`;
+
+const GOAL = { dayMs: 200, bytes: 500e6 };
+
+export interface FleetBenchOptions {
+	devices: number;
+	seconds: number;
+	period: number;
+	on: "embedded" | "servers";
+	dir: string;
+}
+
+/** `bench fleet`: a fleet's power reports, counted exactly, on one machine. */
+export async function run(argv: string[]): Promise<void> {
+	const { values: o } = parseArgs({
+		args: argv,
+		options: {
+			devices: { type: "string", default: "10000" },
+			seconds: { type: "string", default: "600" },
+			period: { type: "string", default: "10" },
+			on: { type: "string", default: "both" },
+			dir: { type: "string", default: "." },
+			json: { type: "boolean", default: false },
+			help: { type: "boolean", default: false },
+		},
+	});
+	if (o.help) return void process.stdout.write(USAGE);
+	const [devices, seconds, period] = [o.devices, o.seconds, o.period].map(
+		Number,
+	) as [number, number, number];
+	const on =
+		o.on === "both"
+			? (["embedded", "servers"] as const)
+			: (["embedded", "servers"] as const).filter((kind) => kind === o.on);
+	if (
+		!(Number.isSafeInteger(devices) && devices > 0) ||
+		!(seconds > 0 && period > 0) ||
+		on.length === 0
+	)
+		throw new WattvoxError("E_USAGE", USAGE);
+	const interrupts = catchInterrupts();
+	const progress = o.json
+		? silentProgress
+		: plainProgress((line) => process.stderr.write(`${line}\n`));
+	const dir = await mkdtemp(join(o.dir, "bench-fleet-"));
+	try {
+		const results = [];
+		for (const kind of on)
+			results.push(
+				await measureFleet(
+					{ devices, seconds, period, on: kind, dir: join(dir, kind) },
+					progress.note,
+					interrupts.signal,
+				),
+			);
+		process.stdout.write(
+			o.json ? `${JSON.stringify(results, null, "\t")}\n` : report(results),
+		);
+	} finally {
+		interrupts.stop();
+		await rm(dir, { recursive: true, force: true });
+	}
+}
+
+interface HostEnd {
+	counters: { received: number; written: number; batches: number };
+	errors: number;
+	peak: number;
+	cpu: NodeJS.CpuUsage;
+	dayMs: number[];
+	allMs: number;
+	devicesMs: number;
+	joules: number | null;
+	devices: number;
+}
+
+interface DevicesEnd {
+	reports: number;
+	millijoules: number;
+	lostConnections: number;
+	failed: number;
+	slowestMs: number;
+}
+
+type Result = Awaited<ReturnType<typeof measureFleet>>;
+
+/** @throws WattvoxError E_USAGE (a server is missing), E_BROKER; the signal's reason */
+export async function measureFleet(
+	o: FleetBenchOptions,
+	note: (line: string) => void,
+	signal: AbortSignal,
+) {
+	const stops: (() => Promise<unknown> | unknown)[] = [];
+	try {
+		let [where, broker] = [o.dir, ""];
+		if (o.on === "servers") {
+			const kind = BROKERS.find((b) => b.name === "mosquitto");
+			const missing = kind?.missing ?? postgresMissing;
+			if (!kind || missing) throw new WattvoxError("E_USAGE", `${missing}`);
+			const mosquitto = await kind.make(o.dir);
+			stops.push(() => mosquitto.stop());
+			const postgres = await startPostgres({});
+			stops.push(() => postgres.stop());
+			[where, broker] = [postgres.url, mosquitto.url];
+		}
+		const host = child("./fleet-host.js", [where, broker], stops);
+		const { url } = await said<{ url: string }>(host, signal);
+		const devices = child(
+			"./fleet-devices.js",
+			[url, o.devices, o.seconds, o.period].map(String),
+			stops,
+		);
+		const begin = performance.now();
+		await said(devices, signal);
+		const connectSeconds = (performance.now() - begin) / 1000;
+		note(
+			`${o.on}: ${o.devices} connected in ${connectSeconds.toFixed(0)} s; reporting for ${o.seconds} s`,
+		);
+		devices.send("go");
+		const sent = await said<DevicesEnd>(devices, signal);
+		// what the broker still holds
+		for (let waited = 0; waited < 60_000; waited += 500) {
+			host.send("stats");
+			const { counters } = await said<HostEnd>(host, signal);
+			if (counters.received >= sent.reports - sent.failed) break;
+			await delay(500, undefined, { signal });
+		}
+		host.send("finish");
+		const got = await said<HostEnd>(host, signal);
+		return {
+			...{ on: o.on, asked: o, machine: machineFacts(), connectSeconds },
+			...{ sent, got, dayMs: median(got.dayMs) },
+			lost: sent.reports - got.counters.received,
+			differenceMillijoules:
+				got.joules === null
+					? null
+					: Math.round(got.joules * 1000) - sent.millijoules,
+		};
+	} finally {
+		for (const stop of stops.reverse()) await stop();
+	}
+}
+
+function child(
+	file: string,
+	args: string[],
+	stops: (() => unknown)[],
+): ChildProcess {
+	const started = fork(new URL(file, import.meta.url), args);
+	stops.push(async () => {
+		if (started.exitCode !== null || started.signalCode) return;
+		const gone = once(started, "exit");
+		started.kill("SIGKILL");
+		await gone;
+	});
+	return started;
+}
+
+function said<T>(from: ChildProcess, signal: AbortSignal): Promise<T> {
+	return new Promise<T>((resolve, reject) => {
+		const end = () => {
+			from.off("message", heard);
+			from.off("exit", gone);
+			signal.removeEventListener("abort", aborted);
+		};
+		const heard = (message: unknown) => {
+			end();
+			resolve(message as T);
+		};
+		const gone = (code: number | null) => {
+			end();
+			reject(new WattvoxError("E_BROKER", `a process ended with ${code}`));
+		};
+		const aborted = () => {
+			end();
+			reject(signal.reason);
+		};
+		from.once("message", heard);
+		from.once("exit", gone);
+		signal.addEventListener("abort", aborted, { once: true });
+	});
+}
+
+function report(results: readonly Result[]): string {
+	const [first] = results;
+	if (!first) return "";
+	const rows = results.flatMap((r) => {
+		const met = (is: boolean) => (is ? "yes" : "NO");
+		const exact = r.differenceMillijoules === 0;
+		return [
+			[
+				`${r.on}: reports lost`,
+				`${r.lost} of ${r.sent.reports}`,
+				"0",
+				met(r.lost === 0),
+			],
+			[
+				`${r.on}: total against what was sent`,
+				`${r.differenceMillijoules ?? "unknown"} mJ`,
+				"0 mJ",
+				met(exact),
+			],
+			[
+				`${r.on}: the fleet's day by hour`,
+				`${r.dayMs.toFixed(0)} ms`,
+				`<= ${GOAL.dayMs} ms`,
+				met(r.dayMs <= GOAL.dayMs),
+			],
+			[
+				`${r.on}: collector's peak memory`,
+				`${(r.got.peak / 1e6).toFixed(0)} MB`,
+				`<= ${GOAL.bytes / 1e6} MB`,
+				met(r.got.peak <= GOAL.bytes),
+			],
+			[
+				`${r.on}: slowest acknowledgement`,
+				`${r.sent.slowestMs.toFixed(0)} ms`,
+				"",
+				"",
+			],
+			[
+				`${r.on}: collector's processor time`,
+				`${((r.got.cpu.user + r.got.cpu.system) / 1e6).toFixed(0)} s`,
+				"",
+				"",
+			],
+		];
+	});
+	const { devices, seconds, period } = first.asked;
+	return `${formatMachine(first.machine)}
+${devices} devices, a report each ${period} s for ${seconds} s
+
+${table(["", "measured", "goal", "met"], rows, ["left", "right", "right", "left"])}
+`;
+}
