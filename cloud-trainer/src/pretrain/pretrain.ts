@@ -51,8 +51,8 @@ export const STEPS: Record<StageName, number> = {
 	speaker: 900,
 	aligner: 700,
 	vocoder: 7000,
-	teacher: 3800,
-	student: 5200,
+	teacher: 9600,
+	student: 13000,
 };
 
 /** Rounds of training and realigning that a flat start takes. */
