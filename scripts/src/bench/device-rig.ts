@@ -14,7 +14,12 @@ import {
 import { WattvoxError } from "@wattvox/core";
 import { type AgentStatus, readStatus } from "@wattvox/device-agent";
 import { Broker, publish, StoreServer } from "@wattvox/fleet";
-import { decodeSafetensors, encodeSafetensors } from "@wattvox/onnx";
+import {
+	castFloat,
+	decodeSafetensors,
+	encodeSafetensors,
+	type Tensor,
+} from "@wattvox/onnx";
 import { BASE_MEL } from "@wattvox/speech";
 import {
 	type Golden,
@@ -235,9 +240,15 @@ async function source(
 /** The adapter with each B larger by `change` in a thousand: hardly to be heard, and other bytes. */
 function changed(adapter: Uint8Array, change: number): Uint8Array {
 	const { tensors, metadata } = decodeSafetensors(adapter);
-	for (const [name, { data }] of tensors)
-		if (name.includes("lora_B") && data instanceof Float32Array)
-			for (let i = 0; i < data.length; i++)
-				data[i] = (data[i] ?? 0) * (1 + change / 1000);
+	for (const [name, tensor] of tensors) {
+		if (!name.includes("lora_B")) continue;
+		const single = castFloat(tensor, "float32");
+		const data = Float32Array.from(
+			single.data as Float32Array,
+			// in half precision a smaller change would round away
+			(x) => x * (1 + change / 100),
+		);
+		tensors.set(name, castFloat({ ...single, data } as Tensor, tensor.dtype));
+	}
 	return encodeSafetensors(tensors, metadata);
 }

@@ -86,8 +86,13 @@ export async function measureUpdates(
 		})();
 		talk.catch(() => undefined);
 		const seconds: number[] = [];
+		const before = new Set([first.digest]);
 		for (let i = 1; i <= o.runs; i++) {
 			const { path, digest } = await rig.bundle(i);
+			// The voice that speaks already would answer at once.
+			if (before.has(digest))
+				throw new WattvoxError("E_BUG", "an update changed nothing");
+			before.add(digest);
 			const heard = new Promise<Reply>((resolve) =>
 				awaited.set(digest, resolve),
 			);
