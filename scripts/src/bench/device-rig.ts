@@ -245,8 +245,8 @@ function changed(adapter: Uint8Array, change: number): Uint8Array {
 		const single = castFloat(tensor, "float32");
 		const data = Float32Array.from(
 			single.data as Float32Array,
-			// in half precision a smaller change would round away
-			(x) => x * (1 + change / 100),
+			// More than half precision rounds away, less than a golden sentence notices.
+			(x) => x * (1 + change / 1000),
 		);
 		tensors.set(name, castFloat({ ...single, data } as Tensor, tensor.dtype));
 	}
