@@ -130,6 +130,26 @@ export const ERRORS = {
 		exit: EXIT.resource,
 		help: "The power sensor did not answer: check its permissions; figures without it are marked unknown.",
 	},
+	E_TENSORRT: {
+		exit: EXIT.resource,
+		help: "TensorRT cannot be used here, voices speak on ONNX Runtime instead: install TensorRT with its headers and compile the shim on this device.",
+	},
+	E_ENGINE_BUILD: {
+		exit: EXIT.resource,
+		help: "The voice goes on on ONNX Runtime. Look at the builder's lines; less workspace or a lower level needs less memory.",
+	},
+	E_ENGINE_LOAD: {
+		exit: EXIT.input,
+		help: "Build the engine again on this device: it is damaged, or of another TensorRT or another board.",
+	},
+	E_ENGINE_REFIT: {
+		exit: EXIT.input,
+		help: "Build an engine for this voice: the weights do not fit the one that there is.",
+	},
+	E_ENGINE_CRASH: {
+		exit: EXIT.resource,
+		help: "Native code crashed in a process of its own; what speaks goes on. Do not use this engine; build it again or stay with ONNX Runtime.",
+	},
 	E_NO_VOICE: {
 		exit: EXIT.resource,
 		help: "Publish a voice to this device, or wait until its pull is done.",

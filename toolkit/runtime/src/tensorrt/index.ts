@@ -1,0 +1,2 @@
+export { type EngineKey, engineKey, WORKSPACE_BYTES } from "./key.ts";
+export type * from "./types.ts";
