@@ -39,6 +39,7 @@ export * from "./voice/adapt.ts";
 export * from "./voice/edge.ts";
 export * from "./voice/edge.ts";
 export * from "./voice/export.ts";
+export * from "./voice/export-check.ts";
 export * from "./voice/finish.ts";
 export * from "./voice/levers.ts";
 export * from "./voice/prepare.ts";

@@ -7,32 +7,18 @@ import type {
 	PrivateKey,
 } from "@wattvox/bundle";
 import { hashBytes, writeBundle } from "@wattvox/bundle";
-import { WattvoxError } from "@wattvox/core";
 import type { EnergyPassport } from "@wattvox/energy";
-import { CONTENT, LATENT } from "@wattvox/models";
-import {
-	encodeModel,
-	type Graph,
-	halveWeights,
-	mergeIntoWeights,
-	mergeLora,
-	type Tensor,
-	widenWeights,
-} from "@wattvox/onnx";
-import { createEngine } from "@wattvox/runtime";
+import { encodeModel, halveWeights } from "@wattvox/onnx";
 import {
 	makeGolden,
 	Voice,
 	type VoiceConfig,
 	type VoiceFiles,
 } from "@wattvox/synth";
-import { acousticBatch } from "../data/acoustic-batch.ts";
-import { StepRandom } from "../data/random.ts";
-import { teacherOutputs } from "../graphs/acoustic.ts";
-import { vocoderGraph } from "../graphs/vocoder.ts";
 import { ADAPTER_CONFIG, ADAPTER_MODEL, readPeft } from "../lora/peft.ts";
-import { type Base, readWeights, withWeights } from "../pretrain/base.ts";
+import { type Base, readWeights } from "../pretrain/base.ts";
 import { edgeGraphs, voiceConfig } from "./edge.ts";
+import { checkExport, type ExportCheck } from "./export-check.ts";
 import { RUN, type VoiceRun } from "./run.ts";
 
 /** Sentences that a device speaks before a voice becomes active. */
@@ -40,17 +26,6 @@ export const GOLDEN_SENTENCES: readonly string[] = [
 	"The quick train leaves the station at seven.",
 	"Please check the voltage before you open the door.",
 ];
-
-/** How the edge graphs compare with the training graph on the same input. */
-export interface ExportCheck {
-	/** Largest |difference| of log durations, nepers. */
-	logDuration: number;
-	/** Largest |difference| of samples; full scale is 1. */
-	wave: number;
-}
-
-/** What an export may differ by: half-precision weights against the same weights in training's graph. */
-export const EXPORT_TOLERANCE: ExportCheck = { logDuration: 1e-3, wave: 2e-3 };
 
 /** The edge files of a voice in memory, without a bundle around them. */
 export async function voiceFiles(
@@ -109,120 +84,6 @@ export async function filesOf(
 	};
 }
 
-/**
- * Compares the exported graphs with the graph that was trained, on one segment of the clip with its
- * own durations and no noise.
- * @throws WattvoxError E_MODEL when they differ by more than {@link EXPORT_TOLERANCE}
- */
-export async function checkExport(run: VoiceRun): Promise<ExportCheck> {
-	const adapter = await readPeft(join(run.dir, RUN.studentAdapter));
-	const baseWeights = await readWeights(run.baseDir, "student");
-	const acoustic = mergeIntoWeights(
-		baseWeights,
-		adapter.tensors,
-		adapter.scale,
-	);
-	const vocoderWeights = await readWeights(run.baseDir, "vocoder");
-	const segment = run.segments[0];
-	if (!segment) throw new WattvoxError("E_BUG", "the run has no segments");
-	const batch = acousticBatch(
-		[segment],
-		{ size: 1, frames: segment.frames, edge: 0, posteriorShare: 0 },
-		() => run.speaker,
-		0,
-		new StepRandom(0, 0),
-	);
-	const training = await createEngine(
-		encodeModel(
-			withWeights(teacherOutputs(run.base.student, 0, false), acoustic),
-		),
-	);
-	const voice = await createEngine(
-		encodeModel(withWeights(vocoderGraph(run.base.vocoder, 0), vocoderWeights)),
-	);
-	// As a device does it: the base's graphs in half precision, then the adapter merged in single.
-	const edge = edgeGraphs(run.base, "student", baseWeights, vocoderWeights);
-	const onDevice = (graph: Graph) =>
-		encodeModel(
-			mergeLora(
-				widenWeights(halveWeights(graph)),
-				adapter.tensors,
-				adapter.scale,
-			).graph,
-		);
-	const text = await createEngine(onDevice(edge.text));
-	const decoder = await createEngine(onDevice(edge.decoder));
-	try {
-		const picked = Object.fromEntries(
-			training.inputs.map((i) => [i.name, batch[i.name] as Tensor]),
-		);
-		const wanted = await training.run(picked as never);
-		const wantedWave = await voice.run({ mel: wanted["t.mel"] } as never);
-		const said = await text.run({
-			phones: batch.phones,
-			speaker: batch.speaker,
-		} as never);
-		const content = regulate(
-			said.content?.data as Float32Array,
-			segment.durations,
-		);
-		const made = await decoder.run({
-			content: {
-				dtype: "float32",
-				dims: [1, segment.frames, CONTENT],
-				data: content,
-			},
-			position: batch.position,
-			speaker: batch.speaker,
-			noise: {
-				dtype: "float32",
-				dims: [1, segment.frames, LATENT],
-				data: new Float32Array(segment.frames * LATENT),
-			},
-		} as never);
-		const check: ExportCheck = {
-			logDuration: largestGap(
-				wanted["t.log_duration"]?.data,
-				said.log_duration?.data,
-			),
-			wave: largestGap(wantedWave.wave?.data, made.wave?.data),
-		};
-		if (
-			!(
-				check.logDuration <= EXPORT_TOLERANCE.logDuration &&
-				check.wave <= EXPORT_TOLERANCE.wave
-			)
-		)
-			throw new WattvoxError(
-				"E_MODEL",
-				`the exported graphs differ from the trained one: log durations by ${check.logDuration}, samples by ${check.wave}`,
-			);
-		return check;
-	} finally {
-		await Promise.all([training, voice, text, decoder].map((e) => e.dispose()));
-	}
-}
-
-/** Content rows repeated by their durations. */
-function regulate(content: Float32Array, durations: Int32Array): Float32Array {
-	const frames = durations.reduce((a, d) => a + d, 0);
-	const out = new Float32Array(frames * CONTENT);
-	let row = 0;
-	durations.forEach((d, t) => {
-		for (let i = 0; i < d; i++, row++)
-			out.set(content.subarray(t * CONTENT, (t + 1) * CONTENT), row * CONTENT);
-	});
-	return out;
-}
-
-function largestGap(a: unknown, b: unknown): number {
-	const [x, y] = [a as Float32Array, b as Float32Array];
-	let worst = x.length === y.length ? 0 : Number.POSITIVE_INFINITY;
-	for (let i = 0; i < x.length; i++)
-		worst = Math.max(worst, Math.abs((x[i] ?? 0) - (y[i] ?? 0)));
-	return worst;
-}
-
 /** What an export needs beyond the run. */
 export interface ExportOptions {
 	key: PrivateKey;
@@ -236,7 +97,8 @@ export interface ExportOptions {
 /**
  * Writes a run's voice as a signed bundle: the student base's two graphs (the same bytes for every
  * voice of that base), the adapter, the speaker, golden sentences and the energy passport.
- * @throws WattvoxError E_MODEL when the export does not match the training graph; E_OUTPUT, E_DISK_FULL
+ * @throws WattvoxError E_MODEL when the export does not match the training graph, E_TENSORRT_OP when
+ *   TensorRT would not take its graphs; E_OUTPUT, E_DISK_FULL
  */
 export async function exportVoice(
 	run: VoiceRun,

@@ -81,6 +81,10 @@ export const ERRORS = {
 		exit: EXIT.input,
 		help: "Replace the operator, or freeze the parameters behind it.",
 	},
+	E_TENSORRT_OP: {
+		exit: EXIT.input,
+		help: "Replace the named node by operators that the named TensorRT takes.",
+	},
 	// trust
 	E_SIGNATURE: {
 		exit: EXIT.trust,

@@ -11,5 +11,6 @@ export * from "./merge.ts";
 export * from "./precision.ts";
 export * from "./safetensors.ts";
 export * from "./tensor.ts";
+export * from "./tensorrt/index.ts";
 export * from "./types.ts";
 export * from "./windows.ts";
