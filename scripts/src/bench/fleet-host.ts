@@ -9,17 +9,23 @@ import { Broker, Collector, powerStore, powerTable } from "@wattvox/fleet";
 import { Link } from "@wattvox/link";
 
 const [where = "", broker = ""] = process.argv.slice(2);
-const own = broker === "" ? await Broker.start({ port: 0 }) : undefined;
-const url = own?.url ?? broker;
 const store = powerStore(where);
 await store.start();
-const link = new Link({
-	...{ url, clientId: "collector", connectTimeoutMs: 60_000 },
-});
-await link.start();
+const own = broker === "" ? new Broker({ port: 0 }) : undefined;
+const link = own
+	? undefined
+	: new Link({
+			...{ url: broker, clientId: "collector", persistent: true },
+			connectTimeoutMs: 60_000,
+		});
 let errors = 0;
-const collector = new Collector({ link, store, onError: () => errors++ });
+const feed = own?.feed ?? link;
+if (!feed) throw new Error("no broker");
+const collector = new Collector({ link: feed, store, onError: () => errors++ });
 await collector.start();
+await own?.start();
+await link?.start();
+const url = own?.url ?? broker;
 
 let peak = 0;
 const look = () => {
@@ -41,7 +47,7 @@ process.on("message", async (asked) => {
 	};
 	if (asked !== "finish") return process.send?.(stats);
 	await collector.stop();
-	await link.stop();
+	await link?.stop();
 	const day = 86_400_000;
 	const since = Date.now() - (Date.now() % day);
 	const times: number[] = [];

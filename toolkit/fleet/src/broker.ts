@@ -8,6 +8,7 @@ import {
 import { createServer as createTlsServer, TLSSocket } from "node:tls";
 import { asWattvoxError, WattvoxError } from "@wattvox/core";
 import { Aedes, type AedesOptions } from "aedes";
+import { BrokerFeed } from "./broker-feed.ts";
 import { type Retained, RetainedStore } from "./broker-retained.ts";
 
 /** Who may connect, and what they may do. Without one, everybody may do everything. */
@@ -49,6 +50,8 @@ const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
 
 /** The embedded MQTT 3.1.1 broker, for one machine and for tests. */
 export class Broker {
+	/** What is published here, before its sender is told that it arrived. */
+	readonly feed: BrokerFeed = new BrokerFeed();
 	readonly #o: BrokerOptions;
 	readonly #sockets = new Set<Socket>();
 	#aedes: Aedes | undefined;
@@ -102,7 +105,7 @@ export class Broker {
 			// one reader that stalls must not hold up everybody behind it for ever
 			drainTimeout: this.#o.drainTimeoutMs ?? 10_000,
 			...(access && rules(access)),
-			authorizePublish: mayPublish(access, retained || undefined),
+			authorizePublish: mayPublish(access, this.feed, retained || undefined),
 		});
 		this.#retained = retained || undefined;
 		for (const message of found) await restore(aedes, message);
@@ -188,9 +191,13 @@ function restore(aedes: Aedes, { topic, payload, qos }: Retained) {
 /** Presence that outlived the broker would be a lie: who is there says so again. */
 const PASSING = /^wattvox\/v1\/[^/]+\/[^/]+\/presence$/;
 
-/** The rights to publish; and what is to be retained is on disk before its sender is told. */
+/**
+ * The rights to publish; and its sender is told when what is to be retained is on disk, and who
+ * listens in this process is done with it.
+ */
 function mayPublish(
 	access: BrokerAccess | undefined,
+	feed: BrokerFeed,
 	retained: RetainedStore | undefined,
 ): NonNullable<AedesOptions["authorizePublish"]> {
 	return (client, packet, done) => {
@@ -199,15 +206,15 @@ function mayPublish(
 		// no client: the broker itself speaks, such as for a will
 		if (client && access && !access.publish(client.id, topic))
 			return done(new Error("not authorized"));
-		if (!retain || !retained || PASSING.test(topic)) return done(null);
+		const keep = retained && retain && !PASSING.test(topic);
 		const payload = Buffer.from(packet.payload);
-		const message = {
-			topic,
-			payload,
-			qos: qos > 0 ? (1 as const) : (0 as const),
-		};
-		retained.keep(message).then(
+		const heard = feed.offer(topic, payload);
+		if (!keep && !heard) return done(null);
+		const kept =
+			keep && retained.keep({ topic, payload, qos: qos > 0 ? 1 : 0 });
+		Promise.all([kept, heard]).then(
 			() => done(null),
+			// which ends the connection: the sender comes back with the message
 			(error: Error) => done(error),
 		);
 	};

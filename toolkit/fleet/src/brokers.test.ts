@@ -1,10 +1,11 @@
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { FolderStore } from "@wattvox/bundle";
 import { temporaryDir } from "@wattvox/bundle/testing";
 import {
 	decode,
 	filter,
-	type Link,
+	Link,
 	type Presence,
 	pullBundle,
 	topic,
@@ -138,6 +139,58 @@ function contract(kind: BrokerKind): void {
 		},
 	);
 
+	check(
+		"what its handlers are not done with is kept for a persistent session, the rest is not",
+		async (t, dir) => {
+			const b = await start(t, dir);
+			const device = await b.join("jetson-1");
+			const name = topic("home", "jetson-1", "power");
+			const hub = new Link({
+				...{ url: b.broker.url, clientId: "hub", persistent: true },
+				unacknowledgedLimit: 3,
+			});
+			t.teardown(() => hub.stop());
+			const first = new Map<string, () => void>();
+			let wake: () => void = () => undefined;
+			await hub.subscribe(filter("power"), (_, payload) => {
+				const text = payload.toString();
+				if (text === "3") return Promise.reject(new Error("no room"));
+				return new Promise<void>((resolve) => {
+					first.set(text, resolve);
+					wake();
+				});
+			});
+			await hub.start();
+			for (const text of ["1", "2", "3", "4", "5"])
+				await device.publish(name, Buffer.from(text), { qos: 1 });
+			const until = async (text: string) => {
+				while (!first.has(text))
+					await new Promise<void>((resolve) => {
+						wake = resolve;
+					});
+			};
+			await until("2");
+			t.false(first.has("4"), "three at a time");
+			// done with out of order: it leaves after the first
+			first.get("2")?.();
+			first.get("1")?.();
+			await until("5");
+			first.get("4")?.();
+			await setImmediate();
+			await hub.stop();
+			const again = new Link({
+				...{ url: b.broker.url, clientId: "hub", persistent: true },
+			});
+			t.teardown(() => again.stop());
+			const heard = await listen(again, filter("power"));
+			await again.start();
+			await heard.until(() => heard.got.length >= 2);
+			await device.publish(name, Buffer.from("6"), { qos: 1 });
+			await heard.until(() => heard.got.some((m) => m.text === "6"));
+			t.deepEqual(heard.got.map((m) => m.text).sort(), ["3", "5", "6"]);
+		},
+	);
+
 	check("a message over the limit never leaves", async (t, dir) => {
 		const b = await start(t, dir);
 		const device = await b.join("jetson-1", { payloadLimit: 1000 });
@@ -241,7 +294,6 @@ test("no broker at all ends with E_BROKER in the time given", async (t) => {
 		message: /ECONNREFUSED|timeout/,
 	});
 	const signal = AbortSignal.abort(new Error("enough"));
-	const { Link } = await import("@wattvox/link");
 	const link = new Link({ url: broker.url, clientId: "x" });
 	await t.throwsAsync(link.start(signal), { message: "enough" });
 	await link.stop();

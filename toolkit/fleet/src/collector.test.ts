@@ -115,21 +115,49 @@ test("a batch that fails is written again, with what came since", async (t) => {
 	t.is(Math.max(...store.points.map((p) => p.millijoules ?? 0)), 2);
 });
 
-test("at the limit the broker is held until a batch is written", async (t) => {
+test("a report is acknowledged when the store has it, however often that takes", async (t) => {
 	const link = feed();
-	let open: () => void = () => undefined;
-	const written = new Promise<void>((resolve) => {
-		open = resolve;
-	});
-	const store = { write: () => written };
-	const collector = new Collector({ link, store, pendingLimit: 2 });
+	const store = memory(1);
+	const collector = new Collector({ link, store, flushMs: 0 });
 	await collector.start();
-	t.is(link.say({ boot: "a" }), undefined);
-	const held = link.say({ boot: "b" });
-	t.true(held instanceof Promise);
-	t.is(await Promise.race([held, setImmediate("held")]), "held");
-	open();
-	t.is(await Promise.race([held, new Promise(() => undefined)]), undefined);
+	const order: string[] = [];
+	const told = (name: string) => () => order.push(name);
+	const acknowledged = [
+		Promise.resolve(link.say({ boot: "a" })).then(told("a")),
+	];
+	const flushed = collector.flush().then(told("flushed"));
+	await setImmediate();
+	await setImmediate();
+	acknowledged.push(Promise.resolve(link.say({ boot: "b" })).then(told("b")));
+	t.deepEqual(order, []);
+	await Promise.all([...acknowledged, flushed]);
+	t.deepEqual(order.sort(), ["a", "b", "flushed"]);
+	t.is(store.points.length, 2);
+	t.is(await link.say({}, "other"), undefined, "no report: nobody waits");
+	await collector.stop();
+});
+
+test("silence ends a batch before its time", async (t) => {
+	const link = feed();
+	const store = memory();
+	const collector = new Collector({ link, store, flushMs: 3_600_000 });
+	await collector.start();
+	await link.say();
+	t.is(store.points.length, 1);
+	await collector.stop();
+});
+
+test("a feed that keeps what comes is not unsubscribed from, and what comes late is not acknowledged", async (t) => {
+	const link = { ...feed(), persistent: true };
+	const store = memory();
+	const collector = new Collector({ link, store });
+	await collector.start();
+	await collector.stop();
+	const late = link.say() as Promise<void>;
+	t.is(await Promise.race([late, setImmediate("kept")]), "kept");
+	await collector.start();
+	await link.say();
+	t.is(store.points.length, 1);
 	await collector.stop();
 });
 

@@ -10,10 +10,11 @@ import { decode, filter, parseTopic, zPowerMessage } from "@wattvox/link";
 import { type PowerPoint, toPoint } from "./power/point.ts";
 import type { PowerStore } from "./power/store.ts";
 
-/** Where reports come from: a `Link` is one. */
+/** Where reports come from: a `Link` is one, the embedded broker's feed another. */
 export interface PowerFeed {
 	/**
-	 * @param handler while a promise that it gave is not settled, no more is read from the broker
+	 * @param handler a message is acknowledged when the promise that it gave is kept, and comes again
+	 * when it is broken
 	 * @returns takes the handler back
 	 */
 	subscribe(
@@ -21,19 +22,19 @@ export interface PowerFeed {
 		handler: (topic: string, payload: Buffer) => unknown,
 		signal?: AbortSignal,
 	): Promise<() => Promise<void>>;
+	/** The broker goes on to keep what comes while nobody is here; taking the handler back ends that. */
+	readonly persistent?: boolean;
 }
 
 export interface CollectorOptions {
-	/** Started by its owner; the collector does not stop it. */
+	/** Started and stopped by its owner; a persistent one is started after the collector. */
 	link: PowerFeed;
 	/** Started and stopped by its owner. */
 	store: Pick<PowerStore, "write">;
 	/** Only this fleet. Default: every one. */
 	fleet?: string;
-	/** Longest time between a report and the store, milliseconds. Default 1000. */
+	/** Longest time between a report and its batch, milliseconds. Default 1000. */
 	flushMs?: number;
-	/** Reports that may wait for the store; then the broker waits. Default 20 000. */
-	pendingLimit?: number;
 	/** How long `stop` tries to write what waits, milliseconds. Default 10 000. */
 	stopMs?: number;
 	/** Told of every report as it comes. */
@@ -43,25 +44,40 @@ export interface CollectorOptions {
 	clock?: Clock;
 }
 
+/** Silence that ends a batch, ms: a broker may wait for acknowledgements before it goes on. */
+const QUIET_MS = 20;
+/** And in times of what the last batch took to write: writing has a tenth of the time then. */
+const QUIET_PER_WRITE = 10;
+
+/** Reports on their way to the store. */
+interface Batch {
+	/** The newest of each boot, voice and minute. */
+	readonly points: Map<string, PowerPoint>;
+	/** Its reports' acknowledgements wait for these. */
+	readonly ends: Gate[];
+}
+
 /**
  * Brings power reports to the store, whichever broker carries them.
  *
  * INVARIANTS
- * - A report is written at least once, or a later one of the same boot is, which carries the same
- *   counts and more: totals are exact either way, as the store merges by the larger count.
- * - What waits is bounded. Of one boot, voice and minute only the newest waits; at the limit nothing
- *   more is read from the broker until a batch is written.
+ * - A report is acknowledged after the store has committed it, or a later one of the same boot, which
+ *   carries the same counts and more. So one whose collector died is the broker's or its device's still,
+ *   and comes again; totals are exact either way, as the store merges by the larger count.
+ * - Of one boot, voice and minute only the newest waits; how many wait is for the feed to bound.
  * - A batch that the store refuses is written again, with what has come since.
  */
 export class Collector {
 	readonly counters = { received: 0, ignored: 0, written: 0, batches: 0 };
 	readonly #o: CollectorOptions;
 	readonly #clock: Clock;
-	#pending = new Map<string, PowerPoint>();
+	#pending: Batch = batch();
+	#listening = false;
 	#unsubscribe: (() => Promise<void>) | undefined;
-	#timer: NodeJS.Timeout | undefined;
+	#deadline: NodeJS.Timeout | undefined;
+	#quiet: NodeJS.Timeout | undefined;
 	#flushing: Promise<void> | undefined;
-	#room: { promise: Promise<void>; open: () => void } | undefined;
+	#writeMs = 0;
 	#stop = new AbortController();
 
 	constructor(options: CollectorOptions) {
@@ -71,37 +87,43 @@ export class Collector {
 
 	/** Reports that wait for the store. */
 	get pending(): number {
-		return this.#pending.size;
+		return this.#pending.points.size;
 	}
 
 	/** Listens. @throws WattvoxError E_BROKER; the signal's reason */
 	async start(signal?: AbortSignal): Promise<void> {
-		if (this.#unsubscribe) return;
+		if (this.#listening) return;
 		this.#stop = new AbortController();
-		this.#unsubscribe = await this.#o.link.subscribe(
-			filter("power", this.#o.fleet),
-			(topic, payload) => this.#receive(topic, payload),
-			signal,
-		);
+		this.#listening = true;
+		try {
+			this.#unsubscribe ??= await this.#o.link.subscribe(
+				filter("power", this.#o.fleet),
+				(topic, payload) => this.#receive(topic, payload),
+				signal,
+			);
+		} catch (thrown) {
+			this.#listening = false;
+			throw thrown;
+		}
 	}
 
 	/**
-	 * Stops listening and writes what waits. Idempotent.
+	 * Writes what waits; what comes later is not acknowledged. Idempotent.
 	 * @throws WattvoxError E_STORE when the store did not take it in the time given
 	 */
 	async stop(): Promise<void> {
-		const unsubscribe = this.#unsubscribe;
-		this.#unsubscribe = undefined;
-		await unsubscribe?.();
-		clearTimeout(this.#timer);
-		this.#timer = undefined;
+		this.#listening = false;
+		if (!this.#o.link.persistent) {
+			const unsubscribe = this.#unsubscribe;
+			this.#unsubscribe = undefined;
+			await unsubscribe?.();
+		}
 		const over = setTimeout(() => this.#stop.abort(), this.#o.stopMs ?? 10_000);
 		try {
 			await this.flush();
 		} finally {
 			clearTimeout(over);
 			this.#stop.abort();
-			this.#room?.open();
 		}
 	}
 
@@ -112,10 +134,12 @@ export class Collector {
 	async flush(): Promise<void> {
 		await this.#flushing?.catch(() => undefined);
 		// another caller may have taken what waited: then its batch is waited for
-		if (this.#pending.size > 0 || this.#flushing) await this.#flush();
+		if (this.pending > 0 || this.#flushing) await this.#flush();
 	}
 
+	/** @returns kept when the store has the report; nothing for what is none */
 	#receive(topic: string, payload: Buffer): void | Promise<void> {
+		if (!this.#listening) return new Promise(() => undefined);
 		const message = decode(zPowerMessage, payload);
 		const to = parseTopic(topic);
 		const received = this.#clock.wall();
@@ -130,15 +154,19 @@ export class Collector {
 		}
 		this.counters.received++;
 		this.#o.onPoint?.(point, received);
-		merge(this.#pending, point);
-		this.#timer ??= setTimeout(() => {
-			this.#timer = undefined;
-			this.flush().catch(() => undefined);
-		}, this.#o.flushMs ?? 1000).unref();
-		if (this.#pending.size < (this.#o.pendingLimit ?? 20_000)) return;
-		this.flush().catch(() => undefined);
-		this.#room ??= gate();
-		return this.#room.promise;
+		merge(this.#pending.points, point);
+		this.#arm();
+		return this.#pending.ends[0]?.promise;
+	}
+
+	/** Sees to it that what waits is written in time, and soon when nothing more comes. */
+	#arm(): void {
+		const longest = this.#o.flushMs ?? 1000;
+		const quiet = Math.max(QUIET_MS, QUIET_PER_WRITE * this.#writeMs);
+		const write = () => void this.flush().catch(() => undefined);
+		this.#deadline ??= setTimeout(write, longest).unref();
+		if (this.#quiet) this.#quiet.refresh();
+		else this.#quiet = setTimeout(write, Math.min(longest, quiet)).unref();
 	}
 
 	#flush(): Promise<void> {
@@ -151,23 +179,33 @@ export class Collector {
 	async #write(): Promise<void> {
 		const { signal } = this.#stop;
 		for (let attempt = 1; ; attempt++) {
-			const batch = this.#pending;
-			this.#pending = new Map();
+			const { points, ends } = this.#take();
+			const begin = performance.now();
 			try {
-				await abandonable(this.#o.store.write([...batch.values()]), signal);
-				this.counters.written += batch.size;
+				await abandonable(this.#o.store.write([...points.values()]), signal);
+				this.#writeMs = performance.now() - begin;
+				this.counters.written += points.size;
 				this.counters.batches++;
-				this.#room?.open();
-				this.#room = undefined;
+				for (const end of ends) end.open();
 				return;
 			} catch (thrown) {
-				for (const point of batch.values()) merge(this.#pending, point);
+				for (const point of this.#pending.points.values()) merge(points, point);
+				this.#pending = { points, ends: [...this.#pending.ends, ...ends] };
 				if (signal.aborted) throw asWattvoxError(thrown);
 				this.#o.onError?.(asWattvoxError(thrown));
 				const wait = backoff(attempt, 200, 10_000, Math.random);
 				await this.#clock.sleep(wait, signal).catch(() => undefined);
 			}
 		}
+	}
+
+	#take(): Batch {
+		clearTimeout(this.#deadline);
+		clearTimeout(this.#quiet);
+		this.#deadline = this.#quiet = undefined;
+		const taken = this.#pending;
+		this.#pending = batch();
+		return taken;
 	}
 }
 
@@ -194,10 +232,20 @@ function larger(a: PowerPoint, b: PowerPoint): PowerPoint {
 	};
 }
 
-function gate(): { promise: Promise<void>; open: () => void } {
+interface Gate {
+	readonly promise: Promise<void>;
+	readonly open: () => void;
+}
+
+function gate(): Gate {
 	let open: () => void = () => undefined;
 	const promise = new Promise<void>((resolve) => {
 		open = resolve;
 	});
 	return { promise, open };
+}
+
+/** An empty one. */
+function batch(): Batch {
+	return { points: new Map(), ends: [gate()] };
 }

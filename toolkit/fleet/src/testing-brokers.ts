@@ -129,7 +129,7 @@ const nats = program(
 	(port, dir) => `server_name: "test"
 listen: "127.0.0.1:-1"
 jetstream { store_dir: ${JSON.stringify(join(dir, "js"))} }
-mqtt { listen: "127.0.0.1:${port}" }
+mqtt { listen: "127.0.0.1:${port}", ack_wait: "2s" }
 `,
 	(config) => ["-c", config],
 );

@@ -9,6 +9,7 @@ import {
 	WattvoxError,
 } from "@wattvox/core";
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
+import { Inbox } from "./inbox.ts";
 import type { Handler, LinkOptions } from "./link-options.ts";
 import { encode, type Presence } from "./messages.ts";
 import { matches, topic } from "./topics.ts";
@@ -18,12 +19,17 @@ export type { Handler, LinkOptions } from "./link-options.ts";
 /** CONNACK return codes 4 and 5: trying again with the same credentials cannot help. */
 const REFUSED = new Set<unknown>([4, 5]);
 
+/** What mqtt.js is told about a message that is acknowledged later, or never. */
+const LATER = new Error("acknowledged by its handlers");
+
 /**
  * A connection to an MQTT 3.1.1 broker that comes back by itself.
  *
  * INVARIANTS
  * - `ready` only while connected with every subscription granted and presence published.
- * - What waits is bounded: QoS 0 is never queued, QoS 1 up to `queueLimit`.
+ * - What waits is bounded: QoS 0 is never queued, QoS 1 up to `queueLimit`; received messages up to
+ *   `unacknowledgedLimit`.
+ * - A QoS 1 message is acknowledged when its handlers are done with it; see {@link Inbox}.
  * - A promise that `publish` gave settles when the connection is lost (QoS 0) or the link stops.
  */
 export class Link {
@@ -35,8 +41,10 @@ export class Link {
 	readonly #readyListeners = new Set<() => void>();
 	readonly #lostListeners = new Set<() => void>();
 	readonly #failOnLost = new Set<(error: WattvoxError) => void>();
-	/** What the handlers of the message under way wait for. */
+	/** What the handlers of the message under way gave. */
 	readonly #held: Promise<unknown>[] = [];
+	/** Of the connection there is: another's acknowledgements would mean other messages. */
+	#inbox: { of: unknown; messages: Inbox } | undefined;
 	readonly #failOnStop = new Set<(error: WattvoxError) => void>();
 	#client: MqttClient | undefined;
 	#ready = false;
@@ -50,6 +58,11 @@ export class Link {
 		this.#o = options;
 		this.#clock = options.clock ?? systemClock;
 		this.#random = options.random ?? Math.random;
+	}
+
+	/** The broker keeps subscriptions and QoS 1 messages while this client is away. */
+	get persistent(): boolean {
+		return this.#o.persistent ?? false;
 	}
 
 	/** Connected, subscribed and announced. */
@@ -92,6 +105,7 @@ export class Link {
 		this.#stopped = true;
 		const client = this.#client;
 		if (!client) return;
+		this.#inbox?.messages.flush();
 		// connected is enough: the birth may be out before it is acknowledged
 		const told = client.connected && (await this.#goodbye(client));
 		this.#lost();
@@ -255,10 +269,14 @@ export class Link {
 			this.#dispatch(name, payload, packet.retain);
 		});
 		// called after each message's handlers, and before the next is read
-		client.handleMessage = (_packet, done) => {
+		client.handleMessage = (packet, done) => {
 			const held = this.#held.splice(0);
-			if (held.length === 0) done();
-			else void Promise.allSettled(held).then(() => done());
+			const inbox = this.#inboxOf(client);
+			if (packet.cmd !== "publish" || (held.length === 0 && inbox.empty))
+				return done();
+			const id = packet.qos > 0 ? packet.messageId : undefined;
+			// with an error mqtt.js goes on and leaves the acknowledgement to us
+			inbox.take(id, held, () => done(LATER));
 		};
 		client.on("error", (error) => {
 			this.counters.errors++;
@@ -271,6 +289,22 @@ export class Link {
 			Object.assign(client.options, this.#newWill());
 		});
 		return client;
+	}
+
+	#inboxOf(client: MqttClient): Inbox {
+		const { stream } = client;
+		if (this.#inbox?.of !== stream)
+			this.#inbox = {
+				of: stream,
+				messages: new Inbox(
+					this.#o.unacknowledgedLimit ?? 20_000,
+					(acknowledgements) => {
+						if (client.stream === stream && client.connected)
+							stream.write(acknowledgements);
+					},
+				),
+			};
+		return this.#inbox.messages;
 	}
 
 	async #connected(client: MqttClient): Promise<void> {
@@ -320,7 +354,10 @@ export class Link {
 			for (const handler of [...set])
 				try {
 					const held = handler(name, payload, retained);
-					if (held instanceof Promise) this.#held.push(held);
+					if (held instanceof Promise) {
+						held.catch(() => this.counters.errors++);
+						this.#held.push(held);
+					}
 				} catch {
 					this.counters.errors++;
 				}

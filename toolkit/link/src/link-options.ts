@@ -2,8 +2,9 @@ import type { Clock } from "@wattvox/core";
 
 /**
  * What a subscriber is called with. It must not block, and what it throws is counted and dropped.
- * While a promise that it gave is not settled nothing more is read from the broker: that is how a
- * subscriber which cannot keep up holds the sender back.
+ * A QoS 1 message is acknowledged once the promises that its handlers gave are kept, and not at all
+ * when one is broken. Meanwhile others are read, up to `unacknowledgedLimit`: that is how a subscriber
+ * which cannot keep up holds the sender back.
  */
 export type Handler = (
 	topic: string,
@@ -35,6 +36,8 @@ export interface LinkOptions {
 	keepaliveSeconds?: number;
 	/** QoS 1 messages that may wait for the broker. Default 1000. */
 	queueLimit?: number;
+	/** Received messages whose handlers may be at it at a time. Default 20 000. */
+	unacknowledgedLimit?: number;
 	/** Bytes; a broker closes the connection on more than it takes. Default 128 KiB, AWS's limit. */
 	payloadLimit?: number;
 	clock?: Clock;

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { join } from "node:path";
 import { WattvoxError } from "@wattvox/core";
-import type { PowerPoint } from "@wattvox/fleet";
+import type { Collector, PowerFeed, PowerPoint } from "@wattvox/fleet";
 import { BROKER_OPTIONS, brokerAccess } from "../broker-options.ts";
 import { command, type OptionTable } from "../command.ts";
 
@@ -103,18 +103,35 @@ export const fleetServe = command({
 		]);
 		const stops: (() => Promise<void>)[] = [];
 		try {
+			const warn = (error: Error) => io.progress.note(error.message);
+			const only = args.fleet === undefined ? {} : { fleet: args.fleet };
+			const power = fleet.powerStore(args.database ?? args.data);
+			await power.start(io.signal);
+			stops.push(() => power.stop());
+			let onPoint: (point: PowerPoint, received: number) => void = () =>
+				undefined;
+			const collect = async (from: PowerFeed) => {
+				const collector = new fleet.Collector({
+					...{ link: from, store: power, ...only, onError: warn },
+					onPoint: (point, received) => onPoint(point, received),
+				});
+				await collector.start(io.signal);
+				return collector;
+			};
 			let url = args.broker;
+			let collector: Collector | undefined;
 			if (url === undefined) {
 				const own = new fleet.Broker({
 					port: args.port,
 					dataDir: join(args.data, "broker"),
 				});
+				// before the first device comes
+				collector = await collect(own.feed);
 				await own.start();
 				stops.push(() => own.stop());
 				url = own.url;
 			}
 			const broker = await brokerAccess({ ...args, broker: url });
-			const only = args.fleet === undefined ? {} : { fleet: args.fleet };
 			const server = new fleet.StoreServer({
 				source: fleet.openStore(args.store, io.env),
 				broker,
@@ -122,29 +139,18 @@ export const fleetServe = command({
 			});
 			await server.start(io.signal);
 			stops.push(() => server.stop());
-			const warn = (error: Error) => io.progress.note(error.message);
-			let onPoint: (point: PowerPoint, received: number) => void = () =>
-				undefined;
 			const link = new Link({
 				...broker,
 				clientId: args["collector-id"],
 				// what comes while this is away; the broker started here goes away with it
 				persistent: args.broker !== undefined,
 			});
+			// the handler first: what a broker kept comes with the connection
+			collector ??= await collect(link);
+			const collecting = collector;
 			await link.start(io.signal);
 			stops.push(() => link.stop());
-			const power = fleet.powerStore(args.database ?? args.data);
-			await power.start(io.signal);
-			stops.push(() => power.stop());
-			const collector = new fleet.Collector({
-				link,
-				store: power,
-				onPoint: (point, received) => onPoint(point, received),
-				onError: warn,
-				...only,
-			});
-			await collector.start(io.signal);
-			stops.push(() => collector.stop());
+			stops.push(() => collecting.stop());
 			if (args.dashboard) {
 				const live = new fleet.LiveFleet({ link, ...only });
 				await live.start(io.signal);
@@ -155,7 +161,13 @@ export const fleetServe = command({
 					join(args.data, PASSWORD_FILE),
 				);
 				const web = new fleet.FleetServer({
-					...{ store: power, live, collector, password: hash, token },
+					...{
+						store: power,
+						live,
+						collector: collecting,
+						password: hash,
+						token,
+					},
 					...{ host: args["http-host"], port: args["http-port"] },
 					...{ behindProxy: args["behind-proxy"], ...only },
 					rollouts: async () =>
@@ -189,7 +201,7 @@ export const fleetServe = command({
 			stops.push(async () => clearInterval(keep));
 			io.progress.note(`serving ${args.store} on ${url}`);
 			if (!io.signal.aborted) await once(io.signal, "abort");
-			await collector.stop();
+			await collecting.stop();
 			const table = await fleet.powerTable(power);
 			io.result(
 				{ served: server.counters ?? null, power: table },

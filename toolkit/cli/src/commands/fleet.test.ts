@@ -4,6 +4,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { writeBundle, writeKeys } from "@wattvox/bundle";
 import { sampleFiles, sampleMeta, temporaryDir } from "@wattvox/bundle/testing";
+import { BROKERS } from "@wattvox/fleet/testing";
 import { encode, Link, topic } from "@wattvox/link";
 import test, { type ExecutionContext } from "ava";
 import { cli, service } from "../testing.ts";
@@ -90,6 +91,57 @@ test("serve, publish, report power, stop, and read the bill", async (t) => {
 	t.is((await cli(["fleet", "power", "--by", "day"])).code, 2);
 });
 
+const mosquitto = BROKERS.find(({ name }) => name === "mosquitto");
+
+(mosquitto?.missing ? test.skip : test)(
+	`on a broker of one's own: reports that come while the server is away are in the bill${mosquitto?.missing ? ` (skipped: ${mosquitto.missing})` : ""}`,
+	async (t) => {
+		t.timeout(120_000);
+		const dir = await temporaryDir(t);
+		const broker = await mosquitto?.make(join(dir, "mosquitto"));
+		if (!broker) return t.fail();
+		t.teardown(() => broker.stop());
+		const data = join(dir, "data");
+		const serve = async (during: () => Promise<unknown>) => {
+			const { host, ended } = service(
+				[
+					...["fleet", "serve", "--store", join(dir, "store"), "--data", data],
+					...["--broker", broker.url, "--http-port", "0"],
+				],
+				t,
+			);
+			await host.says(/serving /);
+			await during();
+			host.emit("SIGTERM");
+			t.is(await ended, 0);
+		};
+		const link = new Link({ url: broker.url, clientId: "kitchen" });
+		await link.start();
+		t.teardown(() => link.stop());
+		const report = (sequence: number) =>
+			link.publish(
+				topic("home", "kitchen", "power"),
+				encode({
+					...{ v: 1, device: "kitchen", boot: "b1", sequence },
+					millijoules: 1000 * sequence,
+					...{ measured: true, sensor: "ina3221", utterances: sequence },
+					...{ audioSeconds: sequence, computeSeconds: sequence },
+					...{ voice: null, at: "2026-01-01T00:00:00Z" },
+				}),
+				{ qos: 1 },
+			);
+		await serve(() => report(1));
+		await report(2);
+		await serve(async () => {
+			let asked = await cli(["fleet", "power", "--data", data, "--json"]);
+			while (!/"utterances":\s*2/.test(asked.out))
+				asked = await cli(["fleet", "power", "--data", data, "--json"]);
+		});
+		const bill = await cli(["fleet", "power", "--data", data, "--json"]);
+		t.like(bill.json, { total: { joules: 2, utterances: 2 } });
+	},
+);
+
 test("publish without a broker exits 5, with a wrong key 4, with a bad id 2", async (t) => {
 	const h = await house(t);
 	// a port that was free a moment ago and that nobody listens on
@@ -128,6 +180,7 @@ test("serve on a port that is taken exits 5; a power database that is none exits
 	const { port } = server.address() as AddressInfo;
 	const taken = await cli([
 		...["fleet", "serve", "--store", h.store, "--port", String(port)],
+		...["--data", join(h.dir, "data")],
 	]);
 	t.is(taken.code, 5);
 	t.regex(taken.err, /E_BROKER/);
