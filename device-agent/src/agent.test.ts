@@ -197,12 +197,17 @@ it("a published bundle is pulled, proves itself, speaks, and its power is report
 	t.true(Math.abs(last.audioSeconds - wav.samples.length / 16000) < 0.01);
 	t.true(last.computeSeconds > 0);
 	t.true(last.millijoules === null || last.millijoules > 0);
-	t.deepEqual(
-		power.map((p) => p.sequence),
-		[...new Set(power.map((p) => p.sequence))].sort((a, b) => a - b),
-	);
+	t.regex(last.deviceClass ?? "", /^[a-z0-9-]+$/);
+	// before it there was no voice: that is a boot of its own
+	t.is(new Set(power.map((p) => p.boot)).size, 2);
+	t.is(new Set(power.map((p) => `${p.boot} ${p.voice}`)).size, 2);
+	for (const boot of new Set(power.map((p) => p.boot))) {
+		const told = power.filter((p) => p.boot === boot).map((p) => p.sequence);
+		t.is(told.length, new Set(told).size);
+	}
 	await until(() => states.at(-1)?.state === "active");
 	t.is(states.at(-1)?.bundle, digest);
+	t.is(states.at(-1)?.deviceClass, last.deviceClass);
 	t.true(states.some((s) => s.state === "pulling"));
 	t.true(states.some((s) => s.state === "checking"));
 	const { trial } = agent.status();

@@ -1,4 +1,5 @@
 import { EventEmitter } from "node:events";
+import { cpus } from "node:os";
 import { checkTrustTime, RootTrust } from "@wattvox/bundle";
 import {
 	asWattvoxError,
@@ -8,7 +9,12 @@ import {
 	systemClock,
 	WattvoxError,
 } from "@wattvox/core";
-import { openPowerSource, type PowerSource } from "@wattvox/energy";
+import {
+	deviceClassOf,
+	openPowerSource,
+	type PowerSource,
+	readBoard,
+} from "@wattvox/energy";
 import type { Desired, Reported } from "@wattvox/link";
 import { Bell } from "./bell.ts";
 import { ByteBudget } from "./byte-budget.ts";
@@ -54,6 +60,7 @@ const STALE_MS = 30_000;
  */
 export class Agent extends EventEmitter<Events> {
 	readonly #o: AgentOptions;
+	readonly #deviceClass: string;
 	readonly #clock: FlooredClock;
 	readonly #floors: Floors;
 	readonly #log: Log;
@@ -81,6 +88,11 @@ export class Agent extends EventEmitter<Events> {
 		checkId(fleet, "fleet id");
 		checkId(device, "device id");
 		this.#o = options;
+		this.#deviceClass = checkId(
+			options.deviceClass ??
+				deviceClassOf(readBoard(options.hostRoot).model, cpus()[0]?.model),
+			"device class",
+		);
 		this.#clock = new FlooredClock(options.clock ?? systemClock);
 		this.#floors = new Floors(options.dataDir, trust);
 		this.#clock.hold(() => this.#floors.time);
@@ -100,7 +112,10 @@ export class Agent extends EventEmitter<Events> {
 			maxWaiting: options.maxWaiting ?? 16,
 			clock: this.#clock,
 			voice: () => this.#active && this.#at(this.#active.digest),
-			onChange: () => this.#wake(),
+			onChange: () => {
+				this.#power?.voiceMayHaveChanged();
+				this.#wake();
+			},
 			onUtterance: (event) => this.#power?.heard(event),
 		});
 		this.#uplink = new Uplink({
@@ -128,6 +143,7 @@ export class Agent extends EventEmitter<Events> {
 				active: this.#active,
 				rejected: this.#rejected,
 				speaker: this.#speaker,
+				deviceClass: this.#deviceClass,
 			}),
 			onChange: (reported) => this.emit("reported", reported),
 		});
@@ -289,13 +305,17 @@ export class Agent extends EventEmitter<Events> {
 	async #startPower(): Promise<void> {
 		let source = this.#o.power;
 		if (!source) {
-			source = (await openPowerSource()).source;
+			const { hostRoot: root } = this.#o;
+			source = (await openPowerSource(root === undefined ? {} : { root }))
+				.source;
 			this.#ownSource = source;
 		}
 		this.#power = new PowerReporter({
 			device: this.#o.device,
+			deviceClass: this.#deviceClass,
 			source,
-			voice: () => this.#active?.digest ?? null,
+			// while a speaker is started anew it has none; it will have this one
+			voice: () => this.#speaker.digest ?? this.#active?.digest ?? null,
 			publish: (message) => this.#uplink.publish("power", message, false),
 			online: () => this.#uplink.ready,
 			buffer: new PowerBuffer(this.#o.dataDir),

@@ -20,6 +20,8 @@ const HELP = `wattvox-agent: the device's side of wattvox
       --threads N      inside one operator (default 1)
       --daily-mb N     of bundles that may come in a day, UTC (default: no limit)
       --username NAME  for the broker; the password comes from WATTVOX_BROKER_PASSWORD
+      --class ID       what kind of device it is (default: what its board says)
+      --host-root DIR  in a container: where the host's / is mounted, for its power sensors
   wattvox-agent status --data DIR [--json]
       what the agent on this data folder runs
 
@@ -37,6 +39,8 @@ const OPTIONS = {
 	threads: { type: "string" },
 	"daily-mb": { type: "string" },
 	username: { type: "string" },
+	class: { type: "string" },
+	"host-root": { type: "string" },
 	json: { type: "boolean" },
 	help: { type: "boolean", short: "h" },
 } as const;
@@ -70,7 +74,7 @@ async function run(values: Values): Promise<void> {
 	const port = number(values.port, "port", 0, 65_535);
 	const threads = number(values.threads, "threads", 1, 256);
 	const daily = number(values["daily-mb"], "daily-mb", 1, 1_000_000);
-	const { username } = values;
+	const { username, class: deviceClass, "host-root": hostRoot } = values;
 	const password = process.env.WATTVOX_BROKER_PASSWORD;
 	const agent = new Agent({
 		broker: {
@@ -86,6 +90,8 @@ async function run(values: Values): Promise<void> {
 		...(port !== undefined && { port }),
 		...(threads !== undefined && { threads }),
 		...(daily !== undefined && { dailyBytes: daily * 1_000_000 }),
+		...(deviceClass !== undefined && { deviceClass }),
+		...(hostRoot !== undefined && { hostRoot }),
 	});
 	const interrupts = catchInterrupts();
 	try {

@@ -23,6 +23,10 @@ export interface AgentOptions {
 	maxWaiting?: number;
 	/** Of the golden sentences, where they differ from the defaults. */
 	limits?: Partial<GoldenLimits>;
+	/** What kind of device it is. Default: by what its board or its processor says of itself. */
+	deviceClass?: string;
+	/** Folder that stands for `/` when sensors are looked for: in a container, the host's. */
+	hostRoot?: string;
 	/** Default: the best that works here. The agent closes what it opened itself. */
 	power?: PowerSource;
 	/** Between two power messages without an utterance, ms. Default 60 000. */

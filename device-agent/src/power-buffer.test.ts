@@ -43,6 +43,9 @@ test("the last word of each boot waits across restarts until it is acknowledged"
 			["b", 0],
 		],
 	);
+	// an older one that is offered late changes nothing
+	await second.keep(message("a", 1));
+	t.is((await second.waiting())[0]?.sequence, 2);
 	// an acknowledgement of an older one leaves the newer
 	await second.sent(message("a", 1));
 	t.is((await second.waiting()).length, 2);

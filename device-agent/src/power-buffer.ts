@@ -10,14 +10,16 @@ const BOOTS_KEPT = 64;
  * Power messages that no broker has taken yet, on disk.
  *
  * INVARIANTS
- * - Of each boot the newest message is kept; as its figures are cumulative, it holds all before it, so
- *   what comes through later makes the totals exact.
+ * - Of each boot the newest message is kept, in whatever order they are offered; as its figures are
+ *   cumulative, it holds all before it, so what comes through later makes the totals exact.
  * - At most {@link BOOTS_KEPT} boots wait. Beyond that the oldest go first, and are counted.
  * - A message leaves the disk only after the broker acknowledged it.
  */
 export class PowerBuffer {
 	readonly #dir: string;
 	#lost = 0;
+	/** One after the other: a newer message is neither overwritten nor removed by an older. */
+	#turn: Promise<unknown> = Promise.resolve();
 
 	constructor(dataDir: string) {
 		this.#dir = join(dataDir, "power");
@@ -29,7 +31,22 @@ export class PowerBuffer {
 	}
 
 	/** @throws WattvoxError E_OUTPUT, E_DISK_FULL */
-	async keep(message: PowerMessage): Promise<void> {
+	keep(message: PowerMessage): Promise<void> {
+		return this.#next(() => this.#keep(message));
+	}
+
+	/** The broker has this one, so it need not be kept. */
+	sent({ boot, sequence }: PowerMessage): Promise<void> {
+		return this.#next(async () => {
+			const kept = await this.#read(boot);
+			if (kept && kept.sequence <= sequence)
+				await rm(this.#path(boot), { force: true });
+		});
+	}
+
+	async #keep(message: PowerMessage): Promise<void> {
+		const kept = await this.#read(message.boot);
+		if (kept && kept.sequence >= message.sequence) return;
 		await mkdir(this.#dir, { recursive: true });
 		await writeAtomic(this.#path(message.boot), `${JSON.stringify(message)}\n`);
 		const boots = await this.#boots();
@@ -39,15 +56,12 @@ export class PowerBuffer {
 		}
 	}
 
-	/** The broker has this one, so it need not be kept. */
-	async sent({ boot, sequence }: PowerMessage): Promise<void> {
-		const kept = await this.#read(boot);
-		if (kept && kept.sequence <= sequence)
-			await rm(this.#path(boot), { force: true });
+	/** What waits, oldest first; what cannot be read is removed and counted. */
+	waiting(): Promise<PowerMessage[]> {
+		return this.#next(() => this.#waiting());
 	}
 
-	/** What waits, oldest first; what cannot be read is removed and counted. */
-	async waiting(): Promise<PowerMessage[]> {
+	async #waiting(): Promise<PowerMessage[]> {
 		const found: PowerMessage[] = [];
 		for (const boot of await this.#boots()) {
 			const message = await this.#read(boot);
@@ -58,6 +72,12 @@ export class PowerBuffer {
 			}
 		}
 		return found;
+	}
+
+	#next<T>(work: () => Promise<T>): Promise<T> {
+		const turn = this.#turn.then(work);
+		this.#turn = turn.catch(() => undefined);
+		return turn;
 	}
 
 	#path(boot: string): string {

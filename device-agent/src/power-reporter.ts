@@ -1,6 +1,11 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "@wattvox/core";
-import { Meter, type PowerSource, SpeechAccount } from "@wattvox/energy";
+import {
+	Meter,
+	type PowerSource,
+	SpeechAccount,
+	type SpeechTotals,
+} from "@wattvox/energy";
 import type { PowerMessage } from "@wattvox/link";
 import { Latest } from "./latest.ts";
 import type { PowerBuffer } from "./power-buffer.ts";
@@ -8,21 +13,21 @@ import type { FromSpeaker } from "./speaker/messages.ts";
 
 export interface PowerReporterOptions {
 	device: string;
+	/** What kind of device it is. */
+	deviceClass: string;
 	source: PowerSource;
-	/** The bundle that speaks. */
+	/** The bundle that the next utterance would be spoken with. */
 	voice: () => string | null;
 	/** Resolves when the broker has it. */
 	publish: (message: PowerMessage) => Promise<void>;
 	/** Whether a message would go out now. */
 	online: () => boolean;
 	/** Where messages wait for a broker, across restarts. */
-	buffer: PowerBuffer;
+	buffer: Pick<PowerBuffer, "keep" | "sent" | "waiting">;
 	/** Between two messages without an utterance, ms. */
 	everyMs: number;
 	clock: Clock;
 }
-
-type End = Extract<FromSpeaker, { kind: "end" }>;
 
 /** Between two writes to disk while the broker is away, ms: what a power cut then costs at most. */
 const KEEP_MS = 10_000;
@@ -30,26 +35,39 @@ const KEEP_MS = 10_000;
 /** Readings per second between utterances: a counter needs none in between, a gauge some. */
 const METER_HZ = 1;
 
+/** One run of the counters that are reported: of one voice. */
+interface Boot {
+	id: string;
+	voice: string | null;
+	/** Of its next message. */
+	sequence: number;
+	/** What the account said when it began: what is reported is what came since. */
+	base: SpeechTotals | undefined;
+}
+
 /**
  * Books what speaking costs and says so after every utterance and at a steady pace.
  *
  * INVARIANTS
- * - Every figure is cumulative since this reporter's boot began, so a message that is lost or doubled
- *   changes no total; while the broker is away only the newest waits, on disk.
- * - `sequence` rises by one with every message made.
+ * - Every figure is cumulative since its boot began, so a message that is lost or doubled changes no
+ *   total; while the broker is away only the newest of each boot waits, on disk.
+ * - `sequence` rises by one with every message made of a boot.
+ * - Another voice is another boot. It begins between two utterances, at the very counts with which the
+ *   one before ends: each joule and each second is one voice's, and none is nobody's.
+ * - A boot's last word is on disk before it is sent.
  */
 export class PowerReporter {
 	readonly #o: PowerReporterOptions;
 	readonly #meter: Meter;
 	readonly #account: SpeechAccount;
-	readonly #boot = randomBytes(8).toString("hex");
 	readonly #outbox: Latest<PowerMessage>;
 	readonly #disk: Latest<PowerMessage>;
-	readonly #open = new Map<
-		number,
-		{ resolve: (end: End) => void; reject: (why: Error) => void }
-	>();
-	#sequence = 0;
+	/** Utterances under way: when they began. */
+	readonly #open = new Map<number, number>();
+	readonly #goodbyes = new Set<Promise<void>>();
+	#boot: Boot;
+	/** The voice of the boot that is, or is about to begin. */
+	#voice: string | null;
 	#keepAt = Number.NEGATIVE_INFINITY;
 	#timer: NodeJS.Timeout | undefined;
 
@@ -59,10 +77,14 @@ export class PowerReporter {
 		this.#account = new SpeechAccount(this.#meter);
 		this.#outbox = new Latest((message) => this.#send(message));
 		this.#disk = new Latest((message) => options.buffer.keep(message));
+		this.#voice = null;
+		this.#boot = newBoot(null);
 	}
 
 	/** Begins to count. */
 	async start(): Promise<void> {
+		this.#voice = this.#o.voice();
+		this.#boot = newBoot(this.#voice);
 		await this.#meter.start();
 		await this.#account.start();
 		this.#timer = setInterval(() => this.report(), this.#o.everyMs);
@@ -75,23 +97,28 @@ export class PowerReporter {
 		clearInterval(this.#timer);
 		this.#timer = undefined;
 		this.#lost();
-		await this.#meter.point();
-		const last = this.#message();
+		await this.#account.settle((totals) => this.#goodbye(totals));
 		// kept first: whether the goodbye is heard is known too late
-		await this.#disk.offer(last);
-		void this.#outbox.offer(last);
+		await Promise.all(this.#goodbyes);
 		await this.#meter.stop();
+	}
+
+	/** Looks whether another voice speaks from now on. */
+	voiceMayHaveChanged(): void {
+		// an utterance keeps its voice to its end
+		if (this.#timer && this.#open.size === 0) this.#speakAs(this.#o.voice());
 	}
 
 	/** Sends what earlier boots left, now that there is a broker. */
 	async catchUp(): Promise<void> {
 		for (const message of await this.#o.buffer.waiting())
-			if (message.boot !== this.#boot) await this.#send(message);
+			if (message.boot !== this.#boot.id) await this.#send(message);
 	}
 
 	/** Makes a message and sends it when there is a way. */
 	report(): void {
-		const message = this.#message();
+		this.voiceMayHaveChanged();
+		const message = this.#message(this.#account.totals());
 		const now = this.#o.clock.monotonic();
 		if (!this.#o.online() && now >= this.#keepAt) {
 			this.#keepAt = now + KEEP_MS;
@@ -109,45 +136,87 @@ export class PowerReporter {
 	heard(
 		event: Extract<FromSpeaker, { kind: "begin" | "end" }> | { kind: "lost" },
 	): void {
+		const now = this.#o.clock.monotonic();
 		if (event.kind === "lost") {
 			this.#lost();
 			return;
 		}
-		if (event.kind === "end") {
-			const open = this.#open.get(event.id);
-			this.#open.delete(event.id);
-			// Broken off half-way it still made sound and cost energy.
-			if (event.audioSeconds > 0) open?.resolve(event);
-			else open?.reject(new Error("no sound was made"));
+		if (event.kind === "begin") {
+			this.#speakAs(event.digest);
+			this.#open.set(event.id, now);
+			void this.#account.begin();
 			return;
 		}
+		const { audioSeconds, id } = event;
+		const began = this.#open.get(id);
+		if (began === undefined) return;
+		this.#open.delete(id);
+		const computeSeconds = (now - began) / 1000;
 		void this.#account
-			.utterance(
-				() =>
-					new Promise<End>((resolve, reject) => {
-						this.#open.set(event.id, { resolve, reject });
-					}),
-			)
-			.catch(() => undefined)
+			// Broken off half-way it still made sound and cost energy.
+			.end(audioSeconds > 0 ? { audioSeconds, computeSeconds } : undefined)
 			.then(() => this.report());
 	}
 
+	/** Utterances whose end nobody will hear of cost energy and made no sound. */
 	#lost(): void {
-		for (const { reject } of this.#open.values())
-			reject(new Error("the speaker ended"));
-		this.#open.clear();
+		for (const id of this.#open.keys()) {
+			this.#open.delete(id);
+			void this.#account.end();
+		}
 	}
 
-	#message(): PowerMessage {
-		const { device, voice, clock } = this.#o;
+	/** Ends the boot and begins another, where the voice is another. */
+	#speakAs(voice: string | null): void {
+		if (voice === this.#voice) return;
+		this.#voice = voice;
+		void this.#account.settle((totals) => {
+			this.#goodbye(totals);
+			this.#boot = newBoot(voice, totals);
+			this.report();
+		});
+	}
+
+	/** A boot's last word: unlike those before it, nothing that comes later says it again. */
+	#goodbye(totals: SpeechTotals): void {
+		const message = this.#message(totals);
+		const kept = this.#o.buffer
+			.keep(message)
+			.catch(() => undefined)
+			.finally(() => this.#goodbyes.delete(kept));
+		this.#goodbyes.add(kept);
+		void kept.then(() => this.#send(message)).catch(() => undefined);
+	}
+
+	#message(totals: SpeechTotals): PowerMessage {
+		const { device, deviceClass, clock } = this.#o;
+		const { id, voice, base } = this.#boot;
 		return {
 			v: 1,
 			device,
-			boot: this.#boot,
-			sequence: this.#sequence++,
-			...this.#account.totals(),
-			voice: voice(),
+			boot: id,
+			sequence: this.#boot.sequence++,
+			...(base ? less(totals, base) : totals),
+			...{ voice, deviceClass },
 			at: new Date(clock.wall()).toISOString(),
 		};
 	}
+}
+
+function newBoot(voice: string | null, base?: SpeechTotals): Boot {
+	return { id: randomBytes(8).toString("hex"), voice, sequence: 0, base };
+}
+
+/** What came between two totals; whole millijoules, so that parts add up to the whole. */
+function less(totals: SpeechTotals, base: SpeechTotals): SpeechTotals {
+	const since = (now: number | null, then: number | null) =>
+		now === null ? null : now - (then ?? 0);
+	return {
+		...totals,
+		utterances: totals.utterances - base.utterances,
+		audioSeconds: totals.audioSeconds - base.audioSeconds,
+		computeSeconds: totals.computeSeconds - base.computeSeconds,
+		millijoules: since(totals.millijoules, base.millijoules),
+		speechMillijoules: since(totals.speechMillijoules, base.speechMillijoules),
+	};
 }

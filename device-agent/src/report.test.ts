@@ -11,6 +11,7 @@ const seen = (change: Partial<Seen> = {}): Seen => ({
 	active: null,
 	rejected: new Map(),
 	speaker: { up: true, digest: null, failed: null },
+	deviceClass: "orin-nano",
 	...change,
 });
 const active = { digest: A, revision: 1, previous: null };
@@ -41,6 +42,7 @@ test("a rejected bundle is reported with its reason beside the voice that speaks
 		revision: 2,
 		state: "failed",
 		reason: { code: "E_GOLDEN", message: "sounds different" },
+		deviceClass: "orin-nano",
 		at,
 	});
 	const again = { ...desired, revision: 3 };

@@ -32,7 +32,8 @@ export type FromSpeaker =
 	| { kind: "loaded"; digest: string }
 	/** It speaks on with what it had. */
 	| { kind: "not-loaded"; digest: string; code: ErrorCode; message: string }
-	| { kind: "begin"; id: number }
+	/** `digest`: the voice that speaks it, from its beginning to its end. */
+	| { kind: "begin"; id: number; digest: string }
 	| {
 			kind: "end";
 			id: number;

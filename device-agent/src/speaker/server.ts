@@ -192,7 +192,7 @@ export class SpeechServer {
 						speed: wanted.speed,
 						signal,
 					});
-					await this.#account(utterance, async () => {
+					await this.#account(utterance, digest, async () => {
 						const sound = await this.#sound(
 							utterance,
 							voice,
@@ -246,10 +246,14 @@ export class SpeechServer {
 	}
 
 	/** Tells the agent what an utterance took, whatever its end. */
-	async #account(utterance: Utterance, speak: () => Promise<boolean>) {
+	async #account(
+		utterance: Utterance,
+		digest: string,
+		speak: () => Promise<boolean>,
+	) {
 		const id = this.#next++;
 		const { onEvent } = this.#o;
-		onEvent?.({ kind: "begin", id });
+		onEvent?.({ kind: "begin", id, digest });
 		let whole = false;
 		try {
 			whole = await speak();

@@ -44,20 +44,59 @@ export class SpeechAccount {
 		this.#opened ??= await this.#meter.point();
 	}
 
+	/** An utterance begins. Calls are booked in the order in which they are made. */
+	begin(): Promise<void> {
+		return this.#next(async () => {
+			if (this.#busy++ === 0) this.#since = await this.#meter.point();
+		});
+	}
+
+	/**
+	 * The utterance that began ends.
+	 * @param spoken undefined: it made no sound; then only its energy is booked
+	 */
+	end(
+		spoken?: Pick<SpeechTotals, "audioSeconds" | "computeSeconds">,
+	): Promise<void> {
+		return this.#next(async () => {
+			this.#busy--;
+			if (spoken) {
+				this.#totals.utterances++;
+				this.#totals.audioSeconds += spoken.audioSeconds;
+				this.#totals.computeSeconds += spoken.computeSeconds;
+			}
+			if (this.#busy === 0) await this.#book();
+		});
+	}
+
+	/**
+	 * Books everything up to now, between what was called before and after it.
+	 * @param cut told the totals at that very point: a sum that is divided there loses nothing
+	 */
+	settle(cut: (totals: SpeechTotals) => void): Promise<void> {
+		return this.#next(async () => {
+			if (this.#busy > 0) await this.#book();
+			else await this.#meter.point();
+			cut(this.totals());
+		});
+	}
+
 	/** Runs one utterance and books it, unless it throws: then only its energy is booked. */
 	async utterance<T extends { audioSeconds: number }>(
 		speak: () => Promise<T>,
 	): Promise<T> {
-		await this.#shift(1);
+		await this.begin();
 		const begin = performance.now();
+		let spoken: Parameters<SpeechAccount["end"]>[0];
 		try {
-			const spoken = await speak();
-			this.#totals.utterances++;
-			this.#totals.audioSeconds += spoken.audioSeconds;
-			this.#totals.computeSeconds += (performance.now() - begin) / 1000;
-			return spoken;
+			const made = await speak();
+			spoken = {
+				audioSeconds: made.audioSeconds,
+				computeSeconds: (performance.now() - begin) / 1000,
+			};
+			return made;
 		} finally {
-			await this.#shift(-1);
+			await this.end(spoken);
 		}
 	}
 
@@ -73,16 +112,17 @@ export class SpeechAccount {
 		};
 	}
 
-	/** Meter points are taken when the first utterance begins and when the last one ends. */
-	#shift(by: 1 | -1): Promise<void> {
-		const turn = this.#turn.then(async () => {
-			if (this.#busy === 0) this.#since = await this.#meter.point();
-			this.#busy += by;
-			if (this.#busy > 0 || !this.#since) return;
-			const { joules } = between(this.#since, await this.#meter.point());
-			if (joules !== null) this.#joules = (this.#joules ?? 0) + joules;
-		});
-		this.#turn = turn;
+	/** Speech is booked from when the first utterance begins to when the last one ends. */
+	async #book(): Promise<void> {
+		const now = await this.#meter.point();
+		const joules = this.#since && between(this.#since, now).joules;
+		this.#since = now;
+		if (joules != null) this.#joules = (this.#joules ?? 0) + joules;
+	}
+
+	#next(work: () => Promise<void>): Promise<void> {
+		const turn = this.#turn.then(work);
+		this.#turn = turn.catch(() => undefined);
 		return turn;
 	}
 }

@@ -42,6 +42,8 @@ export const zReported = z.object({
 	/** The revision it last acted on; null when none ever came. */
 	revision: z.int().min(1).nullable(),
 	state: z.enum(["idle", "pulling", "checking", "active", "failed"]),
+	/** What kind of device it is: figures are compared within a kind. */
+	deviceClass: zId.optional(),
 	/** Why it does not run what is desired. */
 	reason: z.object({ code: z.string(), message: z.string() }).optional(),
 	/** Of a pull under way, bytes. */
@@ -95,7 +97,10 @@ const zSeconds = z.number().min(0);
 export const zPowerMessage = z.object({
 	v: z.literal(1),
 	device: zId,
-	/** Identifies one run of the counters: a new one whenever they start again from zero. */
+	/**
+	 * Identifies one run of the counters: a new one whenever they start again from zero. They do when
+	 * the agent starts and when another voice speaks, so every joule of a boot is one voice's.
+	 */
 	boot: zId,
 	/** Rises by one with every message of a boot, from 0. */
 	sequence: zCount,
@@ -114,7 +119,7 @@ export const zPowerMessage = z.object({
 	computeSeconds: zSeconds,
 	/** Digest of the bundle it speaks with; null when it has none. */
 	voice: zDigest.nullable(),
-	/** What kind of device it is: figures are compared within a kind. */
+	/** As in {@link zReported}. */
 	deviceClass: zId.optional(),
 	/** When the counters were read. */
 	at: zInstant,

@@ -37,6 +37,15 @@ export const agentRun = command({
 			type: "number",
 			describe: "Megabytes of bundles that may come in a day (UTC)",
 		},
+		class: {
+			type: "string",
+			describe: "What kind of device it is; by default what its board says",
+		},
+		"host-root": {
+			type: "string",
+			describe:
+				"In a container: where the host's / is mounted, for its power sensors",
+		},
 		...BROKER_OPTIONS,
 	},
 	service: true,
@@ -58,6 +67,8 @@ export const agentRun = command({
 			...(args["daily-mb"] !== undefined && {
 				dailyBytes: args["daily-mb"] * 1_000_000,
 			}),
+			...(args.class !== undefined && { deviceClass: args.class }),
+			...(args["host-root"] !== undefined && { hostRoot: args["host-root"] }),
 			log: createLog("agent", { level: logLevel(io.env, "info") }),
 		});
 		try {

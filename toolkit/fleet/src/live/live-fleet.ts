@@ -194,7 +194,7 @@ export class LiveFleet {
 			watts: fresh ? entry.watts : null,
 			measured: last?.measured ?? null,
 			voice: entry.reported?.bundle ?? last?.voice ?? null,
-			deviceClass: last?.deviceClass ?? null,
+			deviceClass: last?.deviceClass ?? entry.reported?.deviceClass ?? null,
 		};
 	}
 
