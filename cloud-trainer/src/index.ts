@@ -21,6 +21,7 @@ export * from "./pretrain/pretrain.ts";
 export * from "./pretrain/stages.ts";
 export * from "./report/index.ts";
 export * from "./schedule/index.ts";
+export * from "./teacher/index.ts";
 export * from "./train/adamw.ts";
 export * from "./train/backward.ts";
 export * from "./train/checkpoint.ts";

@@ -151,8 +151,9 @@ export async function exportVoice(
 		},
 		energy: {
 			file: "energy.json",
-			trainWh: o.passport.wattHours,
-			gCO2e: o.passport.gramsCO2e,
+			// A sum that lacks a part that nobody knows is not known.
+			trainWh: o.passport.without ? null : o.passport.wattHours,
+			gCO2e: o.passport.without ? null : o.passport.gramsCO2e,
 			measured: o.passport.measured,
 		},
 		consent: { statement: run.consent },

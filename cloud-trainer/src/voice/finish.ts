@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Progress } from "@wattvox/core";
+import { type Progress, WattvoxError } from "@wattvox/core";
 import {
 	castFloat,
 	encodeModel,
@@ -18,6 +18,7 @@ import {
 	ADAPT,
 	type Adapted,
 	type AdaptOptions,
+	adaptStudentDirectly,
 	adaptTeacher,
 	distilVoice,
 	plannedExample,
@@ -88,6 +89,25 @@ export async function fineTune(
 	return adapted;
 }
 
+/**
+ * Trains the student on the run's speech without a teacher of ours between them, and leaves its adapter
+ * in the run's folder: what a run of a teacher behind HTTP needs before it is exported.
+ */
+export async function learnDirectly(
+	run: VoiceRun,
+	request: AdaptRequest = {},
+): Promise<Adapted> {
+	const adapted = await adaptStudentDirectly(
+		run.base,
+		await readWeights(run.baseDir, "student"),
+		{ examples: run.segments, speaker: run.speaker },
+		options(run, "student", request),
+	);
+	if (!adapted.fit.interrupted)
+		await keep(run, RUN.studentAdapter, `${run.base.name}/student`, adapted);
+	return adapted;
+}
+
 /** The teacher's weights with the run's adapter in them. */
 export async function adaptedTeacher(
 	run: VoiceRun,
@@ -105,6 +125,11 @@ export async function distil(
 	run: VoiceRun,
 	request: AdaptRequest = {},
 ): Promise<Adapted> {
+	if (run.teacher !== undefined)
+		throw new WattvoxError(
+			"E_USAGE",
+			`the student of ${run.dir} has learned from ${run.teacher} already: export it`,
+		);
 	const teacher = await adaptedTeacher(run);
 	const adapted = await distilVoice(
 		run.base,

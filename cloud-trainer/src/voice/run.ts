@@ -26,6 +26,8 @@ const schema = z.object({
 	text: z.string(),
 	/** What the speaker agreed to. */
 	consent: z.string(),
+	/** Address of the speech server whose speech this is; absent for a recording. */
+	teacher: z.string().optional(),
 	speaker: z.array(z.number()),
 	segments: z.array(
 		z.object({
@@ -50,6 +52,8 @@ export interface VoiceRun {
 	created: string;
 	text: string;
 	consent: string;
+	/** Address of the speech server whose speech this is; absent for a recording. */
+	teacher?: string;
 	/** The speaker's embedding, [192]. */
 	speaker: Float32Array;
 	segments: Segment[];
@@ -70,6 +74,7 @@ export async function writeRun(run: VoiceRun): Promise<void> {
 				created: run.created,
 				text: run.text,
 				consent: run.consent,
+				...(run.teacher !== undefined && { teacher: run.teacher }),
 				speaker: Array.from(run.speaker),
 				segments: run.segments.map((s) => ({
 					id: s.id,
@@ -120,6 +125,7 @@ export async function openRun(dir: string): Promise<VoiceRun> {
 		created: d.created,
 		text: d.text,
 		consent: d.consent,
+		...(d.teacher !== undefined && { teacher: d.teacher }),
 		speaker: Float32Array.from(d.speaker),
 		samples,
 		segments: d.segments.map((s): Segment => {

@@ -32,13 +32,12 @@ export interface Segment extends Example {
 }
 
 /**
- * Cuts an aligned clip at its pauses into segments that training takes, each with a pause at both ends
- * where one was heard. Some are marked `val`: spread over the clip, so that both halves are judged.
- * @param mel log-mel [frames, nMels] of the whole clip
- * @param samples the whole clip at the model's rate
- * @throws WattvoxError E_CLIP_SHORT when fewer than four segments come out
+ * Cuts an aligned recording at its pauses into segments that training takes, each with a pause at both
+ * ends where one was heard.
+ * @param mel log-mel [frames, nMels] of the whole recording
+ * @param samples the whole recording at the model's rate
  */
-export function cutSegments(
+export function cutAtPauses(
 	mel: Float32Array,
 	samples: Float32Array,
 	audio: MelConfig,
@@ -64,20 +63,38 @@ export function cutSegments(
 			first = i + 1;
 		}
 	});
-	const out = groups.map((g, i) =>
+	return groups.map((g, i) =>
 		segment(mel, samples, audio, transcript, alignment, g, i),
 	);
-	if (out.length < 4)
+}
+
+/**
+ * Marks some segments `val`: spread over all of them, so that both halves are judged.
+ * @throws WattvoxError E_CLIP_SHORT when there are fewer than four
+ */
+export function holdOut(segments: Segment[], share = CUT.heldOut): Segment[] {
+	const { length } = segments;
+	if (length < 4)
 		throw new WattvoxError(
 			"E_CLIP_SHORT",
-			`the clip gives ${out.length} segment${out.length === 1 ? "" : "s"} of speech; at least four are needed`,
+			`the clip gives ${length} segment${length === 1 ? "" : "s"} of speech; at least four are needed`,
 		);
-	const held = Math.max(2, Math.round(out.length * o.heldOut));
+	const held = Math.max(2, Math.round(length * share));
 	for (let k = 0; k < held; k++) {
-		const at = Math.floor(((k + 0.5) / held) * out.length);
-		(out[at] as Segment).split = "val";
+		const at = Math.floor(((k + 0.5) / held) * length);
+		(segments[at] as Segment).split = "val";
 	}
-	return out;
+	return segments;
+}
+
+/**
+ * {@link cutAtPauses}, with some segments held out.
+ * @throws WattvoxError E_CLIP_SHORT when fewer than four segments come out
+ */
+export function cutSegments(
+	...args: Parameters<typeof cutAtPauses>
+): Segment[] {
+	return holdOut(cutAtPauses(...args), args[5]?.heldOut);
 }
 
 function segment(

@@ -38,6 +38,7 @@ export const LEVERS = {
 	},
 	full: {
 		type: "boolean",
+		alias: "whole",
 		default: false,
 		describe: "Train whole weights in place of low-rank pairs",
 	},

@@ -30,6 +30,7 @@ export const TRAINING_OPTIONS = {
 export const LOGS = {
 	"fine-tune": "teacher-lora.log.jsonl",
 	distil: "student-lora.log.jsonl",
+	student: "student-direct.log.jsonl",
 } as const;
 
 /** Points of a curve: [step, value]. */
@@ -125,7 +126,7 @@ async function earlier(
  * @throws WattvoxError E_INTERRUPTED after an abort, with a checkpoint to go on from
  */
 export async function trained(
-	name: "fine-tune" | "distil",
+	name: keyof typeof LOGS,
 	log: string,
 	work: (request: AdaptRequest) => Promise<Adapted>,
 	request: AdaptRequest,

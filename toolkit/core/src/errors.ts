@@ -112,6 +112,10 @@ export const ERRORS = {
 		exit: EXIT.network,
 		help: "Check the carbon source's name, its key in the environment and the network; training can also run without it.",
 	},
+	E_TEACHER: {
+		exit: EXIT.network,
+		help: "Check the teacher's address and that its server runs, then run the same command again: what it has spoken is kept.",
+	},
 	E_TIMEOUT: { exit: EXIT.network, help: "Try again, or give it longer." },
 	// resource
 	E_OUTPUT: {

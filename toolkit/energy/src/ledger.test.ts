@@ -216,6 +216,10 @@ test("the passport carries Wh and grams, and null for what nobody knows", async 
 	const unknown = makePassport(ledger.summary(), { made });
 	t.is(unknown.gramsCO2e, null);
 	t.deepEqual(unknown.intensity, { gramsPerKWh: null, source: "unknown" });
+	const without = ["the teacher at http://teacher/tts"];
+	const lacking = makePassport(ledger.summary(), { made, without });
+	t.deepEqual(parsePassport(JSON.stringify(lacking)), { ...unknown, without });
+	t.false("without" in makePassport(ledger.summary(), { without: [] }));
 	t.throws(() => parsePassport("{"), { message: /no JSON/ });
 	t.throws(() => parsePassport(JSON.stringify({ ...known, wattHours: -1 })), {
 		message: /wattHours/,

@@ -31,6 +31,8 @@ export const EnergyPassportSchema = z.strictObject({
 		gramsPerKWh: amount.nullable(),
 		source: z.string().min(1),
 	}),
+	/** Work for this voice that none of the figures hold, since nobody measured it; none when absent. */
+	without: z.array(z.string().min(1)).min(1).optional(),
 	sources: z.array(SourceDescriptionSchema),
 	/** A stage before the stages inside it, which are part of its figures. */
 	stages: z.array(
@@ -46,6 +48,8 @@ export type EnergyPassport = z.infer<typeof EnergyPassportSchema>;
 export interface PassportOptions {
 	/** Carbon intensity in g/kWh, null when unknown, and where it comes from. */
 	intensity?: EnergyPassport["intensity"];
+	/** Work whose energy nobody knows, such as that of another machine: it is named, never 0. */
+	without?: readonly string[];
 	made?: Date;
 }
 
@@ -80,6 +84,7 @@ export function makePassport(
 		...cost(summary.total),
 		method: summary.total.measured ? "measured" : "estimated",
 		intensity,
+		...(options.without?.length && { without: [...options.without] }),
 		sources: summary.sources,
 		stages: summary.stages.map((row) => ({ path: row.path, ...cost(row) })),
 	});

@@ -7,14 +7,17 @@ export const exportCommand = command({
 	usage: "export",
 	about: "A run's voice as a signed bundle, checked against what was trained",
 	examples: [
-		["export --run run/ --out voice/ --key keys/builder.key", "after `distil`"],
+		[
+			"export --run run/ --out voice/ --key keys/builder.key",
+			"after `distil`, or after `train --teacher`",
+		],
 	],
 	positionals: {},
 	options: {
 		run: {
 			type: "string",
 			demandOption: true,
-			describe: "Folder that `train` and `distil` wrote",
+			describe: "Folder that `train` and `distil` wrote, or `train --teacher`",
 		},
 		out: {
 			type: "string",
@@ -57,6 +60,9 @@ export const exportCommand = command({
 						io.signal,
 						io.progress.note,
 					),
+					...(run.teacher !== undefined && {
+						without: [`the teacher at ${run.teacher}`],
+					}),
 				});
 				const task = io.progress.task("export");
 				try {

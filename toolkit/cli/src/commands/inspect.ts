@@ -115,6 +115,9 @@ function formatPassport(p: EnergyPassport): string {
 			["left", "right", "right", "right", "right", "right"],
 		),
 		...how,
+		...(p.without?.length
+			? [`Not in these figures, since it is unknown: ${p.without.join(", ")}.`]
+			: []),
 		...(p.coverage < 0.995
 			? [`The sensor covered ${Math.floor(100 * p.coverage)} % of the time.`]
 			: []),

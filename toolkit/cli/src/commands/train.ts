@@ -1,11 +1,18 @@
 import { basename, extname, join } from "node:path";
-import { facts } from "@wattvox/core";
-import { booked } from "../booked.ts";
-import { command } from "../command.ts";
-import { SCHEDULE_OPTIONS, scheduled, type Work } from "../scheduled.ts";
+import type { Adapted, TaughtRun, WorkReport } from "@wattvox/cloud-trainer";
+import { facts, WattvoxError } from "@wattvox/core";
+import { type Books, booked } from "../booked.ts";
+import { command, type Io } from "../command.ts";
+import type { LeverArgs } from "../levers.ts";
+import { SCHEDULE_OPTIONS, scheduled } from "../scheduled.ts";
+import {
+	openOrAsk,
+	TEACHER_ENERGY,
+	TEACHER_OPTIONS,
+	type TeacherArgs,
+} from "../teacher.ts";
 import {
 	baseDir,
-	type Done,
 	epochSteps,
 	LOGS,
 	openOrPrepare,
@@ -16,7 +23,8 @@ import {
 
 export const train = command({
 	usage: "train",
-	about: "Fine-tune the teacher on a recording; Ctrl-C and resume at will",
+	about:
+		"Fine-tune on a recording, or on the speech of a server; Ctrl-C and resume at will",
 	examples: [
 		[
 			'train --clip amy.wav --text amy.txt --out run/ --consent "Amy agreed."',
@@ -30,19 +38,22 @@ export const train = command({
 			'train --clip amy.wav --text amy.txt --out run/ --deadline 2d --window "* 22-23,0-5 * * *" --tariff csv:tariff.csv',
 			"at night only, in the cheapest hours of two days",
 		],
+		[
+			'train --teacher http://gpu:9880/tts --teacher-reference /voices/amy.wav --teacher-reference-text "Good morning." --out run/ --name amy --consent "Amy agreed."',
+			"a GPT-SoVITS voice to the edge: it speaks, our student learns; `export` comes next",
+		],
+		[
+			"train --teacher http://host:8000/v1/audio/speech --teacher-voice amy --texts sentences.txt --teacher-minutes 5 --out run/ --name amy --whole",
+			"OpenAI's API; five minutes of your own sentences, all weights (key: WATTVOX_TEACHER_KEY)",
+		],
 	],
 	positionals: {},
 	options: {
 		clip: {
 			type: "string",
-			demandOption: true,
 			describe: "The recording: wav, 20 s to 10 min, one voice",
 		},
-		text: {
-			type: "string",
-			demandOption: true,
-			describe: "What it says: plain text file",
-		},
+		text: { type: "string", describe: "What it says: plain text file" },
 		out: {
 			type: "string",
 			demandOption: true,
@@ -61,59 +72,36 @@ export const train = command({
 			describe: "What the speaker agreed to; the bundle names it",
 		},
 		rank: { type: "number", default: 16, describe: "Of the LoRA" },
+		...TEACHER_OPTIONS,
 		...TRAINING_OPTIONS,
 		...SCHEDULE_OPTIONS,
 	},
 	async run(args, io) {
-		const { ADAPT, fineTune, RUN } = await import("@wattvox/cloud-trainer");
+		const { RUN } = await import("@wattvox/cloud-trainer");
 		const base = await baseDir(args.base);
-		const name =
-			args.name ??
-			basename(args.clip, extname(args.clip)).replace(/[^A-Za-z0-9_-]/g, "-");
-		const fineTuned: Work<Done> = (io, report) =>
-			booked(
-				join(args.out, RUN.ledger),
-				async (books) => {
-					const run = await openOrPrepare(
-						{
-							clip: args.clip,
-							text: args.text,
-							out: args.out,
-							base,
-							name,
-							signal: io.signal,
-							...(args.consent !== undefined && { consent: args.consent }),
-						},
-						io,
-						books,
-					);
-					const { adapted, result } = await trained(
-						"fine-tune",
-						join(args.out, LOGS["fine-tune"]),
-						(request) => fineTune(run, request),
-						{
-							...trainingRequest(args, io),
-							rank: args.rank,
-							alpha: 2 * args.rank,
-						},
-						io,
-						books,
-						report,
-						epochSteps(run, ADAPT.batch),
-					);
-					return { adapted, result, energy: books.ledger.summary() };
-				},
-				{ job: `train ${name}` },
-			);
+		const { teacher } = args;
+		const name = args.name ?? nameOf(args.clip ?? teacher ?? "");
+		const learn =
+			teacher === undefined
+				? fromRecording(args, base, name)
+				: fromTeacher({ ...args, teacher }, base, name);
 		const { value, schedule, text } = await scheduled(
 			args,
 			io,
 			args.out,
 			"5m",
-			fineTuned,
+			(io, report) =>
+				booked(
+					join(args.out, RUN.ledger),
+					async (books) => ({
+						...(await learn(io, books, report)),
+						energy: books.ledger.summary(),
+					}),
+					{ job: `train ${name}` },
+				),
 		);
 		const { formatLedger } = await import("@wattvox/energy");
-		const { adapted, result, energy } = value;
+		const { adapted, result, energy, adapter, taught } = value;
 		io.result(
 			{
 				run: args.out,
@@ -121,13 +109,115 @@ export const train = command({
 				best: adapted.fit.best ?? null,
 				parameters: adapted.parameters,
 				energy,
+				...(taught && {
+					teacher: {
+						url: taught.run.teacher,
+						segments: taught.run.segments.length,
+						discarded: taught.discarded,
+						energy: null,
+					},
+				}),
 				schedule,
 			},
 			`${facts([
 				["run", args.out],
-				["adapter", join(args.out, RUN.teacherAdapter)],
+				["adapter", join(args.out, adapter)],
 				["training", result],
-			])}\n\n${formatLedger(energy)}${text}`,
+			])}\n\n${formatLedger(energy)}${taught ? `\n${TEACHER_ENERGY}` : ""}${text}`,
 		);
 	},
 });
+
+/** What training leaves: the adapter's folder within the run's, and a teacher's run. */
+interface Learned {
+	adapted: Adapted;
+	result: string;
+	adapter: string;
+	taught?: TaughtRun;
+}
+
+type Learn = (
+	io: Io,
+	books: Books,
+	report: (r: WorkReport) => void,
+) => Promise<Learned>;
+
+type Args = LeverArgs & {
+	clip?: string | undefined;
+	text?: string | undefined;
+	out: string;
+	consent?: string | undefined;
+	steps?: number | undefined;
+	threads: number;
+	seed: number;
+	rank: number;
+};
+
+const rankOf = ({ rank }: Args) => ({ rank, alpha: 2 * rank });
+
+/** LoRA on our teacher from a recording. @throws WattvoxError E_USAGE without clip or text */
+function fromRecording(args: Args, base: string, name: string): Learn {
+	const { clip, text, out, consent } = args;
+	if (clip === undefined || text === undefined)
+		throw new WattvoxError(
+			"E_USAGE",
+			"train takes a recording (--clip, --text), or --teacher",
+		);
+	return async (io, books, report) => {
+		const { ADAPT, fineTune, RUN } = await import("@wattvox/cloud-trainer");
+		const run = await openOrPrepare(
+			{
+				...{ clip, text, out, base, name },
+				signal: io.signal,
+				...(consent !== undefined && { consent }),
+			},
+			io,
+			books,
+		);
+		const { adapted, result } = await trained(
+			"fine-tune",
+			join(out, LOGS["fine-tune"]),
+			(request) => fineTune(run, request),
+			{ ...trainingRequest(args, io), ...rankOf(args) },
+			io,
+			books,
+			report,
+			epochSteps(run, ADAPT.batch),
+		);
+		return { adapted, result, adapter: RUN.teacherAdapter };
+	};
+}
+
+/** The student from what a speech server speaks. */
+function fromTeacher(
+	args: Args & TeacherArgs,
+	base: string,
+	name: string,
+): Learn {
+	return async (io, books, report) => {
+		const { ADAPT, learnDirectly, RUN } = await import(
+			"@wattvox/cloud-trainer"
+		);
+		const taught = await openOrAsk(args, base, name, io, books);
+		const { adapted, result } = await trained(
+			"student",
+			join(args.out, LOGS.student),
+			(request) => learnDirectly(taught.run, request),
+			{ ...trainingRequest(args, io), ...rankOf(args) },
+			io,
+			books,
+			report,
+			epochSteps(taught.run, ADAPT.batch),
+		);
+		return { adapted, result, adapter: RUN.studentAdapter, taught };
+	};
+}
+
+/** A voice's name from a recording's path or a server's address. */
+function nameOf(from: string): string {
+	const plain =
+		/^https?:/.test(from) && URL.canParse(from)
+			? new URL(from).hostname
+			: basename(from, extname(from));
+	return plain.replace(/[^A-Za-z0-9_-]/g, "-").slice(0, 64);
+}
