@@ -29,8 +29,13 @@ export interface LoadOptions {
 	/** How an engine is made; ONNX Runtime by default. */
 	engine?: (
 		model: Uint8Array,
-		options: { signal?: AbortSignal | undefined },
+		options: { part: "text" | "decoder"; signal?: AbortSignal | undefined },
 	) => Promise<Engine>;
+	/**
+	 * The decoder, ready made: it has the voice's weights already and runs on `chunk + 2 * halo` frames. The
+	 * voice's own decoder graph is not loaded then. The voice frees it, also when loading fails.
+	 */
+	decoder?: Engine;
 	/**
 	 * Merge the adapter in this thread instead of one of its own: quicker, but nothing else happens in it
 	 * for a tenth of a second. Default false.
@@ -83,39 +88,42 @@ export class Voice {
 		source: string | VoiceFiles,
 		options: LoadOptions = {},
 	): Promise<Voice> {
-		// What is read here is ours to move; what the caller holds is only lent.
-		const owned = typeof source === "string";
-		const files = owned ? await readVoiceFiles(source) : source;
-		const frontend =
-			options.frontend ?? languageFrontend(files.config.language);
 		const { signal, threads = 1, host } = options;
+		let { decoder } = options;
 		// The engines' thread starts while the adapter is merged, and stays until it has an engine.
 		const idle = options.engine ? undefined : awaken(host);
 		try {
+			// What is read here is ours to move; what the caller holds is only lent.
+			const owned = typeof source === "string";
+			const files = owned ? await readVoiceFiles(source) : source;
+			const frontend =
+				options.frontend ?? languageFrontend(files.config.language);
 			const graphs = await mergedGraphs(files, {
 				owned,
 				here: options.mergeHere,
 				signal,
 			});
-			const make =
+			const make: NonNullable<LoadOptions["engine"]> =
 				options.engine ??
-				((model: Uint8Array) =>
+				((model) =>
 					createEngine(graphs.owned ? { given: model } : model, {
 						threads,
 						signal,
 						...(host && { host }),
 					}));
-			const text = await make(graphs.text, { signal });
-			let decoder: Engine | undefined;
+			const text = await make(graphs.text, { part: "text", signal });
 			try {
-				decoder = await make(graphs.decoder, { signal });
+				decoder ??= await make(graphs.decoder, { part: "decoder", signal });
 				const voice = new Voice(files.config, { text, decoder }, frontend);
 				if (options.warmUp ?? true) await voice.#warmUp(signal);
 				return voice;
 			} catch (thrown) {
-				await Promise.all([text.dispose(), decoder?.dispose()]);
+				await text.dispose();
 				throw thrown;
 			}
+		} catch (thrown) {
+			await decoder?.dispose();
+			throw thrown;
 		} finally {
 			await idle?.();
 		}

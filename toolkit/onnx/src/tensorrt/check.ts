@@ -130,10 +130,14 @@ function fitsInt32({ data }: Tensor): boolean {
 /**
  * Refuses a graph that some TensorRT which devices run cannot take, as the engine's builder would be
  * given it.
+ * @param versions those that matter; all that devices run by default
  * @throws WattvoxError E_TENSORRT_OP naming the graph, the TensorRT version, the node, its operator and why
  */
-export function requireTensorrt(graph: Graph): void {
-	for (const version of TENSORRT_VERSIONS) {
+export function requireTensorrt(
+	graph: Graph,
+	versions: readonly TensorrtVersion[] = TENSORRT_VERSIONS,
+): void {
+	for (const version of versions) {
 		const findings = checkTensorrt(toTensorrt(graph, version), version);
 		const [first] = findings;
 		if (!first) continue;
