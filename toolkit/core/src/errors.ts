@@ -154,6 +154,10 @@ export const ERRORS = {
 		exit: EXIT.input,
 		help: "Build an engine for this voice: the weights do not fit the one that there is.",
 	},
+	E_ENGINE_DIFFERS: {
+		exit: EXIT.input,
+		help: "The engine does not compute what ONNX Runtime does: the voice speaks on ONNX Runtime. Try --precision fp32, or another TensorRT.",
+	},
 	E_ENGINE_CRASH: {
 		exit: EXIT.resource,
 		help: "Native code crashed in a process of its own; what speaks goes on. Do not use this engine; build it again or stay with ONNX Runtime.",

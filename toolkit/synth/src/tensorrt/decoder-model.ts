@@ -1,4 +1,5 @@
 import {
+	bytesOf,
 	decodeModel,
 	encodeModel,
 	type Graph,
@@ -25,6 +26,8 @@ export interface DecoderModel {
 	merged: Uint8Array;
 	/** The voice's float32 weights by initialiser name: what turns an engine of `base` into the voice's. */
 	weights: Weights;
+	/** Those of them that the adapter changed. */
+	changed: readonly string[];
 	/** Inputs and outputs, all of fixed shape. */
 	ports: Ports;
 }
@@ -60,8 +63,19 @@ export async function decoderModel(
 		weights: Object.fromEntries(
 			[...merged.initializers].filter(isFloat).map(([name, t]) => [name, t]),
 		),
+		changed: [...merged.initializers.keys()].filter(
+			(name) =>
+				merged !== base &&
+				!sameBytes(merged.initializers.get(name), base.initializers.get(name)),
+		),
 		ports: { inputs: portsOf(merged.inputs), outputs: portsOf(merged.outputs) },
 	};
+}
+
+function sameBytes(a?: OnnxTensor, b?: OnnxTensor): boolean {
+	return a && b
+		? Buffer.compare(bytesOf(a.data), bytesOf(b.data)) === 0
+		: false;
 }
 
 function isFloat(

@@ -54,6 +54,7 @@ test("voices of one base share its model; the weights make the difference", asyn
 	t.deepEqual(plain?.merged, one?.base);
 	t.notDeepEqual(one?.merged, two?.merged);
 	t.notDeepEqual(one?.weights, two?.weights);
+	t.deepEqual([plain?.changed, one?.changed], [[], ["vocoder.out.w"]]);
 	// The weights put into the base's model give the merged one.
 	const graph = decodeModel(one?.base as Uint8Array);
 	for (const [name, weight] of Object.entries(one?.weights ?? {}))

@@ -1,0 +1,166 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ErrorCode } from "@wattvox/core";
+import { BASE_MEL } from "@wattvox/speech";
+import { makeGolden, Voice } from "@wattvox/synth";
+import {
+	spellingFrontend as frontend,
+	tinyBundle,
+	tinyVoice,
+} from "@wattvox/synth/testing";
+import test, { type ExecutionContext } from "ava";
+import { FakeWorkshop, type Lies } from "./_fake-workshop.test.ts";
+import { EngineCache } from "./engine-cache.ts";
+import { type PrepareOptions, prepareEngine } from "./prepare.ts";
+
+async function layOut(dir: string, name: string, adapterSeed?: number) {
+	const files = tinyVoice({
+		name,
+		...(adapterSeed !== undefined && { adapterSeed }),
+	});
+	const folder = join(dir, name);
+	await mkdir(folder);
+	const voice = await Voice.load(files, { frontend, mergeHere: true });
+	const golden = await makeGolden(voice, ["Hello."], BASE_MEL);
+	await voice.dispose();
+	for (const s of tinyBundle.sources(files, golden))
+		if ("bytes" in s && s.bytes) await writeFile(join(folder, s.name), s.bytes);
+	return folder;
+}
+
+/** Voices laid out in folders, a cache, and a made-up TensorRT. */
+async function bench(t: ExecutionContext, lies: Lies = {}) {
+	const dir = await mkdtemp(join(tmpdir(), "wattvox-prepare-"));
+	t.teardown(() => rm(dir, { recursive: true, force: true }));
+	const cache = new EngineCache(join(dir, "engines"));
+	const workshop = new FakeWorkshop(lies);
+	const notes: string[] = [];
+	const folders = new Map<string, string>();
+	return {
+		cache,
+		workshop,
+		notes,
+		async prepare(adapterSeed?: number, more: Partial<PrepareOptions> = {}) {
+			const name = `v${adapterSeed ?? 0}`;
+			const folder =
+				folders.get(name) ?? (await layOut(dir, name, adapterSeed));
+			folders.set(name, folder);
+			return prepareEngine({
+				dir: folder,
+				voice: name.padEnd(64, "0").replace("v", "a"),
+				golden: join(folder, "golden.json"),
+				cache,
+				workshop,
+				precision: "fp32",
+				frontend,
+				note: (line) => notes.push(line),
+				...more,
+			});
+		},
+	};
+}
+
+test("an engine is built once for a base; other voices refit it", async (t) => {
+	const { prepare, workshop, cache } = await bench(t);
+	const first = await prepare(5);
+	t.true(first.fresh);
+	t.true(first.gap.errorDb < -80);
+	t.true(first.runs > 1);
+	t.true((first.realTimeFactor ?? 0) > 0);
+	t.truthy(first.weights?.["vocoder.out.w"]);
+	t.like(workshop.builds[0], { refit: true, precision: "fp32" });
+	const second = await prepare(6);
+	t.false(second.fresh);
+	t.is(second.entry.id, first.entry.id);
+	const plain = await prepare();
+	t.is(plain.entry.id, first.entry.id);
+	t.is(plain.weights, undefined);
+	t.is(workshop.builds.length, 1);
+	t.is((await cache.list()).length, 1);
+	// Another precision is another engine, and gets the timing cache.
+	await prepare(5, { precision: "fp16" });
+	t.is(workshop.builds.length, 2);
+	t.truthy(workshop.builds[1]?.timingCache);
+});
+
+const bias = (s: number, refit: boolean) => (refit ? s + 0.01 : s);
+for (const [what, lies] of [
+	["computes something else after a refit", { wave: bias }],
+	["does not allow the adapter's weights", { fixed: ["vocoder.out.w"] }],
+	["is not built", { build: (r) => (r ? "E_ENGINE_BUILD" : undefined) }],
+	["crashes", { trial: (r) => (r ? "E_ENGINE_CRASH" : undefined) }],
+] as [string, Lies][])
+	test(`where a refittable engine ${what}, the voice gets one of its own`, async (t) => {
+		const { prepare, workshop, notes } = await bench(t, lies);
+		const made = await prepare(5);
+		t.is(made.weights, undefined);
+		t.deepEqual(
+			workshop.builds.map((b) => b.refit),
+			[true, false],
+		);
+		t.regex(notes.join("\n"), /refitted: E_ENGINE/);
+		// What failed is remembered: the next time the way is known.
+		const builds = workshop.builds.length;
+		t.is((await prepare(5)).entry.id, made.entry.id);
+		t.is(workshop.builds.length, builds);
+	});
+
+for (const [what, lies, code] of [
+	["NaN", { wave: () => Number.NaN }, "E_ENGINE_DIFFERS"],
+	["wrong values", { wave: (s) => s * 1.05 }, "E_ENGINE_DIFFERS"],
+	["silence", { wave: () => 0 }, "E_ENGINE_DIFFERS"],
+	["a crash", { trial: () => "E_ENGINE_CRASH" }, "E_ENGINE_CRASH"],
+	["no memory", { build: () => "E_MEMORY" }, "E_MEMORY"],
+	["a build that never ends", { build: () => "E_TIMEOUT" }, "E_TIMEOUT"],
+	["an operator", { build: () => "E_OP_UNSUPPORTED" }, "E_OP_UNSUPPORTED"],
+] as [string, Lies, ErrorCode][])
+	test(`no engine comes out of ${what}, and it is tried again only when asked for`, async (t) => {
+		const { prepare, workshop } = await bench(t, lies);
+		await t.throwsAsync(prepare(5), { code });
+		const { length } = workshop.builds;
+		const { trials } = workshop;
+		await t.throwsAsync(prepare(5), { code, message: /as before/ });
+		t.is(workshop.builds.length, length);
+		t.is(workshop.trials, trials);
+		workshop.lies = {};
+		t.true((await prepare(5, { again: true })).gap.errorDb < -80);
+		t.truthy(await prepare(5));
+	});
+
+test("an engine of another TensorRT is not found; one that is not readable is built anew", async (t) => {
+	const { prepare, workshop, cache } = await bench(t);
+	const first = await prepare(5);
+	workshop.lies = { tensorrt: "10.4.0.1" };
+	const second = await prepare(5);
+	t.true(second.fresh);
+	t.not(second.entry.id, first.entry.id);
+
+	let refuse = true;
+	workshop.lies = {
+		tensorrt: "10.4.0.1",
+		trial: () => {
+			const now = refuse;
+			refuse = false;
+			return now ? "E_ENGINE_LOAD" : undefined;
+		},
+	};
+	const third = await prepare(5);
+	t.true(third.fresh);
+	t.is(third.entry.id, second.entry.id);
+	t.deepEqual(await cache.failures(), []);
+});
+
+test("an interruption is no failure of the engine", async (t) => {
+	const stop = new AbortController();
+	const { prepare, cache } = await bench(t, {
+		build: () => {
+			stop.abort();
+			return "E_INTERRUPTED";
+		},
+	});
+	await t.throwsAsync(prepare(5, { signal: stop.signal }), {
+		code: "E_INTERRUPTED",
+	});
+	t.deepEqual(await cache.failures(), []);
+});
