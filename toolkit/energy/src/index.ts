@@ -6,6 +6,7 @@ export * from "./carbon/source.ts";
 export { type Intensity, weightedIntensity } from "./carbon/weighted.ts";
 export { processCpuClock } from "./cpu-time.ts";
 export { type EstimateOptions, EstimateSource } from "./estimate.ts";
+export { findProgram } from "./find-program.ts";
 export {
 	between,
 	type Energy,
