@@ -6,6 +6,7 @@ import { distilCommand } from "./distil.ts";
 import { doctor } from "./doctor.ts";
 import { energyAttest } from "./energy-attest.ts";
 import { energyReport } from "./energy-report.ts";
+import { engineList } from "./engine-list.ts";
 import { exportCommand } from "./export.ts";
 import { fleetPassword } from "./fleet-password.ts";
 import { fleetPower } from "./fleet-power.ts";
@@ -48,6 +49,7 @@ export const commands: readonly Command[] = [
 	publish,
 	agentRun,
 	agentStatus,
+	engineList,
 	rolloutStart,
 	rolloutStatus,
 	rolloutPause,
@@ -68,6 +70,7 @@ export const commands: readonly Command[] = [
 export const groups: Readonly<Record<string, string>> = {
 	agent: "The agent on a device",
 	energy: "What training and speaking cost",
+	engine: "TensorRT engines on a device",
 	fleet: "The fleet's server and its power bill",
 	keys: "Signing keys",
 	rollout: "Bundles to a fleet, in waves",
