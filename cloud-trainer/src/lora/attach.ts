@@ -9,6 +9,7 @@ import {
 import { type Injected, injectLora } from "./inject.ts";
 import { pairShapes, relaid, turned } from "./pair.ts";
 import { type Adapter, type PeftPair, pairsOf } from "./peft.ts";
+import { withSaved } from "./saved.ts";
 import { findSites, type Site, withoutConstants } from "./sites.ts";
 import { escapeRegExp, someOf } from "./targets.ts";
 
@@ -76,7 +77,7 @@ export function attachLora(
 	adapter: Adapter,
 	o: AttachOptions = {},
 ): Injected {
-	const graph = withoutConstants(from);
+	const graph = withSaved(withoutConstants(from), adapter, o);
 	const found = pairsAtSites(graph, pairsOf(adapter), o);
 	const each = (value: (p: PeftPair) => number) =>
 		Object.fromEntries(
@@ -118,7 +119,7 @@ export function mergeAdapter(
 	adapter: Adapter,
 	o: AttachOptions = {},
 ): { graph: Graph; merged: string[] } {
-	const graph = withoutConstants(from);
+	const graph = withSaved(withoutConstants(from), adapter, o);
 	const initializers = new Map(graph.initializers);
 	const rewired = new Map<Node, Node>();
 	const merged: string[] = [];

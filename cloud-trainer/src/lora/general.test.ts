@@ -18,6 +18,7 @@ import { attachLora, mergeAdapter } from "./attach.ts";
 import { extractLora } from "./extract.ts";
 import { injectLora, type LoraOptions, toPeft } from "./inject.ts";
 import { fromNodeName } from "./module-path.ts";
+import { turned } from "./pair.ts";
 import { type Adapter, pairsOf, readPeft, writePeft } from "./peft.ts";
 import { findSites } from "./sites.ts";
 import { truncatedSvd } from "./svd.ts";
@@ -156,6 +157,7 @@ function adapterOf(graph: Graph, o = OPTIONS): Adapter {
 		scale: 0,
 		rankPattern: { ...o.rankPattern },
 		alphaPattern: { ...o.alphaPattern },
+		saved: [],
 	};
 }
 
@@ -190,6 +192,7 @@ for (const [name, { graph, feeds }] of Object.entries(MODELS)) {
 			scale: 1,
 			rankPattern: { ...found.config.rankPattern },
 			alphaPattern: { ...found.config.alphaPattern },
+			saved: [],
 		}).graph;
 		t.true(gap(await run(again, feeds), await run(tuned, feeds)) < 1e-5);
 		const less = extractLora(graph(), tuned, { rank: 1 });
@@ -316,6 +319,45 @@ test("a folder keeps an adapter with patterns, and PEFT's shapes", async (t) => 
 		lora_dropout: 0,
 		target_modules: ["embed", "head"],
 	});
+});
+
+test("modules that an adapter brings whole take the place of the model's", async (t) => {
+	const graph = torchLike();
+	const adapter = adapterOf(graph, { ...OPTIONS, targets: /encoder/ });
+	const { initializers } = mergeAdapter(graph, adapter).graph;
+	// PEFT keeps a linear layer as [out, in], whatever the graph does.
+	const weight = noise([7, 24], 90);
+	const bias = noise([7], 91);
+	adapter.saved = ["head"];
+	adapter.tensors.set("base_model.model.head.weight", weight);
+	adapter.tensors.set("base_model.model.head.bias", bias);
+	const dir = await mkdtemp(join(tmpdir(), "wattvox-peft-"));
+	t.teardown(() => rm(dir, { recursive: true }));
+	await writePeft(dir, adapter.tensors, OPTIONS, ["encoder", "head"], "m");
+	t.deepEqual((await readPeft(dir)).saved, ["head"]);
+	const merged = mergeAdapter(graph, adapter).graph;
+	const beside = attachLora(graph, adapter).graph;
+	t.true(gap(await run(merged, IDS), await run(beside, IDS)) < 1e-5);
+	const site = findSites(graph).find((s) => s.module === "head");
+	const placed = merged.initializers.get(site?.weight ?? "") as Tensor;
+	t.deepEqual(site?.transposed ? placed : turned(placed), weight);
+	t.deepEqual(merged.initializers.get("head.bias"), bias);
+	for (const [name, tensor] of merged.initializers)
+		if (name !== site?.weight && name !== "head.bias")
+			t.deepEqual(tensor, initializers.get(name));
+	adapter.tensors.set("base_model.model.head.weight", noise([7, 23], 90));
+	t.throws(() => mergeAdapter(graph, adapter), {
+		code: "E_MODEL",
+		message: /the adapter's .* is \[/,
+	} as never);
+	adapter.saved = ["tail"];
+	adapter.tensors.set("base_model.model.tail.weight", weight);
+	adapter.tensors.delete("base_model.model.head.weight");
+	adapter.tensors.delete("base_model.model.head.bias");
+	t.throws(() => mergeAdapter(graph, adapter), {
+		code: "E_MODEL",
+		message: /no tail.weight/,
+	} as never);
 });
 
 test("adapters are found by the end of their path; what does not fit is named", async (t) => {

@@ -25,6 +25,7 @@ const configSchema = z.object({
 	lora_bias: z.boolean().nullish(),
 	bias: z.string().nullish(),
 	target_modules: z.union([z.array(z.string()), z.string()]).nullish(),
+	modules_to_save: z.array(z.string()).nullish(),
 	rank_pattern: pattern,
 	alpha_pattern: pattern,
 });
@@ -39,6 +40,8 @@ export interface Adapter {
 	scale: number;
 	rankPattern: Record<string, number>;
 	alphaPattern: Record<string, number>;
+	/** Modules whose parameters the adapter brings whole (PEFT's `modules_to_save`). */
+	saved: string[];
 }
 
 /** A module's pair in PEFT's shapes, float32. */
@@ -66,7 +69,8 @@ export interface PeftConfig
 }
 
 /**
- * Writes a PEFT adapter folder: config and safetensors.
+ * Writes a PEFT adapter folder: config and safetensors. Tensors under `savedKey`s are whole weights; each
+ * is a module of its own with the one parameter `weight`.
  * @param adapted module paths, or the sites of an injected graph
  */
 export async function writePeft(
@@ -80,6 +84,10 @@ export async function writePeft(
 		join(dir, ADAPTER_MODEL),
 		encodeSafetensors(tensors, { format: "pt" }),
 	);
+	const modules = adapted.map((s) => (typeof s === "string" ? s : s.module));
+	const saved = [...tensors.keys()].flatMap((key) =>
+		KEY.test(key) ? [] : (SAVED.exec(key)?.[1] ?? []),
+	);
 	const config = {
 		base_model_name_or_path: base,
 		bias: "none",
@@ -91,7 +99,8 @@ export async function writePeft(
 		r: o.rank,
 		rank_pattern: o.rankPattern ?? {},
 		alpha_pattern: o.alphaPattern ?? {},
-		target_modules: adapted.map((s) => (typeof s === "string" ? s : s.module)),
+		target_modules: modules.filter((m) => !saved.includes(m)),
+		modules_to_save: saved.length ? saved : null,
 		task_type: null,
 		use_rslora: o.rsLora ?? false,
 	};
@@ -145,7 +154,22 @@ export async function readPeft(dir: string): Promise<Adapter> {
 		scale: loraScale({ rank: config.r, alpha: config.lora_alpha, rsLora }),
 		rankPattern: config.rank_pattern ?? {},
 		alphaPattern: config.alpha_pattern ?? {},
+		saved: config.modules_to_save ?? [],
 	};
+}
+
+const PREFIX = "base_model.model.";
+const SAVED = /^base_model\.model\.(.+)\.weight$/;
+
+/** The parameters that an adapter brings whole, by their path: module and parameter. */
+export function savedParameters(adapter: Adapter): Map<string, Tensor> {
+	const out = new Map<string, Tensor>();
+	for (const [key, tensor] of adapter.tensors) {
+		const path = key.startsWith(PREFIX) ? key.slice(PREFIX.length) : key;
+		if (adapter.saved.some((module) => path.startsWith(`${module}.`)))
+			out.set(path, tensor);
+	}
+	return out;
 }
 
 // The adapter's own name ("default") is in the key when a state dict was saved by hand.
@@ -162,7 +186,9 @@ export function pairsOf(adapter: Adapter): PeftPair[] {
 		{ embedding: boolean; A?: Tensor; B?: Tensor }
 	>();
 	const bad = (why: string) => new WattvoxError("E_FILE_FORMAT", why);
+	const whole = new Set(savedParameters(adapter).values());
 	for (const [key, tensor] of adapter.tensors) {
+		if (whole.has(tensor)) continue;
 		const [, module, linear, table] = KEY.exec(key) ?? [];
 		// Embeddings that PEFT saves along with their adapter are the base's own.
 		if (/\.base_layer\.weight$/.test(key)) continue;

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { AUDIO, decoderReach } from "@wattvox/models";
+import { type AcousticConfig, AUDIO, decoderReach } from "@wattvox/models";
 import { encodeModel, type Graph, type Tensor } from "@wattvox/onnx";
 import {
 	acousticBatch,
@@ -18,6 +18,7 @@ import {
 	fromPeft,
 	injectLora,
 	type LoraOptions,
+	loraScale,
 	toPeft,
 } from "../lora/inject.ts";
 import type { LossTerm } from "../losses/build.ts";
@@ -26,6 +27,7 @@ import { teacherSays } from "../pretrain/stages.ts";
 import { type FitResult, fit, type StepReport } from "../train/fit.ts";
 import { warmLinear } from "../train/schedule.ts";
 import type { Stepper } from "../train/stepper.ts";
+import { calibrate } from "./calibrate.ts";
 import {
 	distillationTerms,
 	fitLevers,
@@ -49,6 +51,8 @@ export interface AdaptOptions extends VoiceLevers {
 	learningRate: number;
 	/** Weight of the spread of mel-cepstra beside their mean error. */
 	variance: number;
+	/** Match the spread of mel-cepstra to the clip's in the last layer when training is over. */
+	calibrate: boolean;
 	/** Sentences per step. */
 	batch: number;
 	/** Frames per segment. */
@@ -73,6 +77,7 @@ export const ADAPT: Omit<AdaptOptions, "work" | "threads"> = {
 	alpha: 32,
 	learningRate: 2e-3,
 	variance: 0.1,
+	calibrate: true,
 	batch: 8,
 	frames: 200,
 	validateEvery: 20,
@@ -118,6 +123,9 @@ async function adapt(
 	graph: Graph,
 	o: AdaptOptions,
 	rest: {
+		/** The model that learns, and the voice that it learns. */
+		config: AcousticConfig;
+		voice: VoiceData;
 		batch: (step: number) => Promise<Record<string, Tensor>>;
 		validation: readonly Record<string, Tensor>[];
 		programs?: Record<string, Uint8Array>;
@@ -166,10 +174,22 @@ async function adapt(
 		: toPeft(result.parameters, injected.adapted);
 	let parameters = 0;
 	for (const t of result.parameters.values()) parameters += t.data.length;
+	const settings = o.full
+		? wholeSettings(lora, adapter, injected.adapted)
+		: lora;
+	if (o.calibrate && !result.interrupted)
+		await calibrate(
+			rest.config,
+			graph.initializers,
+			adapter,
+			loraScale(settings),
+			rest.voice,
+			o.threads,
+		);
 	return {
 		adapter,
 		adapted: injected.adapted,
-		lora: o.full ? wholeSettings(lora, adapter, injected.adapted) : lora,
+		lora: settings,
 		parameters,
 		fit: result,
 	};
@@ -229,7 +249,7 @@ export function adaptTeacher(
 	return adaptOnRecordings(
 		"teacher-lora",
 		withWeights(acousticLoss(base.teacher, 0, lossOf(o)), weights),
-		decoderReach(base.teacher),
+		base.teacher,
 		voice,
 		o,
 		framesPerSecond(base),
@@ -246,7 +266,7 @@ export function adaptStudentDirectly(
 	return adaptOnRecordings(
 		"student-direct",
 		withWeights(acousticLoss(base.student, 0, lossOf(o)), weights),
-		decoderReach(base.student),
+		base.student,
 		voice,
 		o,
 		framesPerSecond(base),
@@ -256,11 +276,12 @@ export function adaptStudentDirectly(
 function adaptOnRecordings(
 	name: string,
 	graph: Graph,
-	edge: number,
+	config: AcousticConfig,
 	voice: VoiceData,
 	o: AdaptOptions,
 	perSecond: number,
 ): Promise<Adapted> {
+	const edge = decoderReach(config);
 	const [train, held] = split(voice.examples);
 	const shape = { size: o.batch, frames: o.frames, edge, posteriorShare: 0 };
 	const pool = poolOf(train, o, perSecond);
@@ -275,6 +296,8 @@ function adaptOnRecordings(
 		);
 	};
 	return adapt(name, graph, o, {
+		config,
+		voice,
 		batch: async (step) => batch(step),
 		validation: heldOutFeeds(held, o, edge, voice.speaker),
 		terms: recordingTerms(o.variance),
@@ -332,6 +355,8 @@ export async function distilVoice(
 		);
 	};
 	return adapt("student-lora", graph, o, {
+		config: base.student,
+		voice,
 		programs: { teacher: encodeModel(source) },
 		onStart: (s) => {
 			stepper = s;

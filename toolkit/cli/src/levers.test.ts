@@ -13,6 +13,7 @@ const io: Io = {
 const OFF: LeverArgs = {
 	bucketing: true,
 	full: false,
+	calibrate: true,
 	rslora: false,
 	sampler: false,
 };
@@ -45,6 +46,7 @@ test("without switches nothing is asked for; with them each is", (t) => {
 			targets: "decoder.*",
 			patience: 0,
 			full: true,
+			calibrate: false,
 			rslora: true,
 			"lora-plus": 16,
 			dropout: 0.1,
@@ -61,6 +63,7 @@ test("without switches nothing is asked for; with them each is", (t) => {
 			targets: "decoder.*",
 			patience: Number.POSITIVE_INFINITY,
 			full: true,
+			calibrate: false,
 			rsLora: true,
 			loraPlus: 16,
 			dropout: 0.1,

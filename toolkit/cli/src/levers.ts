@@ -42,6 +42,11 @@ export const LEVERS = {
 		default: false,
 		describe: "Train whole weights in place of low-rank pairs",
 	},
+	calibrate: {
+		type: "boolean",
+		default: true,
+		describe: "Match the spread of the clip's spectra when training is over",
+	},
 	rslora: {
 		type: "boolean",
 		default: false,
@@ -80,6 +85,7 @@ export interface LeverArgs {
 	targets?: string | undefined;
 	patience?: number | undefined;
 	full: boolean;
+	calibrate: boolean;
 	rslora: boolean;
 	"lora-plus"?: number | undefined;
 	dropout?: number | undefined;
@@ -137,6 +143,7 @@ export function leverRequest(args: LeverArgs, io: Io): AdaptRequest {
 		...(!args.bucketing && { anyLength: true }),
 		...(args.targets !== undefined && { targets: args.targets }),
 		...(args.full && { full: true }),
+		...(!args.calibrate && { calibrate: false }),
 		...(args.rslora && { rsLora: true }),
 		...(plus !== undefined && { loraPlus: plus }),
 		...(dropout !== undefined && { dropout }),

@@ -6,7 +6,13 @@ export * from "./einsum.ts";
 export { readModel, type WriteModelOptions, writeModel } from "./external.ts";
 export { fromHalf, toHalf } from "./half.ts";
 export { constantOf, inferNode, inferTypes, opKey, typeOf } from "./infer.ts";
-export { type LoraPair, loraKey, loraPairs } from "./lora.ts";
+export {
+	type LoraPair,
+	loraKey,
+	savedKey,
+	type WeightChange,
+	weightChanges,
+} from "./lora.ts";
 export * from "./merge.ts";
 export * from "./precision.ts";
 export * from "./safetensors.ts";

@@ -4,10 +4,14 @@ import type { Tensor } from "./types.ts";
 
 const PREFIX = "base_model.model.";
 const KEY = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/;
+const SAVED = /^base_model\.model\.(.+)\.weight$/;
 
 /** The PEFT key of one half of a LoRA pair on the weight named `name`. */
 export const loraKey = (name: string, half: "A" | "B"): string =>
 	`${PREFIX}${name}.lora_${half}.weight`;
+
+/** The PEFT key of a weight that an adapter brings whole (`modules_to_save`), under its own name. */
+export const savedKey = (name: string): string => `${PREFIX}${name}.weight`;
 
 /** The two halves of an adapter on one weight, float32: A [r, in], B [out, r]. */
 export interface LoraPair {
@@ -15,38 +19,70 @@ export interface LoraPair {
 	b: Tensor;
 }
 
+/** What an adapter does to one weight: adds a pair's product, or takes its place; float32. */
+export type WeightChange = LoraPair | { whole: Tensor };
+
 /**
- * LoRA pairs by the name of the weight they adapt, in float32. A is [r, in], B is [out, r], as PEFT
- * keeps them.
- * @throws WattvoxError E_FILE_FORMAT when half of a pair is missing or no floats
+ * What an adapter changes, by the name of the weight, in float32: LoRA pairs, A [r, in] and B [out, r]
+ * as PEFT keeps them, and weights that it brings whole.
+ * @throws WattvoxError E_FILE_FORMAT when half of a pair is missing, numbers are no floats, or a weight
+ *   has both a pair and a whole of its own
  */
-export function loraPairs(
+export function weightChanges(
 	adapter: ReadonlyMap<string, Tensor>,
-): Map<string, LoraPair> {
-	const pairs = new Map<string, LoraPair>();
+): Map<string, WeightChange> {
+	const changes = new Map<string, WeightChange>();
+	const single = (key: string, what: string): Tensor => {
+		const tensor = adapter.get(key);
+		const cast = tensor && castFloat(tensor, "float32");
+		if (cast?.dtype !== "float32")
+			throw new WattvoxError(
+				"E_FILE_FORMAT",
+				`the adapter ${cast ? "has integers for" : "lacks"} ${what}`,
+			);
+		return cast;
+	};
 	for (const key of adapter.keys()) {
-		const [, name, half] = KEY.exec(key) ?? [];
-		if (!name || (half === "B" && pairs.has(name))) continue;
-		const part = (which: "A" | "B"): Tensor => {
-			const tensor = adapter.get(loraKey(name, which));
-			const single = tensor && castFloat(tensor, "float32");
-			if (single?.dtype !== "float32")
-				throw new WattvoxError(
-					"E_FILE_FORMAT",
-					`the adapter ${single ? `has integers for lora_${which} of` : `lacks lora_${which} of`} ${name}`,
-				);
-			return single;
-		};
-		if (!pairs.has(name)) pairs.set(name, { a: part("A"), b: part("B") });
+		const [, name] = KEY.exec(key) ?? [];
+		if (!name || changes.has(name)) continue;
+		const half = (which: "A" | "B") =>
+			single(loraKey(name, which), `lora_${which} of ${name}`);
+		changes.set(name, { a: half("A"), b: half("B") });
 	}
-	return pairs;
+	for (const key of adapter.keys()) {
+		const [, name] = KEY.test(key) ? [] : (SAVED.exec(key) ?? []);
+		if (!name) continue;
+		if (changes.has(name))
+			throw new WattvoxError(
+				"E_FILE_FORMAT",
+				`the adapter both adds to ${name} and replaces it`,
+			);
+		changes.set(name, { whole: single(key, name) });
+	}
+	return changes;
 }
 
 /**
- * W + scale * (B A)^T for a MatMul weight W [in, out] in float32, in a new array.
- * @throws WattvoxError E_MODEL when the pair's shape does not fit the weight
+ * A weight as an adapter has it: W + scale * (B A)^T for a MatMul weight W [in, out] in float32, in a new
+ * array, or the adapter's own in its place.
+ * @throws WattvoxError E_MODEL when the change's shape does not fit the weight
  */
-export function addLora(
+export function changedWeight(
+	name: string,
+	w: Tensor,
+	change: WeightChange,
+	scale: number,
+): Tensor {
+	if (!("whole" in change)) return addLora(name, w, change, scale);
+	if (String(change.whole.dims) !== String(w.dims))
+		throw new WattvoxError(
+			"E_MODEL",
+			`the adapter's ${name} is [${change.whole.dims}]; the weight is [${w.dims}]`,
+		);
+	return change.whole;
+}
+
+function addLora(
 	name: string,
 	w: Tensor,
 	{ a, b }: LoraPair,

@@ -5,9 +5,10 @@ import {
 	emptyGraph,
 	floats,
 	loraKey,
-	loraPairs,
 	mergeLora,
+	savedKey,
 	type Tensor,
+	weightChanges,
 } from "./index.ts";
 
 const matrix = (rows: number, cols: number) =>
@@ -88,12 +89,12 @@ test("weights that the graph does not hold are left out, and other keys too", (t
 	]);
 	const { merged } = mergeLora(graphOf({ w }), tensors, 1);
 	t.deepEqual(merged, ["w"]);
-	t.deepEqual([...loraPairs(tensors).keys()], ["w", "elsewhere"]);
+	t.deepEqual([...weightChanges(tensors).keys()], ["w", "elsewhere"]);
 });
 
 test("half a pair, and a pair that does not fit, are named", (t) => {
 	for (const half of ["A", "B"] as const)
-		t.throws(() => loraPairs(new Map([[loraKey("w", half), a]])), {
+		t.throws(() => weightChanges(new Map([[loraKey("w", half), a]])), {
 			code: "E_FILE_FORMAT",
 			message: half === "A" ? /lora_B of w/ : /lora_A of w/,
 		});
@@ -117,5 +118,39 @@ test("a pair whose scalars are not floats is refused", (t) => {
 		dims: [1, 2],
 		data: Int32Array.of(1, 2),
 	};
-	t.throws(() => loraPairs(adapter("w", whole, b)), { code: "E_FILE_FORMAT" });
+	t.throws(() => weightChanges(adapter("w", whole, b)), {
+		code: "E_FILE_FORMAT",
+	});
+});
+
+test("a weight that the adapter brings whole takes the place of the graph's", (t) => {
+	const whole = floats([6, 5, 4, 3, 2, 1], [2, 3]);
+	const tensors = new Map([
+		...adapter("w", a, b),
+		[savedKey("v"), castFloat(whole, "float16")],
+	]);
+	const { graph, merged } = mergeLora(graphOf({ v: w, w }), tensors, 1);
+	t.deepEqual(merged, ["w", "v"]);
+	t.deepEqual(graph.initializers.get("v"), whole);
+	t.deepEqual(graph.initializers.get("w"), product);
+	t.throws(() => mergeLora(graphOf({ v: a }), tensors, 1), {
+		code: "E_MODEL",
+		message: /adapter's v is \[2,3\]; the weight is \[1,2\]/,
+	});
+	t.throws(() => weightChanges(tensors.set(savedKey("w"), whole)), {
+		code: "E_FILE_FORMAT",
+		message: /both adds to w and replaces it/,
+	});
+	t.throws(
+		() =>
+			weightChanges(
+				new Map([
+					[
+						savedKey("v"),
+						{ dtype: "int32", dims: [1], data: Int32Array.of(1) },
+					],
+				]),
+			),
+		{ code: "E_FILE_FORMAT", message: /integers for v/ },
+	);
 });

@@ -8,10 +8,11 @@ import {
 	halveWeights,
 	loraKey,
 	mergeLora,
+	savedKey,
 	type Tensor,
 	widenWeights,
 } from "./index.ts";
-import { loraPairs, mergeLoraBytes } from "./patch.ts";
+import { mergeLoraBytes, weightChanges } from "./patch.ts";
 
 /** Numbers that half precision rounds. */
 const matrix = (rows: number, cols: number, seed: number): Tensor =>
@@ -58,7 +59,7 @@ test("merging into bytes gives what merging into the graph gives; halves are wid
 	const halved = decodeModel(encodeModel(halveWeights(model())));
 	const { model: bytes, merged } = mergeLoraBytes(
 		encodeModel(halved),
-		loraPairs(pairs),
+		weightChanges(pairs),
 		0.5,
 	);
 	t.deepEqual(merged.toSorted(), ["W1", "W3"]);
@@ -86,16 +87,20 @@ test("merging into bytes gives what merging into the graph gives; halves are wid
 
 test("an adapter for other weights leaves the bytes as they are", (t) => {
 	const bytes = encodeModel(model());
-	const result = mergeLoraBytes(bytes, loraPairs(adapter({ W9: [4, 4] })), 1);
+	const result = mergeLoraBytes(
+		bytes,
+		weightChanges(adapter({ W9: [4, 4] })),
+		1,
+	);
 	t.is(result.model, bytes);
 	t.deepEqual(result.merged, []);
 });
 
 test("what cannot be merged is E_MODEL", (t) => {
 	const bytes = encodeModel(model());
-	const fits = loraPairs(adapter({ W1: [12, 20] }));
+	const fits = weightChanges(adapter({ W1: [12, 20] }));
 	t.throws(
-		() => mergeLoraBytes(bytes, loraPairs(adapter({ W1: [20, 12] })), 1),
+		() => mergeLoraBytes(bytes, weightChanges(adapter({ W1: [20, 12] })), 1),
 		{
 			code: "E_MODEL",
 			message: /adapter of W1/,
@@ -118,4 +123,22 @@ test("what cannot be merged is E_MODEL", (t) => {
 		code: "E_MODEL",
 		message: /W1 is not kept/,
 	});
+});
+
+test("a weight that the adapter brings whole takes the place of the model's, halved or not", (t) => {
+	const tensors = new Map([
+		[savedKey("W2"), matrix(20, 5, 30)],
+		[savedKey("W3"), matrix(5, 3, 31)],
+	]);
+	const halved = decodeModel(encodeModel(halveWeights(model())));
+	const { model: bytes, merged } = mergeLoraBytes(
+		encodeModel(halved),
+		weightChanges(tensors),
+		0.5,
+	);
+	t.deepEqual(merged.toSorted(), ["W2", "W3"]);
+	const { initializers, nodes } = decodeModel(bytes);
+	t.deepEqual(initializers.get("W2"), matrix(20, 5, 30));
+	t.deepEqual(initializers.get("W3"), matrix(5, 3, 31));
+	t.is(nodes.filter((n) => n.op === "Cast").length, 1, "W1's alone");
 });

@@ -3,13 +3,13 @@
 // than all the arithmetic. It has an entry point of its own (@wattvox/onnx/patch), without the rest.
 import { WattvoxError } from "@wattvox/core";
 import { bytesOf, dataFrom } from "./bytes.ts";
-import { addLora, type LoraPair } from "./lora.ts";
+import { changedWeight, type WeightChange } from "./lora.ts";
 import { HALF_SUFFIX } from "./precision-names.ts";
 import { castFloat } from "./tensor.ts";
 import { DTYPE_CODE, dtypeOf, type Tensor } from "./types.ts";
 import { type Field, fieldsOf, lengthDelimited, varintField } from "./wire.ts";
 
-export { type LoraPair, loraPairs } from "./lora.ts";
+export { type WeightChange, weightChanges } from "./lora.ts";
 export { decodeSafetensors } from "./safetensors.ts";
 
 // Field numbers of onnx.proto.
@@ -22,17 +22,17 @@ const untext = new TextDecoder();
 const text = new TextEncoder();
 
 /**
- * Adds scale * (B A)^T to each adapted MatMul weight [in, out] of a model, as `mergeLora` does to a graph.
+ * Makes an adapter's changes in a model, as `mergeLora` does in a graph.
  * A weight kept in half precision behind a Cast (`halveWeights`) becomes a float32 initialiser in its
  * place, and its Cast goes; everything else keeps its bytes.
  * @returns the model's bytes, in a buffer of their own when anything changed, and the names of the weights
  *   that did
  * @throws WattvoxError E_MODEL when the bytes are no model, a weight's elements are not inside it as raw
- *   bytes, or a pair's shape does not fit its weight
+ *   bytes, or a change's shape does not fit its weight
  */
 export function mergeLoraBytes(
 	model: Uint8Array,
-	pairs: ReadonlyMap<string, LoraPair>,
+	changes: ReadonlyMap<string, WeightChange>,
 	scale: number,
 ): { model: Uint8Array; merged: string[] } {
 	const merged: string[] = [];
@@ -40,7 +40,7 @@ export function mergeLoraBytes(
 		field.no === MODEL.graph && field.wire === 2
 			? lengthDelimited(
 					MODEL.graph,
-					...mergeGraph(model, field, pairs, scale, merged),
+					...mergeGraph(model, field, changes, scale, merged),
 				)
 			: [model.subarray(field.start, field.end)],
 	);
@@ -50,7 +50,7 @@ export function mergeLoraBytes(
 function mergeGraph(
 	model: Uint8Array,
 	graph: Field,
-	pairs: ReadonlyMap<string, LoraPair>,
+	changes: ReadonlyMap<string, WeightChange>,
 	scale: number,
 	merged: string[],
 ): Uint8Array[] {
@@ -62,17 +62,17 @@ function mergeGraph(
 			const stored = stringIn(model, field, TENSOR.name);
 			const half = stored.endsWith(HALF_SUFFIX);
 			const name = half ? stored.slice(0, -HALF_SUFFIX.length) : stored;
-			if (!pairs.has(name)) continue;
+			if (!changes.has(name)) continue;
 			weights.set(field, name);
 			if (half) halves.add(name);
 		}
 	return fields.flatMap((field) => {
 		const name = weights.get(field);
-		const pair = name === undefined ? undefined : pairs.get(name);
-		if (name !== undefined && pair) {
+		const change = name === undefined ? undefined : changes.get(name);
+		if (name !== undefined && change) {
 			merged.push(name);
 			const base = castFloat(tensorIn(model, field, name), "float32");
-			return initializer(name, addLora(name, base, pair, scale));
+			return initializer(name, changedWeight(name, base, change, scale));
 		}
 		const gone =
 			halves.size > 0 &&

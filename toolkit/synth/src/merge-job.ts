@@ -1,8 +1,8 @@
 import { asWattvoxError, type ErrorCode } from "@wattvox/core";
 import {
 	decodeSafetensors,
-	loraPairs,
 	mergeLoraBytes,
+	weightChanges,
 } from "@wattvox/onnx/patch";
 
 /** An adapter and the graphs that it belongs into. */
@@ -20,9 +20,9 @@ export type MergeResult =
 			ok: true;
 			text: Uint8Array;
 			decoder: Uint8Array;
-			/** Weights that an adapter pair was found for, and pairs in all. */
+			/** Weights that a change was found for, and changes in all. */
 			found: number;
-			pairs: number;
+			changes: number;
 	  }
 	| { ok: false; code: ErrorCode; message: string };
 
@@ -34,10 +34,10 @@ export function merge({
 	scale,
 }: MergeJob): MergeResult {
 	try {
-		const pairs = loraPairs(decodeSafetensors(adapter).tensors);
+		const changes = weightChanges(decodeSafetensors(adapter).tensors);
 		const found = new Set<string>();
 		const one = (model: Uint8Array) => {
-			const result = mergeLoraBytes(model, pairs, scale);
+			const result = mergeLoraBytes(model, changes, scale);
 			for (const name of result.merged) found.add(name);
 			return result.model;
 		};
@@ -46,7 +46,7 @@ export function merge({
 			text: one(text),
 			decoder: one(decoder),
 			found: found.size,
-			pairs: pairs.size,
+			changes: changes.size,
 		};
 	} catch (thrown) {
 		const { code, message } = asWattvoxError(thrown);

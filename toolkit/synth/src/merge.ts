@@ -34,12 +34,12 @@ export async function mergedGraphs(
 		? (await import("./merge-job.ts")).merge(job)
 		: await inThread(job, moved as ArrayBuffer[], signal);
 	if (!result.ok) throw new WattvoxError(result.code, result.message);
-	const { found, pairs } = result;
-	// A pair that found no weight belongs to another base.
-	if (found === 0 || found !== pairs)
+	const { found, changes } = result;
+	// A change that found no weight belongs to another base.
+	if (found === 0 || found !== changes)
 		throw new WattvoxError(
 			"E_MODEL",
-			`the adapter of voice ${config.name} fits ${found} of its ${pairs} weights: it was made for another base`,
+			`the adapter of voice ${config.name} fits ${found} of its ${changes} weights: it was made for another base`,
 		);
 	// Merged here, a graph that has no weight of the adapter is still the caller's.
 	return {
