@@ -47,7 +47,7 @@ async function checkout(t: ExecutionContext, p: Programs): Promise<string> {
 	await script("node_modules/.bin/tsc", p.tsc ?? "exit 0");
 	await script(
 		"bin/npm",
-		`if [ "$1" = ci ]; then ${p.npmCi ?? "exit 0"}; fi\n${p.npmTest ?? report(3, 0, 0)}`,
+		`if [ "$1" = ci ]; then ${p.npmCi ?? "exit 0"}; fi\nif [ "$1" = run ]; then exit 0; fi\n${p.npmTest ?? report(3, 0, 0)}`,
 	);
 	return dir;
 }
