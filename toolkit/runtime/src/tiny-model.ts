@@ -46,9 +46,22 @@ interface TinyNode {
 export const FLOAT = 1;
 export const INT64 = 7;
 
+/** A one-dimensional float32 initialiser: TensorProto's dims, data_type, name and raw_data. */
+function initialiser(name: string, values: readonly number[]): Bytes {
+	const raw = [...new Uint8Array(Float32Array.from(values).buffer)];
+	return [
+		...int(1, values.length),
+		...int(2, FLOAT),
+		...len(8, name),
+		...len(9, raw),
+	];
+}
+
 /** Serialises a small model (opset 17). `values`: [name, element type, dims]. */
 export function tinyModel(graph: {
 	nodes: TinyNode[];
+	/** Float32 vectors by name. */
+	initialisers?: Record<string, readonly number[]>;
 	inputs: [string, number, (number | string)[]][];
 	outputs: [string, number, (number | string)[]][];
 }): Uint8Array {
@@ -61,6 +74,9 @@ export function tinyModel(graph: {
 			]),
 		),
 		...len(2, "tiny"),
+		...Object.entries(graph.initialisers ?? {}).flatMap(([name, values]) =>
+			len(5, initialiser(name, values)),
+		),
 		...graph.inputs.flatMap((v) => len(11, valueInfo(...v))),
 		...graph.outputs.flatMap((v) => len(12, valueInfo(...v))),
 	];
@@ -103,5 +119,21 @@ export function heavy(times: number): Uint8Array {
 		})),
 		inputs: [["x", FLOAT, ["N", "N"]]],
 		outputs: [["y", FLOAT, ["N", "N"]]],
+	});
+}
+
+/**
+ * y = scale * x + shift over float32 [2], with scale [2, 3] and shift [10, 20] as initialisers.
+ * @param op the operator that multiplies; another one to have it refused
+ */
+export function affine(op = "Mul"): Uint8Array {
+	return tinyModel({
+		nodes: [
+			{ op, inputs: ["x", "scale"], outputs: ["scaled"] },
+			{ op: "Add", inputs: ["scaled", "shift"], outputs: ["y"] },
+		],
+		initialisers: { scale: [2, 3], shift: [10, 20] },
+		inputs: [["x", FLOAT, [2]]],
+		outputs: [["y", FLOAT, [2]]],
 	});
 }

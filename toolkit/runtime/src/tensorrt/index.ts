@@ -1,2 +1,9 @@
+export {
+	type Outcomes,
+	runIsolated,
+	type Task,
+} from "./isolated.ts";
 export { type EngineKey, engineKey, WORKSPACE_BYTES } from "./key.ts";
+export { openTensorRt } from "./open.ts";
 export type * from "./types.ts";
+export { workshop } from "./workshop.ts";
