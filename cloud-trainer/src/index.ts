@@ -34,6 +34,7 @@ export * from "./train/plan.ts";
 export * from "./train/prefix.ts";
 export * from "./train/programs.ts";
 export * from "./train/schedule.ts";
+export * from "./train/session.ts";
 export * from "./train/stepper.ts";
 export * from "./train/training-graph.ts";
 export * from "./voice/adapt.ts";

@@ -54,6 +54,11 @@ export const BENCHES: Readonly<
 			"Real-time factor, first sound, overhead over bare ONNX Runtime, joules",
 		load: () => import("./bench/synth.ts"),
 	},
+	train: {
+		about:
+			"Our training step against PyTorch's: time, memory, equal losses, operators",
+		load: () => import("./bench/train.ts"),
+	},
 	update: {
 		about: "From publishing an adapter to its first sound, requests running",
 		load: () => import("./bench/update.ts"),

@@ -2,6 +2,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import type { DType, Tensor } from "@wattvox/onnx";
 import * as ort from "onnxruntime-node";
 import type { Reply, Request, RunResult, StepperInit } from "./protocol.ts";
+import { sessionOptions } from "./session.ts";
 
 interface Program {
 	session: ort.InferenceSession;
@@ -31,16 +32,10 @@ async function init({
 }: StepperInit): Promise<void> {
 	load(state);
 	for (const [name, spec] of Object.entries(specs)) {
-		const session = await ort.InferenceSession.create(spec.model, {
-			intraOpNumThreads: threads,
-			interOpNumThreads: 1,
-			enableMemPattern: false,
-			graphOptimizationLevel: "all",
-			logSeverityLevel: 3,
-			extra: {
-				session: { intra_op: { allow_spinning: threads > 1 ? "1" : "0" } },
-			},
-		});
+		const session = await ort.InferenceSession.create(
+			spec.model,
+			sessionOptions(threads),
+		);
 		const written = new Set(spec.updates.map(([, output]) => output));
 		programs.set(name, {
 			session,

@@ -1,0 +1,103 @@
+import { table } from "@wattvox/core";
+import { formatMachine } from "../machine.ts";
+import type { TrainBench } from "../train.ts";
+import type { Measured, SideFacts } from "./measure.ts";
+
+/** The goals: our speed over PyTorch's, and our memory over PyTorch's. */
+export const GOAL = { speed: 1.3, memory: 0.5 };
+
+/** Largest relative difference of the first step's loss and norm that counts as equal. */
+const EQUAL = 1e-4;
+
+const ms = (s: SideFacts | null): string =>
+	s ? `${s.ms.toFixed(0)} (${s.low.toFixed(0)}-${s.high.toFixed(0)})` : "-";
+const mb = (s: SideFacts | null): string =>
+	s ? (s.memory / 1e6).toFixed(0) : "-";
+const met = (ok: boolean): string => (ok ? "yes" : "no");
+
+function line(r: Measured): string[] {
+	const { ours, torch } = r;
+	const speed = torch ? torch.ms / ours.ms : null;
+	const cpu = torch ? torch.cpuMs / ours.cpuMs : null;
+	const memory = torch ? ours.memory / torch.memory : null;
+	const equal =
+		r.lossGap === null || r.normGap === null
+			? "-"
+			: Math.max(r.lossGap, r.normGap) <= EQUAL
+				? `yes (${Math.max(r.lossGap, r.normGap).toExponential(0)})`
+				: `NO (${r.lossGap.toExponential(1)}, ${r.normGap.toExponential(1)})`;
+	return [
+		`${r.model}, ${r.mode}${r.segments > 1 ? `, ${r.segments} segments` : ""}`,
+		String(r.parameters),
+		equal,
+		ms(ours),
+		ms(torch),
+		speed === null ? "-" : `${speed.toFixed(2)} x`,
+		cpu === null ? "-" : `${cpu.toFixed(2)} x`,
+		mb(ours),
+		mb(torch),
+		memory === null ? "-" : `${memory.toFixed(2)} x`,
+		speed === null || memory === null
+			? "-"
+			: `${met(speed >= GOAL.speed)}, ${met(memory <= GOAL.memory)}`,
+		`${r.loopDelay.toFixed(0)} ms`,
+	];
+}
+
+const HEADER = [
+	"step",
+	"trained",
+	"loss and norm equal",
+	"ours, ms",
+	"PyTorch, ms",
+	"faster",
+	"in processor time",
+	"ours, MB",
+	"PyTorch, MB",
+	"memory",
+	`>= ${GOAL.speed} x, <= ${GOAL.memory} x`,
+	"event loop held",
+];
+
+/** Tables for a reader. */
+export function report(r: TrainBench): string {
+	const parts = [
+		formatMachine(r.machine),
+		`${r.threads} threads; ${r.torch ? `PyTorch ${r.torch.version}, eager` : "no PyTorch here"}`,
+		peaks(r),
+		table(HEADER, r.rows.map(line), ["left", ...HEADER.slice(1).map(right)]),
+		"Milliseconds: median and quartiles of all rounds. Memory: the largest resident set above what the process held with model and batch loaded.",
+		...r.rows.filter((row) => row.ops.length).map((row) => operators(row, r)),
+	];
+	return parts.join("\n\n");
+}
+
+const right = () => "right" as const;
+
+function peaks({ peak }: TrainBench): string {
+	const ours = `A product of two 1024-square matrices: ONNX Runtime ${peak.ours.toFixed(0)} GFLOP/s`;
+	if (peak.torch === null) return `${ours}.`;
+	const slow =
+		peak.torch < 0.7 * peak.ours
+			? "\nThis PyTorch has a slow BLAS: the ratios of models made of products say more about that than about PyTorch."
+			: "";
+	return `${ours}, PyTorch ${peak.torch.toFixed(0)} GFLOP/s.${slow}`;
+}
+
+/** Where our time goes. */
+function operators(row: Measured, { peak }: TrainBench): string {
+	const all = row.ops.reduce((sum, o) => sum + o.ms, 0);
+	const rows = row.ops
+		.slice(0, 10)
+		.map((o) => [
+			o.op,
+			String(o.count),
+			o.ms.toFixed(1),
+			`${((100 * o.ms) / all).toFixed(0)} %`,
+			o.gflops
+				? `${o.gflops.toFixed(0)} (${((100 * o.gflops) / peak.ours).toFixed(0)} %)`
+				: "",
+		]);
+	return `${row.model}, ${row.mode}: ${all.toFixed(0)} ms in operators
+${table(["operator", "nodes", "ms", "share", "GFLOP/s (of the peak)"], rows, ["left", "right", "right", "right", "right"])}`;
+}
