@@ -144,6 +144,7 @@ export class Agent extends EventEmitter<Events> {
 				rejected: this.#rejected,
 				speaker: this.#speaker,
 				deviceClass: this.#deviceClass,
+				measured: this.#power?.measured,
 			}),
 			onChange: (reported) => this.emit("reported", reported),
 		});

@@ -81,6 +81,11 @@ export class PowerReporter {
 		this.#boot = newBoot(null);
 	}
 
+	/** Whether a sensor gives the joules. */
+	get measured(): boolean {
+		return this.#meter.describe().measured;
+	}
+
 	/** Begins to count. */
 	async start(): Promise<void> {
 		this.#voice = this.#o.voice();

@@ -12,6 +12,7 @@ const seen = (change: Partial<Seen> = {}): Seen => ({
 	rejected: new Map(),
 	speaker: { up: true, digest: null, failed: null },
 	deviceClass: "orin-nano",
+	measured: undefined,
 	...change,
 });
 const active = { digest: A, revision: 1, previous: null };

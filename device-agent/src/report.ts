@@ -5,7 +5,7 @@ import type { Reason, Step, View } from "./planner.ts";
 export type Seen = Pick<
 	View,
 	"desired" | "active" | "rejected" | "speaker" | "stale"
-> & { deviceClass: string };
+> & { deviceClass: string; measured: boolean | undefined };
 
 /** What the agent itself adds to the view. */
 export interface Situation {
@@ -45,6 +45,7 @@ export function report(view: Seen, situation: Situation): Reported {
 		}),
 		...(step?.do === "pull" && progress && { progress }),
 		deviceClass: view.deviceClass,
+		...(view.measured !== undefined && { measured: view.measured }),
 		at,
 	};
 }

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { NO_CONSENT } from "@wattvox/bundle";
 import {
 	checkId,
 	ensureWritableDir,
@@ -46,9 +47,6 @@ export interface PrepareOptions {
 	consent?: string;
 	signal?: AbortSignal;
 }
-
-/** What is said of consent when nobody says anything: the bundle must name a statement. */
-export const NO_CONSENT = "No consent statement was given.";
 
 /** What a preparation found, beside the run itself. */
 export interface Prepared {

@@ -56,6 +56,9 @@ const zEnergy = z.strictObject({
 	measured: z.boolean(),
 });
 
+/** The statement of a bundle whose speaker's consent nobody stated: a manifest must have one. */
+export const NO_CONSENT = "No consent statement was given.";
+
 const zConsent = z.strictObject({
 	/** What the speaker agreed to, in words. */
 	statement: z.string().min(1).max(4000),

@@ -99,6 +99,10 @@ export const ERRORS = {
 		help: "Publish a bundle that has not expired; voices already on a device keep speaking.",
 	},
 	E_KEY: { exit: EXIT.trust, help: "Give the right key file." },
+	E_CONSENT: {
+		exit: EXIT.trust,
+		help: "Train with --consent, so that the bundle says what its speaker agreed to; or take it on yourself with --without-consent.",
+	},
 	// network
 	E_BROKER: {
 		exit: EXIT.network,

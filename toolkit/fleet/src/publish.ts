@@ -1,39 +1,24 @@
 import { randomBytes } from "node:crypto";
-import {
-	checkTrustTime,
-	openBundle,
-	type PrivateKey,
-	RootTrust,
-	type Trust,
-	trustKeys,
-} from "@wattvox/bundle";
+import { openBundle } from "@wattvox/bundle";
 import { type Clock, checkId, systemClock, WattvoxError } from "@wattvox/core";
-import { encodeDesired, Link, type LinkOptions, topic } from "@wattvox/link";
+import { Link, type LinkOptions } from "@wattvox/link";
+import { type Publisher, publisherTrust, tellDevice } from "./desire.ts";
 import type { Store } from "./open-store.ts";
 
-export interface PublishOptions {
+export interface PublishOptions extends Publisher {
 	fleet: string;
 	devices: readonly string[];
 	/** Only ever rises for a device. Default: the time, milliseconds since 1970. */
 	revision?: number;
-	/** The fleet's key: signs the desired state. */
-	key: PrivateKey;
-	/** Keys that may have signed the bundle. Default: `key` alone. */
-	trust?: Trust;
 	/** The broker and how to get in. */
 	broker: Omit<LinkOptions, "clientId" | "presence">;
 	/** Id of the store server that offers `store` to devices. Default "store". */
 	storeId?: string;
-	/** Roots that the devices are to follow, published beside: the bytes of a root file. */
-	roots?: Uint8Array;
 	/** How long the desired state may bring the update, milliseconds. Default 90 days. */
 	validMs?: number;
 	clock?: Clock;
 	signal?: AbortSignal;
 }
-
-/** Long enough for a device that is switched off in a drawer, short enough to notice a frozen broker. */
-const VALID_MS = 90 * 24 * 3600_000;
 
 export interface Published {
 	/** The bundle's digest. */
@@ -53,22 +38,13 @@ export async function publish(
 	store: Store,
 	options: PublishOptions,
 ): Promise<Published> {
-	const { fleet, key, signal, clock = systemClock } = options;
+	const { fleet, signal, clock = systemClock } = options;
 	const storeId = checkId(options.storeId ?? "store", "store id");
 	const devices = options.devices.map((d) => checkId(d, "device id"));
 	checkId(fleet, "fleet id");
 	if (devices.length === 0)
 		throw new WattvoxError("E_USAGE", "name the devices to publish to");
-	const { roots } = options;
-	const trust =
-		options.trust ??
-		(roots ? RootTrust.open(roots) : trustKeys([key.publicKey]));
-	checkTrustTime(trust, clock.wall());
-	if (roots && !trust.find(key.id, "desired"))
-		throw new WattvoxError(
-			"E_KEY",
-			`key ${key.id.slice(0, 16)} is not a fleet key of this root: no device would obey it`,
-		);
+	const trust = publisherTrust(options, clock.wall());
 	const bundle = await openBundle(bundleDir, trust, {
 		now: clock.wall(),
 		...(signal && { signal }),
@@ -81,40 +57,24 @@ export async function publish(
 	const digest = await store.put(bundleDir, trust, signal);
 	const revision = options.revision ?? clock.wall();
 	const now = clock.wall();
-	const expires = new Date(now + (options.validMs ?? VALID_MS)).toISOString();
+	const { validMs } = options;
 	const link = new Link({
 		...options.broker,
 		clientId: `publish-${randomBytes(8).toString("hex")}`,
 	});
 	await link.start(signal);
 	try {
-		for (const device of devices) {
-			const desired = encodeDesired(
+		for (const device of devices)
+			await tellDevice(
+				link,
+				{ fleet, device, bundle: digest, store: storeId, revision },
+				options,
+				now,
 				{
-					v: 1,
-					fleet,
-					device,
-					bundle: digest,
-					store: storeId,
-					revision,
-					at: new Date(now).toISOString(),
-					expires,
-				},
-				key,
-			);
-			// first, so that a device meets the new keys before what they signed
-			if (roots)
-				await link.publish(topic(fleet, device, "root"), Buffer.from(roots), {
-					qos: 1,
-					retain: true,
+					...(validMs !== undefined && { validMs }),
 					...(signal && { signal }),
-				});
-			await link.publish(topic(fleet, device, "desired"), desired, {
-				qos: 1,
-				retain: true,
-				...(signal && { signal }),
-			});
-		}
+				},
+			);
 	} finally {
 		await link.stop();
 	}

@@ -44,6 +44,8 @@ export const zReported = z.object({
 	state: z.enum(["idle", "pulling", "checking", "active", "failed"]),
 	/** What kind of device it is: figures are compared within a kind. */
 	deviceClass: zId.optional(),
+	/** Whether a sensor gives its joules. Absent: it does not say. */
+	measured: z.boolean().optional(),
 	/** Why it does not run what is desired. */
 	reason: z.object({ code: z.string(), message: z.string() }).optional(),
 	/** Of a pull under way, bytes. */

@@ -56,11 +56,13 @@ export const demo = command({
 		if (args.workload && !(args.workload >= 30)) {
 			throw new WattvoxError("E_USAGE", "--workload takes at least 30 seconds");
 		}
-		const [{ runDemo }, { demoReport }, trainer] = await Promise.all([
-			import("../demo/run-demo.ts"),
-			import("../demo/demo-report.ts"),
-			import("@wattvox/cloud-trainer"),
-		]);
+		const [{ runDemo }, { demoReport }, trainer, { NO_CONSENT }] =
+			await Promise.all([
+				import("../demo/run-demo.ts"),
+				import("../demo/demo-report.ts"),
+				import("@wattvox/cloud-trainer"),
+				import("@wattvox/bundle"),
+			]);
 		const options = {
 			clip: args.clip ?? shipped("clip.wav"),
 			transcript: args.transcript ?? shipped("clip.txt"),
@@ -71,7 +73,7 @@ export const demo = command({
 			consent:
 				args.consent ??
 				(own
-					? trainer.NO_CONSENT
+					? NO_CONSENT
 					: "A synthetic voice reading a passage: nobody's voice is used."),
 			...(args.steps !== undefined && { steps: args.steps }),
 			...(args.workload !== undefined && { workload: args.workload }),

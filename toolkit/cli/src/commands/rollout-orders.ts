@@ -1,6 +1,7 @@
 import { command } from "../command.ts";
+import { RUNNER_OPTIONS, rolloutsDir } from "../rollout-options.ts";
 import { DATA_OPTIONS } from "./fleet-serve.ts";
-import { RUNNER_OPTIONS, rolloutsDir, runHere } from "./rollout-start.ts";
+import { runHere } from "./rollout-start.ts";
 
 const ID = {
 	type: "string",

@@ -2,8 +2,13 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { temporaryDir } from "@wattvox/bundle/testing";
 import test from "ava";
+import {
+	parseDuration,
+	parseFaults,
+	parseShare,
+	parseWaves,
+} from "../rollout-options.ts";
 import { cli } from "../testing.ts";
-import { parseDuration, parseShare, parseWaves } from "./rollout-start.ts";
 
 test("a dry run plays the planner and touches nothing", async (t) => {
 	const run = await cli([
@@ -12,6 +17,10 @@ test("a dry run plays the planner and touches nothing", async (t) => {
 	]);
 	t.is(run.code, 0, run.err);
 	t.like(run.json, { rollout: { status: "held", wave: 1 } });
+	const bad = ["rollout", "start", "--dry-run", "--devices", "200"];
+	t.is((await cli([...bad, "--fault", "rust=1%"])).code, 2);
+	const failing = await cli([...bad, "--fault", "golden=40%", "--json"]);
+	t.like(failing.json, { rollout: { status: "held", wave: 1 } });
 	const text = await cli(["rollout", "start", "--dry-run", "--devices", "50"]);
 	t.regex(text.out, /50 made-up devices, \d+ offers/);
 });
@@ -33,6 +42,7 @@ test("times, shares and waves as people write them", (t) => {
 	t.is(parseDuration("1.5h"), 5_400_000);
 	t.is(parseShare("5%"), 0.05);
 	t.is(parseShare("0.05"), 0.05);
+	t.deepEqual(parseFaults(["a=5%", "b=0.1"], ["a", "b"]), { a: 0.05, b: 0.1 });
 	t.deepEqual(parseWaves("2%,10%,1"), [0.02, 0.1, 1]);
 	for (const bad of ["", "5", "10x", "-1m"])
 		t.throws(() => parseDuration(bad), { code: "E_USAGE" });

@@ -115,11 +115,23 @@ function join(
 	view: ReadonlyMap<string, Seen>,
 	now: number,
 ): void {
-	if (state.spec.devices !== null) return;
-	const last = state.spec.waves.length - 1;
-	for (const device of view.keys())
-		state.devices[device] ??= waiting(Math.min(state.wave + 1, last), now);
+	const { devices, classes, waves } = state.spec;
+	if (devices !== null) return;
+	const last = waves.length - 1;
+	for (const [device, { kind }] of view)
+		if (!classes || classes.includes(kind))
+			state.devices[device] ??= waiting(Math.min(state.wave + 1, last), now);
 }
+
+/** Troubles that a device gets over by itself, or not: that is judged at its deadline. */
+const PASSING: ReadonlySet<string> = new Set([
+	"E_BROKER",
+	"E_BUDGET",
+	"E_BUSY",
+	"E_INTERRUPTED",
+	"E_PULL",
+	"E_TIMEOUT",
+]);
 
 /** What became of a device. */
 function judge(
@@ -141,11 +153,13 @@ function judge(
 			: { ...progress, status: next, why, since: now };
 	if (heard && reported?.bundle === spec.bundle && reported.state === "active")
 		return as("good", "");
-	if (heard && reported?.state === "failed")
+	const late = deadline !== null && now >= deadline;
+	const passing = !late && PASSING.has(reported?.reason?.code ?? "");
+	if (heard && reported?.state === "failed" && !passing)
 		return as("failed", because || "failed without a reason");
 	if (status === "good" && heard && reported?.bundle !== spec.bundle)
 		return as("failed", `fell back${because && `; ${because}`}`);
-	if (status === "offered" && deadline !== null && now >= deadline)
+	if (status === "offered" && late)
 		return as(
 			"failed",
 			heard

@@ -5,14 +5,14 @@ import { decodeDesired, encode, type Link, topic } from "@wattvox/link";
 import test, { type ExecutionContext } from "ava";
 import { Broker } from "../broker.ts";
 import { connect } from "../testing.ts";
+import { runnerOf } from "./claim.ts";
 import {
 	listRollouts,
 	loadRollout,
 	orderRollout,
-	RolloutRunner,
-	runnerOf,
 	saveRollout,
-} from "./runner.ts";
+} from "./files.ts";
+import { RolloutRunner } from "./runner.ts";
 import { beginning, ROLLOUT_DEFAULTS } from "./spec.ts";
 import { SpeechWatch } from "./speech-watch.ts";
 
@@ -96,22 +96,26 @@ test("speech since a moment: differences of a boot's counts, estimates left out"
 		audioSeconds: number,
 		measured = true,
 		boot = "b",
+		voice: string | null = null,
 	) =>
 		watch.heard({
 			...{ v: 1, device: "d", boot, sequence, measured, sensor: "s" },
 			...{ millijoules: mj, speechMillijoules: mj, utterances: 0 },
-			...{ audioSeconds, computeSeconds: 0, voice: null, at: "" },
+			...{ audioSeconds, computeSeconds: 0, voice, at: "" },
 		});
 	say(0, 1000, 10);
-	t.is(watch.of("d"), undefined);
+	t.is(watch.of("d", null), undefined);
 	watch.since(1);
 	say(2, 5000, 12);
 	say(1, 9000, 90);
 	say(0, 7, 7, false, "e");
 	say(1, 77, 77, false, "e");
-	t.deepEqual(watch.of("d"), { joules: 4, audioSeconds: 2 });
+	t.deepEqual(watch.of("d", null), { joules: 4, audioSeconds: 2 });
+	say(0, 0, 0, true, "n", BUNDLE);
+	say(1, 3000, 1, true, "n", BUNDLE);
+	t.deepEqual(watch.of("d", BUNDLE), { joules: 3, audioSeconds: 1 });
 	watch.since(1);
-	t.deepEqual(watch.of("d"), { joules: 4, audioSeconds: 2 });
+	t.deepEqual(watch.of("d", null), { joules: 4, audioSeconds: 2 });
 	watch.since(2);
-	t.is(watch.of("d"), undefined);
+	t.is(watch.of("d", null), undefined);
 });

@@ -85,7 +85,7 @@ export function simulate(
 	const energyRatio = faults.energyRatio ?? FAULTS.energyRatio;
 	let offered = 0;
 	let state = beginning(
-		{ ...spec, devices: null },
+		{ ...spec, devices: null, classes: null },
 		house.filter((d) => d.joinsAt <= start).map((d) => d.name),
 		start,
 	);

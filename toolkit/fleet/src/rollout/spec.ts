@@ -13,6 +13,8 @@ export interface RolloutSpec {
 	previous: string | null;
 	/** Null: every device of the fleet that is heard of, those that join later too. */
 	devices: string[] | null;
+	/** Only devices of these classes; null: of any. */
+	classes: string[] | null;
 	/** Shares of the devices that have been offered it by the end of each wave; rising, the last is 1. */
 	waves: number[];
 	/** From an offer on a device has this long to speak with it, milliseconds. */
@@ -33,18 +35,22 @@ export interface RolloutSpec {
 	leastAudioSeconds: number;
 }
 
-export const ROLLOUT_DEFAULTS = {
+export const ROLLOUT_DEFAULTS: Omit<
+	RolloutSpec,
+	"id" | "fleet" | "bundle" | "store" | "previous" | "devices"
+> = {
 	waves: [0.02, 0.1, 0.5, 1],
 	deadlineMs: 15 * 60_000,
 	soakMs: 10 * 60_000,
 	tries: 3,
 	retryMs: 30 * 60_000,
+	classes: null,
 	maxFailed: 0.05,
 	maxRatio: 1.1,
 	requireEnergy: false,
 	leastDevices: 5,
 	leastAudioSeconds: 10,
-} as const;
+};
 
 /** One device's way. */
 export interface Progress {

@@ -6,6 +6,7 @@ interface Counts {
 }
 
 interface Boot {
+	voice: string | null;
 	sequence: number;
 	first: Counts;
 	last: Counts;
@@ -29,25 +30,31 @@ export class SpeechWatch {
 	}
 
 	heard(report: PowerMessage): void {
-		const { device, boot, sensor, sequence, measured } = report;
+		const { device, boot, sensor, sequence, measured, voice } = report;
 		const { speechMillijoules: mj, audioSeconds: audio } = report;
 		if (!measured || typeof mj !== "number") return;
 		const boots = this.#devices.get(device) ?? new Map<string, Boot>();
 		this.#devices.set(device, boots);
-		const key = `${boot}/${sensor}`;
+		const key = `${boot}/${sensor}/${voice}`;
 		const known = boots.get(key);
 		const counts = { mj, audio };
-		if (!known) boots.set(key, { sequence, first: counts, last: counts });
+		if (!known)
+			boots.set(key, { voice, sequence, first: counts, last: counts });
 		else if (sequence > known.sequence) {
 			known.sequence = sequence;
 			known.last = counts;
 		}
 	}
 
-	/** Undefined: nothing measured since then. */
-	of(device: string): { joules: number; audioSeconds: number } | undefined {
+	/** What it drew speaking with this voice. Undefined: nothing measured since then. */
+	of(
+		device: string,
+		voice: string | null,
+	): { joules: number; audioSeconds: number } | undefined {
 		let [joules, audioSeconds] = [0, 0];
-		for (const { first, last } of this.#devices.get(device)?.values() ?? []) {
+		for (const boot of this.#devices.get(device)?.values() ?? []) {
+			if (boot.voice !== voice) continue;
+			const { first, last } = boot;
 			joules += (last.mj - first.mj) / 1000;
 			audioSeconds += last.audio - first.audio;
 		}
