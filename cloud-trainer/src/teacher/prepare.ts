@@ -1,15 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { NO_CONSENT } from "@wattvox/bundle";
 import { checkId, WattvoxError, writeAtomic } from "@wattvox/core";
 import { writeWav } from "@wattvox/speech";
 import { type Base, readBase } from "../pretrain/base.ts";
 import { meanEmbedding } from "../pretrain/stages.ts";
-import {
-	alignerEngine,
-	embed,
-	NO_CONSENT,
-	speakerEngine,
-} from "../voice/prepare.ts";
+import { alignerEngine, embed, speakerEngine } from "../voice/prepare.ts";
 import { openRun, RUN, type VoiceRun, writeRun } from "../voice/run.ts";
 import { holdOut, type Segment } from "../voice/segments.ts";
 import { type Collected, type Discarded, TEACHER_DIR } from "./collect.ts";
