@@ -24,6 +24,7 @@ import {
 import type { LossTerm } from "../losses/build.ts";
 import { type Base, withWeights } from "../pretrain/base.ts";
 import { teacherSays } from "../pretrain/stages.ts";
+import { ADAMW } from "../train/adamw.ts";
 import { type FitResult, fit, type StepReport } from "../train/fit.ts";
 import { warmLinear } from "../train/schedule.ts";
 import type { Stepper } from "../train/stepper.ts";
@@ -151,7 +152,7 @@ async function adapt(
 		steps: o.steps,
 		schedule: warmLinear(o.learningRate, 20, o.steps),
 		threads: o.threads,
-		adamw: { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0, clip: 1 },
+		adamw: { ...ADAMW, weightDecay: 0, clip: o.gradientClip ?? ADAMW.clip },
 		validateEvery: o.validateEvery,
 		keepBest: true,
 		patience: { validations: o.patience, gain: 0.002 },

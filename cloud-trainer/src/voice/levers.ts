@@ -43,6 +43,8 @@ export interface VoiceLevers {
 	anyLength?: boolean;
 	/** Draw stretches of 1 to 5 s from the recordings anew in each epoch. */
 	sampler?: boolean | SamplerOptions;
+	/** Largest norm of all gradients together; 1 when absent. */
+	gradientClip?: number;
 	/** Cosine of the sentences' content to the base's: below `warn` it is told, below `stop` training ends. */
 	drift?: { warn: number; stop?: number };
 	onDrift?: (report: DriftReport) => void;

@@ -1,27 +1,48 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import {
 	ADAPT,
+	type Adapted,
 	type AdaptOptions,
 	adaptStudentDirectly,
 	adaptTeacher,
+	distil,
+	fineTune,
 	openRun,
+	parametersOf,
 	readWeights,
+	teacherOutputs,
+	type VoiceRun,
 } from "@wattvox/cloud-trainer";
 import { between, Meter, openPowerSource } from "@wattvox/energy";
 
 /** What one process trains. */
 export interface LeverTask {
-	/** Folder of a prepared run. */
+	/** Folder of a prepared run. `keep` and `distilled` leave and need the teacher's adapter there. */
 	run: string;
-	size: "teacher" | "student";
+	/** The model that is trained; `distilled`: the student, by the run's adapted teacher. */
+	model: "teacher" | "student" | "distilled";
+	/** Leave the adapter in the run's folder. */
+	keep?: boolean;
 	steps: number;
 	threads: number;
 	levers: Partial<AdaptOptions>;
 	/** Never stop early: Infinity does not survive JSON. */
 	patient?: boolean;
+	/** End at the first validation whose log-mel L1 is no worse. */
+	until?: number;
+}
+
+/** One validation. */
+export interface LeverPoint {
+	step: number;
+	/** Held-out log-mel L1, nepers. */
+	mel: number;
+	/** Since the weights were loaded. */
+	seconds: number;
+	joules: number | null;
 }
 
 /** What it took. */
@@ -34,10 +55,10 @@ export interface LeverResult {
 	peak: number;
 	joules: number | null;
 	measured: boolean;
-	/** Held-out log-mel L1 (nepers): at the first validation and at the best. */
-	first: number;
-	best: number;
+	curve: LeverPoint[];
+	/** Numbers that were trained, and numbers that the model has at synthesis. */
 	parameters: number;
+	size: number;
 	segments: number;
 	cacheHits: number;
 }
@@ -50,30 +71,38 @@ export async function measureLever(task: LeverTask): Promise<LeverResult> {
 	await meter.start();
 	try {
 		const run = await openRun(task.run);
-		const weights = await readWeights(run.baseDir, task.size);
+		const size = await sizeOf(run, task.model);
 		const idle = process.memoryUsage().rss;
-		const mel: number[] = [];
+		const curve: LeverPoint[] = [];
 		const times: number[] = [];
+		const enough = new AbortController();
 		const from = await meter.point();
-		const adapt = task.size === "teacher" ? adaptTeacher : adaptStudentDirectly;
-		const { fit, parameters } = await adapt(
-			run.base,
-			weights,
-			{ examples: run.segments, speaker: run.speaker },
-			{
-				...ADAPT,
-				work,
-				steps: task.steps,
-				threads: task.threads,
-				// Often enough that a short run has its two points.
-				validateEvery: Math.max(1, Math.min(20, Math.floor(task.steps / 2))),
-				...task.levers,
-				...(task.patient && { patience: Number.POSITIVE_INFINITY }),
-				onStep: (r) => times.push(r.milliseconds),
-				onValidation: (_loss, _step, values) =>
-					mel.push(values["loss.mel"] ?? Number.NaN),
+		const points: Promise<void>[] = [];
+		const { fit, parameters } = await train(task, run, work, {
+			...ADAPT,
+			// Behind the last step, the same for all: it is no lever.
+			calibrate: false,
+			steps: task.steps,
+			threads: task.threads,
+			// Often enough that a short run has its two points.
+			validateEvery: Math.max(1, Math.min(20, Math.floor(task.steps / 2))),
+			...task.levers,
+			...(task.levers.rank && { alpha: 2 * task.levers.rank }),
+			...(task.patient && { patience: Number.POSITIVE_INFINITY }),
+			signal: enough.signal,
+			onStep: (r) => times.push(r.milliseconds),
+			onValidation: (_loss, step, values) => {
+				const mel = values["loss.mel"] ?? Number.NaN;
+				points.push(
+					meter.point().then((to) => {
+						const { seconds, joules } = between(from, to);
+						curve.push({ step, mel, seconds, joules });
+					}),
+				);
+				if (task.until !== undefined && mel <= task.until) enough.abort();
 			},
-		);
+		});
+		await Promise.all(points);
 		const energy = between(from, await meter.point());
 		times.sort((a, b) => a - b);
 		return {
@@ -83,9 +112,9 @@ export async function measureLever(task: LeverTask): Promise<LeverResult> {
 			peak: process.resourceUsage().maxRSS * 1024 - idle,
 			joules: energy.joules,
 			measured: source.describe().measured,
-			first: mel[0] ?? Number.NaN,
-			best: Math.min(...mel),
+			curve: curve.sort((a, b) => a.step - b.step),
 			parameters,
+			size,
 			segments: (fit.plan?.cuts.length ?? 0) + 1,
 			cacheHits: fit.cache?.hits ?? 0,
 		};
@@ -94,6 +123,39 @@ export async function measureLever(task: LeverTask): Promise<LeverResult> {
 		await source.close();
 		await rm(work, { recursive: true, force: true });
 	}
+}
+
+/** Numbers of a model as it speaks: without the posterior, and without the vocoder that all share. */
+async function sizeOf(
+	run: VoiceRun,
+	model: LeverTask["model"],
+): Promise<number> {
+	const config = run.base[model === "teacher" ? "teacher" : "student"];
+	const graph = teacherOutputs(config, 0, false);
+	let sum = 0;
+	for (const name of parametersOf(graph))
+		sum += graph.initializers.get(name)?.data.length ?? 0;
+	return sum;
+}
+
+async function train(
+	task: LeverTask,
+	run: VoiceRun,
+	work: string,
+	o: Omit<AdaptOptions, "work">,
+): Promise<Adapted> {
+	// These work in the run's folder, where an earlier attempt may have left its state.
+	for (const file of await readdir(run.dir))
+		if (file.endsWith(".ckpt")) await rm(join(run.dir, file));
+	if (task.model === "distilled") return distil(run, o);
+	if (task.keep) return fineTune(run, o);
+	const adapt = task.model === "teacher" ? adaptTeacher : adaptStudentDirectly;
+	return adapt(
+		run.base,
+		await readWeights(run.baseDir, task.model),
+		{ examples: run.segments, speaker: run.speaker },
+		{ ...o, work },
+	);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href)

@@ -16,6 +16,7 @@ const OFF: LeverArgs = {
 	calibrate: true,
 	rslora: false,
 	sampler: false,
+	"gradient-clip": 1,
 };
 const asked = (more: Partial<LeverArgs>) => {
 	const {
@@ -45,9 +46,9 @@ test("without switches nothing is asked for; with them each is", (t) => {
 			batches: 10,
 			targets: "decoder.*",
 			patience: 0,
-			full: true,
 			calibrate: false,
 			rslora: true,
+			"gradient-clip": 0.5,
 			"lora-plus": 16,
 			dropout: 0.1,
 			sampler: true,
@@ -62,8 +63,8 @@ test("without switches nothing is asked for; with them each is", (t) => {
 			batches: 10,
 			targets: "decoder.*",
 			patience: Number.POSITIVE_INFINITY,
-			full: true,
 			calibrate: false,
+			gradientClip: 0.5,
 			rsLora: true,
 			loraPlus: 16,
 			dropout: 0.1,
@@ -72,6 +73,13 @@ test("without switches nothing is asked for; with them each is", (t) => {
 		},
 	);
 	t.deepEqual(asked({ precision: "single" }), {});
+	t.deepEqual(asked({ full: true }), { full: true });
+	t.deepEqual(asked({ "gradient-clip": 0 }), {
+		gradientClip: Number.POSITIVE_INFINITY,
+	});
+	t.deepEqual(asked({ "sampler-seconds": "2:4", "sampler-jitter": 0 }), {
+		sampler: { min: 2, max: 4, jitter: 0, spacing: 1 },
+	});
 });
 
 test("values out of range are told", (t) => {
@@ -83,6 +91,14 @@ test("values out of range are told", (t) => {
 		{ dropout: 1 },
 		{ "drift-stop": -0.1 },
 		{ "lora-plus": 0 },
+		{ "gradient-clip": -1 },
+		{ "sampler-seconds": "5:1" },
+		{ "sampler-seconds": "2", "sampler-spacing": 0 },
+		{ "sampler-seconds": "a:b" },
+		{ "sampler-jitter": -1 },
+		{ full: true, dropout: 0.1 },
+		{ full: true, rslora: true },
+		{ full: true, "lora-plus": 4 },
 	])
 		t.throws(
 			() => asked(bad),

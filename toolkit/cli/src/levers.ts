@@ -65,6 +65,23 @@ export const LEVERS = {
 		default: false,
 		describe: "Stretches of 1 to 5 s, drawn anew in each epoch",
 	},
+	"sampler-seconds": {
+		type: "string",
+		describe: "Shortest and longest stretch, such as 1:5; implies --sampler",
+	},
+	"sampler-jitter": {
+		type: "number",
+		describe: "Seconds by which a stretch may move either way (0.5)",
+	},
+	"sampler-spacing": {
+		type: "number",
+		describe: "Least seconds between the starts of two stretches (1)",
+	},
+	"gradient-clip": {
+		type: "number",
+		default: 1,
+		describe: "Largest norm of all gradients together; 0: any",
+	},
 	"drift-warn": {
 		type: "number",
 		describe: "Warn when content's cosine to the base falls below",
@@ -90,6 +107,10 @@ export interface LeverArgs {
 	"lora-plus"?: number | undefined;
 	dropout?: number | undefined;
 	sampler: boolean;
+	"sampler-seconds"?: string | undefined;
+	"sampler-jitter"?: number | undefined;
+	"sampler-spacing"?: number | undefined;
+	"gradient-clip": number;
 	"drift-warn"?: number | undefined;
 	"drift-stop"?: number | undefined;
 }
@@ -102,6 +123,29 @@ export function bytesFrom(text: string): number {
 		throw new WattvoxError("E_USAGE", `--memory ${text}: give it like 2GB`);
 	const power = "kmg".indexOf((match[2] as string).toLowerCase()) + 1;
 	return Math.round(size * (match[3] ? 1024 : 1000) ** power);
+}
+
+/** How stretches are drawn; undefined: they are not. @throws WattvoxError E_USAGE */
+function samplerFrom(args: LeverArgs): AdaptRequest["sampler"] {
+	const {
+		"sampler-seconds": range,
+		"sampler-jitter": jitter = 0.5,
+		"sampler-spacing": spacing = 1,
+	} = args;
+	const own = [range, args["sampler-jitter"], args["sampler-spacing"]];
+	if (own.every((v) => v === undefined)) return args.sampler || undefined;
+	const [min = 1, max = 5] = range?.split(":").map(Number) ?? [];
+	if (!(min > 0 && max >= min))
+		throw new WattvoxError(
+			"E_USAGE",
+			`--sampler-seconds ${range}: give it like 1:5`,
+		);
+	if (!(jitter >= 0 && spacing > 0))
+		throw new WattvoxError(
+			"E_USAGE",
+			"--sampler-jitter must be 0 or above, --sampler-spacing above 0",
+		);
+	return { min, max, jitter, spacing };
 }
 
 /** What an adaptation is asked for. @throws WattvoxError E_USAGE for values out of range */
@@ -132,7 +176,16 @@ export function leverRequest(args: LeverArgs, io: Io): AdaptRequest {
 		between("drift-warn"),
 		between("drift-stop"),
 	];
-	const { patience } = args;
+	const { patience, "gradient-clip": clip } = args;
+	if (!(clip >= 0))
+		throw new WattvoxError("E_USAGE", "--gradient-clip must be 0 or above");
+	for (const name of ["rslora", "lora-plus", "dropout"] as const)
+		if (args.full && args[name])
+			throw new WattvoxError(
+				"E_USAGE",
+				`--${name} is of low-rank pairs, and --full trains none`,
+			);
+	const sampler = samplerFrom(args);
 	return {
 		...whole("accumulate", 1),
 		...whole("batches", 1),
@@ -147,7 +200,8 @@ export function leverRequest(args: LeverArgs, io: Io): AdaptRequest {
 		...(args.rslora && { rsLora: true }),
 		...(plus !== undefined && { loraPlus: plus }),
 		...(dropout !== undefined && { dropout }),
-		...(args.sampler && { sampler: true }),
+		...(sampler && { sampler }),
+		...(clip !== 1 && { gradientClip: clip || Number.POSITIVE_INFINITY }),
 		...((warn !== undefined || stop !== undefined) && {
 			drift: {
 				warn: warn ?? stop ?? 0,

@@ -12,6 +12,7 @@ import { fleetPassword } from "./fleet-password.ts";
 import { fleetPower } from "./fleet-power.ts";
 import { fleetServe } from "./fleet-serve.ts";
 import { grad } from "./grad.ts";
+import { grow } from "./grow.ts";
 import { inspect } from "./inspect.ts";
 import { job } from "./job.ts";
 import { keysAcl } from "./keys-acl.ts";
@@ -46,6 +47,7 @@ export const commands: readonly Command[] = [
 	say,
 	inspect,
 	grad,
+	grow,
 	publish,
 	agentRun,
 	agentStatus,

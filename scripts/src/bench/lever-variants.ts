@@ -1,0 +1,73 @@
+import type { LeverTask } from "./lever-child.ts";
+
+/** One training of the benchmark. */
+export type Variant = Pick<LeverTask, "levers"> &
+	Partial<Omit<LeverTask, "run" | "threads" | "until">> & {
+		/** The variant that it is compared with. */
+		against: string;
+		/** Ends where this one was best: to what its energy is compared. */
+		reach?: string;
+		/** Variants whose result it needs. */
+		after?: readonly string[];
+	};
+
+const DECODER = "/^decoder\\..*\\.w$/";
+/** Validations close enough together to see when a value is reached; the same patience in steps. */
+const FINE = { validateEvery: 10, patience: 6 };
+
+/** Each lever alone, beside what it is compared with; the order is that in which they run. */
+export const VARIANTS: Readonly<Record<string, Variant>> = {
+	// A step that moves nothing: where gains are counted from.
+	base: { levers: { learningRate: 0 }, steps: 1, against: "base" },
+	"student base": {
+		levers: { learningRate: 0 },
+		model: "student",
+		steps: 1,
+		against: "base",
+	},
+	full: {
+		levers: { full: true, learningRate: 5e-4, ...FINE },
+		steps: 240,
+		against: "plain",
+	},
+	plain: { levers: {}, keep: true, against: "plain" },
+	"lora 2.5 %": {
+		levers: { rank: 3, loraPlus: 4, ...FINE },
+		against: "full",
+	},
+	recomputation: { levers: { memory: 1 }, against: "plain" },
+	accumulation: { levers: { accumulate: 4 }, against: "plain" },
+	mixed: { levers: { precision: "mixed" }, against: "plain" },
+	"any length": { levers: { anyLength: true }, against: "plain" },
+	"no early stop": { levers: {}, patient: true, against: "plain" },
+	dropout: { levers: { dropout: 0.1 }, against: "plain" },
+	"lora plus": { levers: { loraPlus: 4 }, against: "plain" },
+	sampler: { levers: { sampler: true }, against: "plain" },
+	decoder: { levers: { targets: DECODER }, against: "plain" },
+	"decoder, prefix kept": {
+		levers: { targets: DECODER, batches: 16 },
+		against: "decoder",
+	},
+	student: { levers: {}, model: "student", against: "plain" },
+	distilled: {
+		levers: {},
+		model: "distilled",
+		against: "student",
+		after: ["plain"],
+	},
+	"all together": {
+		levers: { targets: DECODER, batches: 16, validateEvery: 5, patience: 12 },
+		model: "student",
+		against: "full",
+		reach: "full",
+		after: ["full"],
+	},
+};
+
+/** The variants that are asked for, with those that they need, in the order in which they run. */
+export function chosen(names: readonly string[]): string[] {
+	const wanted = new Set(names);
+	for (const name of names)
+		for (const needed of VARIANTS[name]?.after ?? []) wanted.add(needed);
+	return Object.keys(VARIANTS).filter((name) => wanted.has(name));
+}
