@@ -1,8 +1,9 @@
 import { WattvoxError } from "@wattvox/core";
 import {
-	constantOf,
+	foldBranches,
 	type Graph,
 	GraphBuilder,
+	hoistConstants,
 	inferTypes,
 	int64s,
 	type Node,
@@ -56,13 +57,16 @@ export function differentiate(
 	of: string,
 	wrt: readonly string[],
 ): Differentiated {
+	const plain = foldBranches(hoistConstants(graph));
+	// The branches that were chosen may hold Constant nodes too.
+	const { nodes, initializers } = hoistConstants(plain);
 	const copy: Graph = {
-		...graph,
+		...plain,
 		opsets: { ...graph.opsets },
 		inputs: [...graph.inputs],
 		outputs: [...graph.outputs],
-		nodes: graph.nodes.map((n) => ({ ...n, outputs: [...n.outputs] })),
-		initializers: new Map(graph.initializers),
+		nodes: nodes.map((n) => ({ ...n, outputs: [...n.outputs] })),
+		initializers: new Map(initializers),
 	};
 	const opset = copy.opsets[""] ?? 0;
 	if (opset < OLDEST)
@@ -70,7 +74,6 @@ export function differentiate(
 			"E_OP_UNSUPPORTED",
 			`gradients need opset ${OLDEST} or later; the graph has opset ${opset}`,
 		);
-	hoistConstants(copy);
 	const types = inferTypes(copy);
 	const b = new GraphBuilder(copy, types);
 	const loss = b.value(of);
@@ -133,16 +136,6 @@ function dropUnread(
 			return low;
 		},
 	};
-}
-
-/** Turns Constant nodes into initialisers, where rules and shape inference look for constants. */
-function hoistConstants(graph: Graph): void {
-	graph.nodes = graph.nodes.filter((node) => {
-		const tensor = constantOf(node);
-		if (!tensor || !node.outputs[0]) return true;
-		graph.initializers.set(node.outputs[0], tensor);
-		return false;
-	});
 }
 
 /** Names that a node reads, those that its inner graphs (If, Loop, Scan) take from outside included. */

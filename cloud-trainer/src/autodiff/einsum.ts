@@ -65,6 +65,47 @@ function cotangentOf(
 	return b.mul(wide, onesLike(c, input(c, k)));
 }
 
+/**
+ * The same sum with no index twice in a term: "ii->i" is "ij,ij->i" with a unit matrix, so the index's
+ * second place gets a label of its own.
+ */
+function withoutDiagonals(
+	c: VjpContext,
+	read: { inputs: readonly string[][]; output: readonly string[] },
+): Value {
+	const { b } = c;
+	const letters = lettersFor(read.inputs);
+	const used = new Set(letters.values());
+	const free = LETTERS.filter((l) => !used.has(l));
+	const units: { labels: string; value: Value }[] = [];
+	const terms = read.inputs.map((labels, k) => {
+		const x = input(c, k);
+		const sizes = b.op("Shape", [x]);
+		return labels
+			.map((label, i) => {
+				const letter = letters.get(label) as string;
+				const first = labels.indexOf(label);
+				if (first === i) return letter;
+				const own = free.shift();
+				if (!own) throw unsupported(c, "more than 52 indices");
+				const square = b.op("Gather", [sizes, b.ints([first, i])]);
+				const unit = b.op("EyeLike", [b.op("ConstantOfShape", [square])]);
+				const n = x.shape?.[i] ?? 1;
+				units.push({ labels: letter + own, value: b.assume(unit, [n, n]) });
+				return own;
+			})
+			.join("");
+	});
+	const output = read.output.map((l) => letters.get(l)).join("");
+	return b.op(
+		"Einsum",
+		[...terms.map((_, k) => input(c, k)), ...units.map((u) => u.value)],
+		{
+			equation: `${[...terms, ...units.map((u) => u.labels)].join(",")}->${output}`,
+		},
+	);
+}
+
 const onesLike = (c: VjpContext, v: Value): Value =>
 	expandLike(c.b, c.b.scalar(1), v);
 
@@ -77,7 +118,7 @@ export const einsum = {
 		);
 		for (const labels of read.inputs)
 			if (new Set(labels).size < labels.length)
-				throw unsupported(c, "an index that stands twice in one term");
+				return c.through(() => [withoutDiagonals(c, read)]);
 		const letters = lettersFor(read.inputs);
 		const spelt = (labels: readonly string[]) =>
 			labels.map((l) => letters.get(l) as string);

@@ -1,15 +1,18 @@
 import { WattvoxError } from "@wattvox/core";
 import {
 	encodeModel,
+	foldBranches,
 	type Graph,
 	GraphBuilder,
+	hoistConstants,
 	inferTypes,
 	isFresh,
+	isIf,
 	sizeOf,
 	type Tensor,
 	zeros,
 } from "@wattvox/onnx";
-import { createEngine, type Feeds } from "@wattvox/runtime";
+import { createEngine, type Feeds, type Results } from "@wattvox/runtime";
 import { differentiate } from "./differentiate.ts";
 import { liftParameters } from "./lift.ts";
 
@@ -49,7 +52,8 @@ export async function gradientsOf(
 	const wrt = [...new Set(o.wrt)];
 	if (!wrt.length)
 		throw new WattvoxError("E_MODEL", "nothing to differentiate for");
-	const bound = await findTypes(bindSizes(graph, o.feeds), o);
+	const sized = hoistConstants(bindSizes(graph, o.feeds));
+	const bound = await findTypes(await takeBranches(sized, o), o);
 	const lifted = liftParameters(fixIntegers(bound, o), wrt);
 	const feeds = { ...o.feeds, ...Object.fromEntries(lifted.values) };
 	checkNames(bound, o.of, wrt, feeds);
@@ -163,6 +167,39 @@ function fixIntegers(graph: Graph, o: GradientRequest): Graph {
 }
 
 /**
+ * The graph without the Ifs outside of loops: those whose conditions sizes and constants do not tell take
+ * the branch that a run on the feeds takes, whose gradient is that of the whole at this point.
+ */
+async function takeBranches(graph: Graph, o: GradientRequest): Promise<Graph> {
+	const folded = foldBranches(graph);
+	const open = folded.nodes.flatMap((n) => (isIf(n) ? n.inputs : []));
+	if (!open.length) return folded;
+	const values = await valuesAt(folded, [...new Set(open)], o);
+	const given = new Map(
+		Object.entries(values).map(([name, t]) => [name, Number(t.data[0]) !== 0]),
+	);
+	return takeBranches(foldBranches(folded, given), o);
+}
+
+/** Inner values of a graph at the feeds. */
+async function valuesAt(
+	graph: Graph,
+	names: readonly string[],
+	o: GradientRequest,
+): Promise<Results> {
+	const model = encodeModel({ ...graph, outputs: [] }, names);
+	const engine = await createEngine({ given: model }, { signal: o.signal });
+	try {
+		const taken = engine.inputs.map(({ name }) => [name, o.feeds[name]]);
+		return await engine.run(Object.fromEntries(taken) as Feeds, {
+			signal: o.signal,
+		});
+	} finally {
+		await engine.dispose();
+	}
+}
+
+/**
  * The graph with declarations of those values that inference knows nothing of and the file does not
  * declare: their types and shapes are taken from a run on the feeds.
  */
@@ -175,16 +212,9 @@ async function findTypes(graph: Graph, o: GradientRequest): Promise<Graph> {
 		.flatMap((n) => n.outputs)
 		.filter((name) => name && read.has(name) && !types.has(name));
 	if (!unknown.length) return graph;
-	const model = encodeModel({ ...graph, outputs: [] }, unknown);
-	const engine = await createEngine({ given: model }, { signal: o.signal });
 	const valueInfo = new Map(graph.valueInfo);
-	try {
-		const out = await engine.run(o.feeds as Feeds, { signal: o.signal });
-		for (const [name, t] of Object.entries(out))
-			valueInfo.set(name, { dtype: t.dtype, shape: [...t.dims] });
-	} finally {
-		await engine.dispose();
-	}
+	for (const [name, t] of Object.entries(await valuesAt(graph, unknown, o)))
+		valueInfo.set(name, { dtype: t.dtype, shape: [...t.dims] });
 	return findTypes({ ...graph, valueInfo }, o);
 }
 

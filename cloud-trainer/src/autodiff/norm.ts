@@ -98,7 +98,12 @@ export const norm = {
 		const { b, node } = c;
 		const x = x0(c);
 		const epsilon = floatAttr(node, "epsilon", 1e-5);
-		if (intAttr(node, "training_mode", 0) === 1) {
+		// Before opset 14 a node trains where its further outputs are asked for.
+		const trains =
+			(b.graph.opsets[""] ?? 0) < 14
+				? node.outputs.filter(Boolean).length > 1
+				: intAttr(node, "training_mode", 0) === 1;
+		if (trains) {
 			if (c.grads[1] || c.grads[2])
 				throw unsupported(c, "the running statistics are used as well");
 			const axes = notChannels(c);

@@ -5,7 +5,7 @@ const INNER = "the graphs inside it are chosen or repeated by the run";
 /** Why an operator has no gradient, where there is more to say than that it has no rule. */
 export const REFUSED: Readonly<Record<string, string>> = {
 	DynamicQuantizeLinear: STEPS,
-	If: INNER,
+	If: "which branch is taken follows from the inputs, and no rule sees through both",
 	Loop: INNER,
 	QuantizeLinear: STEPS,
 	Scan: INNER,

@@ -24,7 +24,6 @@ export const LIMITS: Partial<Record<DifferentiableOp, string>> = {
 	DequantizeLinear:
 		"the scale, for the whole tensor or for each slice of an axis; not what was quantised",
 	Dropout: "in training with the mask that the same run drew",
-	Einsum: "no index twice in one term",
 	Gather:
 		"duplicates add up: by a one-hot product, or from 1025 rows and opset 16 on by ScatterElements",
 	GatherND: "the length of an index must be fixed",

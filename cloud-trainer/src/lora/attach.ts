@@ -2,6 +2,7 @@ import { WattvoxError } from "@wattvox/core";
 import {
 	castFloat,
 	type Graph,
+	hoistConstants,
 	type Node,
 	sizeOf,
 	type Tensor,
@@ -10,7 +11,7 @@ import { type Injected, injectLora } from "./inject.ts";
 import { pairShapes, relaid, turned } from "./pair.ts";
 import { type Adapter, type PeftPair, pairsOf } from "./peft.ts";
 import { withSaved } from "./saved.ts";
-import { findSites, type Site, withoutConstants } from "./sites.ts";
+import { findSites, type Site } from "./sites.ts";
 import { escapeRegExp, someOf } from "./targets.ts";
 
 /** How an adapter's modules are found in a graph. */
@@ -77,7 +78,7 @@ export function attachLora(
 	adapter: Adapter,
 	o: AttachOptions = {},
 ): Injected {
-	const graph = withSaved(withoutConstants(from), adapter, o);
+	const graph = withSaved(hoistConstants(from), adapter, o);
 	const found = pairsAtSites(graph, pairsOf(adapter), o);
 	const each = (value: (p: PeftPair) => number) =>
 		Object.fromEntries(
@@ -119,7 +120,7 @@ export function mergeAdapter(
 	adapter: Adapter,
 	o: AttachOptions = {},
 ): { graph: Graph; merged: string[] } {
-	const graph = withSaved(withoutConstants(from), adapter, o);
+	const graph = withSaved(hoistConstants(from), adapter, o);
 	const initializers = new Map(graph.initializers);
 	const rewired = new Map<Node, Node>();
 	const merged: string[] = [];

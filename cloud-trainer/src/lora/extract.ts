@@ -1,9 +1,15 @@
 import { WattvoxError } from "@wattvox/core";
-import { castFloat, floats, type Graph, type Tensor } from "@wattvox/onnx";
+import {
+	castFloat,
+	floats,
+	type Graph,
+	hoistConstants,
+	type Tensor,
+} from "@wattvox/onnx";
 import { checkRank } from "./inject.ts";
 import { pairShapes, peftKey } from "./pair.ts";
 import type { PeftConfig } from "./peft.ts";
-import { findSites, type Site, withoutConstants } from "./sites.ts";
+import { findSites, type Site } from "./sites.ts";
 import { truncatedSvd } from "./svd.ts";
 import { escapeRegExp, matches, type Pattern, someOf } from "./targets.ts";
 
@@ -48,8 +54,8 @@ export function extractLora(
 	o: ExtractOptions,
 ): Extracted {
 	checkRank(o.rank);
-	const base = withoutConstants(baseGraph);
-	const tuned = withoutConstants(tunedGraph);
+	const base = hoistConstants(baseGraph);
+	const tuned = hoistConstants(tunedGraph);
 	const sites = findSites(base, o.modules);
 	const others = new Map(
 		findSites(tuned, o.modules).map((s) => [s.module, s] as const),

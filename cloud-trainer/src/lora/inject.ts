@@ -5,13 +5,14 @@ import {
 	float,
 	floatAttr,
 	type Graph,
+	hoistConstants,
 	intAttr,
 	type Node,
 	scalar,
 	type Tensor,
 } from "@wattvox/onnx";
 import { freshPair, pairName, peftKey, relaid } from "./pair.ts";
-import { findSites, type Site, withoutConstants } from "./sites.ts";
+import { findSites, type Site } from "./sites.ts";
 import { type Pattern, patternValue, someOf, targeted } from "./targets.ts";
 
 /** A low-rank adapter's settings (arXiv 2106.09685). */
@@ -64,7 +65,7 @@ export function injectLora(
 	o: LoraOptions,
 	pairs?: ReadonlyMap<string, Tensor>,
 ): Injected {
-	const graph = withoutConstants(from);
+	const graph = hoistConstants(from);
 	const all = findSites(graph, o.modules);
 	const chosen = targeted(all, o.targets);
 	if (chosen.length === 0)

@@ -1,5 +1,4 @@
 import {
-	constantOf,
 	type Graph,
 	intAttr,
 	intsAttr,
@@ -30,20 +29,6 @@ export interface Site {
 	out: number;
 	/** Sizes of a Conv's kernel; empty for the others. */
 	kernel: number[];
-}
-
-/** Turns Constant nodes into initialisers, so that weights are looked for in one place. */
-export function withoutConstants(graph: Graph): Graph {
-	const initializers = new Map(graph.initializers);
-	const nodes = graph.nodes.filter((node) => {
-		const tensor = constantOf(node);
-		if (!tensor || !node.outputs[0]) return true;
-		initializers.set(node.outputs[0], tensor);
-		return false;
-	});
-	return nodes.length === graph.nodes.length
-		? graph
-		: { ...graph, nodes, initializers };
 }
 
 /**

@@ -94,10 +94,14 @@ const EVALUATE: Record<string, Evaluate> = {
 	Unsqueeze: keep,
 	Reshape: keep,
 	Flatten: keep,
-	Cast: (c, x) =>
-		/^int(32|64)$/.test(dtypeOf(intAttr(c.node, "to", 0)) ?? "")
-			? x
-			: undefined,
+	Cast: (c, x) => {
+		const to = dtypeOf(intAttr(c.node, "to", 0));
+		if (to === "bool")
+			return x.map((d) =>
+				typeof d === "number" ? Number(d !== 0) : undefined,
+			);
+		return to === "int32" || to === "int64" ? x : undefined;
+	},
 	Gather: (c, x) =>
 		numbers(ints(c, 1))?.map((i) => x[i < 0 ? i + x.length : i]),
 	Slice: sliced,
@@ -124,6 +128,15 @@ const EVALUATE: Record<string, Evaluate> = {
 	Min: arithmetic(Math.min),
 	Neg: (_c, x) => x.map((d) => (typeof d === "number" ? -d : undefined)),
 	Equal: paired(equal),
+	Greater: arithmetic((a, b) => Number(a > b)),
+	GreaterOrEqual: arithmetic((a, b) => Number(a >= b)),
+	Less: arithmetic((a, b) => Number(a < b)),
+	LessOrEqual: arithmetic((a, b) => Number(a <= b)),
+	And: arithmetic((a, b) => a & b),
+	Or: arithmetic((a, b) => a | b),
+	Xor: arithmetic((a, b) => a ^ b),
+	Not: (_c, x) =>
+		x.map((d) => (typeof d === "number" ? Number(d === 0) : undefined)),
 	Where: (c, cond) => {
 		const [a, b] = [ints(c, 1), ints(c, 2)];
 		if (!a || !b) return undefined;
