@@ -28,7 +28,7 @@ function bendMachine(): void {
 		});
 	fs.open = async (...args) => {
 		const handle = await open(...args);
-		for (const name of ["write", "writeFile"] as const) {
+		for (const name of ["write", "writev", "writeFile"] as const) {
 			const real = handle[name].bind(handle) as (...a: unknown[]) => unknown;
 			Object.assign(handle, {
 				[name]: async (...a: unknown[]) => {

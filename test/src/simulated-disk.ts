@@ -210,6 +210,7 @@ export class SimulatedDisk {
 			write: handle.write.bind(handle) as (...a: unknown[]) => Promise<{
 				bytesWritten: number;
 			}>,
+			writev: handle.writev.bind(handle),
 			writeFile: handle.writeFile.bind(handle),
 			truncate: handle.truncate.bind(handle),
 			sync: handle.sync.bind(handle),
@@ -234,6 +235,13 @@ export class SimulatedDisk {
 			async write(bytes: Uint8Array, from: number, length: number, at: number) {
 				const done = await real.write(bytes, from, length, at);
 				put(bytes.subarray(from, from + done.bytesWritten), at);
+				changed("write");
+				return done;
+			},
+			async writev(pieces: Uint8Array[], at: number) {
+				const done = await real.writev(pieces, at);
+				const all = Buffer.concat(pieces);
+				put(all.subarray(0, done.bytesWritten), at);
 				changed("write");
 				return done;
 			},

@@ -10,8 +10,10 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream/promises";
 import { FolderStore } from "@wattvox/bundle";
-import { Broker, StoreServer } from "@wattvox/fleet";
+import { Broker, roomyHeap, StoreServer } from "@wattvox/fleet";
 
+// as `wattvox fleet serve` does
+roomyHeap();
 const source = new FolderStore(process.argv[2] ?? "");
 
 const broker = await Broker.start({ port: 0 });

@@ -46,20 +46,39 @@ export async function hashWhole(
 	return whole.digest("hex");
 }
 
-/** @param take is done with the piece when it resolves: the buffer is used again */
+/**
+ * The next piece is read while one is taken.
+ * @param take is done with the piece when it resolves: the buffer is used again
+ */
 async function readPieces(
 	from: FileHandle,
 	signal: AbortSignal | undefined,
 	take: (piece: Buffer) => void | Promise<void>,
 ): Promise<number> {
-	const buffer = Buffer.allocUnsafe(READ_BLOCKS * BLOCK_BYTES);
+	let ahead = Buffer.allocUnsafeSlow(READ_BLOCKS * BLOCK_BYTES);
+	let other = Buffer.allocUnsafeSlow(READ_BLOCKS * BLOCK_BYTES);
 	let size = 0;
+	const readOn = () => {
+		const read = readFully(from, ahead, size);
+		// its failure is thrown where it is waited for
+		read.catch(() => undefined);
+		return read;
+	};
+	let next = readOn();
 	for (;;) {
-		signal?.throwIfAborted();
-		const piece = await readFully(from, buffer, size);
-		if (piece.byteLength === 0) return size;
-		await take(piece);
+		const piece = await next;
 		size += piece.byteLength;
+		signal?.throwIfAborted();
+		if (piece.byteLength === 0) return size;
+		[ahead, other] = [other, ahead];
+		next = readOn();
+		try {
+			await take(piece);
+		} catch (thrown) {
+			// nobody may close the file under a read
+			await next.catch(() => undefined);
+			throw thrown;
+		}
 	}
 }
 

@@ -16,8 +16,8 @@ type Wanted = Pick<BundleFile, "size" | "sha256" | "blocks">;
  * - A block counts as present only after its bytes were found to have the signed hash.
  * - The file on disk is its own record of what is present: `open` hashes what it finds. A separate
  *   bitmap could disagree with the data after a power cut; this cannot.
- * - `write` resolves when the block is on disk; blocks that arrive together share one flush. So a
- *   power cut loses no block that was taken.
+ * - `write` resolves when the block is on disk; blocks that arrive while one flush runs share the
+ *   next. So a power cut loses no block that was taken.
  * - The target name exists only once the whole file is on disk and was hashed from there.
  */
 export class PartialBlob {
@@ -91,23 +91,14 @@ export class PartialBlob {
 	}
 
 	/**
-	 * Takes one block.
+	 * Takes one block. `bytes` belongs to this until the promise settles.
 	 * @returns false when it is not what was signed; nothing is written then
 	 * @throws WattvoxError E_OUTPUT, E_DISK_FULL
 	 */
 	async write(index: number, bytes: Uint8Array): Promise<boolean> {
 		if (!this.matches(index, bytes)) return false;
+		this.#waiting.set(index, bytes);
 		try {
-			let done = 0;
-			while (done < bytes.byteLength) {
-				const { bytesWritten } = await this.#handle.write(
-					bytes,
-					done,
-					bytes.byteLength - done,
-					index * BLOCK_BYTES + done,
-				);
-				done += bytesWritten;
-			}
 			await this.#flush();
 		} catch (thrown) {
 			throw outputError(this.#path, thrown);
@@ -119,15 +110,21 @@ export class PartialBlob {
 		return true;
 	}
 
+	/** Blocks that the next flush writes. */
+	#waiting = new Map<number, Uint8Array>();
 	#flushing: Promise<void> | undefined;
 	#next: Promise<void> | undefined;
 
-	/** Resolves after a flush that began after the caller's write; those who wait share it. */
+	/** Writes and flushes what waits; those who come while a flush runs share the one after it. */
 	#flush(): Promise<void> {
 		this.#next ??= (async () => {
 			await this.#flushing?.catch(() => undefined);
 			this.#flushing = this.#next;
 			this.#next = undefined;
+			const blocks = this.#waiting;
+			this.#waiting = new Map();
+			for (const run of runs(blocks))
+				await writeRun(this.#handle, run.blocks, run.first * BLOCK_BYTES);
 			await this.#handle.datasync();
 		})();
 		return this.#next;
@@ -143,8 +140,10 @@ export class PartialBlob {
 			if (this.#missing > 0)
 				throw new WattvoxError("E_BUG", `${this.#path} is not complete`);
 			// an earlier attempt may have left a longer file
-			await this.#handle.truncate(this.#file.size);
-			await this.#handle.sync();
+			if ((await this.#handle.stat()).size !== this.#file.size) {
+				await this.#handle.truncate(this.#file.size);
+				await this.#handle.sync();
+			}
 			if ((await hashWhole(this.#handle, signal)) !== this.#file.sha256) {
 				await rm(this.#path, { force: true });
 				throw new WattvoxError(
@@ -194,4 +193,46 @@ async function scan(
 			block.byteLength === length && sha256(block) === file.blocks[i];
 	}
 	return present;
+}
+
+interface Run {
+	first: number;
+	blocks: Uint8Array[];
+}
+
+/** Neighbouring blocks together, so that each run is one call. */
+function runs(blocks: ReadonlyMap<number, Uint8Array>): Run[] {
+	const found: Run[] = [];
+	for (const [index, bytes] of [...blocks].sort(([a], [b]) => a - b)) {
+		const last = found.at(-1);
+		if (last && last.first + last.blocks.length === index)
+			last.blocks.push(bytes);
+		else found.push({ first: index, blocks: [bytes] });
+	}
+	return found;
+}
+
+/** Writes all of it: one call may take less than it was given. */
+async function writeRun(
+	handle: FileHandle,
+	blocks: readonly Uint8Array[],
+	position: number,
+): Promise<void> {
+	let left = [...blocks];
+	let at = position;
+	while (left.length > 0) {
+		const { bytesWritten } = await handle.writev(left, at);
+		at += bytesWritten;
+		left = after(left, bytesWritten);
+	}
+}
+
+/** What is left of `pieces` after their first `count` bytes. */
+function after(pieces: readonly Uint8Array[], count: number): Uint8Array[] {
+	let skip = count;
+	return pieces.flatMap((piece) => {
+		const gone = Math.min(skip, piece.byteLength);
+		skip -= gone;
+		return gone < piece.byteLength ? [piece.subarray(gone)] : [];
+	});
 }

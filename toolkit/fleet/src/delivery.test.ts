@@ -390,13 +390,11 @@ test("a disk that fills up mid-pull ends with E_DISK_FULL and resumes with room"
 		async open(path, flags, mode) {
 			const handle = await systemDisk.open(path, flags, mode);
 			if (!(flags & constants.O_RDWR)) return handle;
-			const write = handle.write.bind(handle) as (
-				...args: unknown[]
-			) => Promise<unknown>;
-			handle.write = (async (...args: unknown[]) => {
-				if (room-- > 0) return write(...args);
+			const writev = handle.writev.bind(handle);
+			handle.writev = (async (pieces: readonly Uint8Array[], at: number) => {
+				if (room-- > 0) return writev(pieces.slice(0, 1), at);
 				throw Object.assign(new Error("ENOSPC"), { code: "ENOSPC" });
-			}) as typeof handle.write;
+			}) as typeof handle.writev;
 			return handle;
 		},
 	};

@@ -22,6 +22,7 @@ export * from "./rollout/simulate.ts";
 export * from "./rollout/spec.ts";
 export * from "./rollout/start.ts";
 export * from "./rollout/view.ts";
+export { roomyHeap } from "./roomy-heap.ts";
 export * from "./server/api-file.ts";
 export { passwordFile } from "./server/auth.ts";
 export * from "./server/daily-report.ts";

@@ -25,7 +25,7 @@ export interface FetchOptions {
 	fleet: string;
 	device: string;
 	store: string;
-	/** Blocks asked for and not yet on disk, at most. Default 32, which is 2 MiB. */
+	/** Blocks asked for and not yet on disk, at most. Default 128, which is 8 MiB; begins with 32. */
 	window?: number;
 	/** Silence of the store after which blocks are asked for again, milliseconds. Default 5000, doubling. */
 	stallMs?: number;

@@ -221,6 +221,22 @@ test("a store that is busy for a while is waited for, politely", async (t) => {
 	t.is(taken.length, 8);
 });
 
+test("the window follows the link: it grows while blocks come quickly, up to its limit", async (t) => {
+	for (const [blockMs, most] of [
+		[1, 128],
+		[100, 32],
+	] as const) {
+		const store = fakeStore(() => "good");
+		const taken: number[] = [];
+		const clock = new ManualClock();
+		clock.monotonic = () => blockMs * taken.length;
+		const f = fetcher(store, clock, { window: 128 });
+		await f.fetch(wants(600, taken));
+		t.is(store.most(), most, `${blockMs} ms a block`);
+		t.is(f.counters.asked, 600);
+	}
+});
+
 test("an abort ends it with the signal's reason, and it can fetch again", async (t) => {
 	const clock = new ManualClock();
 	const store = fakeStore(() => "lost");

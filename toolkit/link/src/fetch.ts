@@ -19,12 +19,20 @@ interface Asked {
 
 const MAX_STALL_MS = 60_000;
 
+/** Blocks: 2 MiB, what any link may lose. */
+const FIRST_WINDOW = 32;
+/** A window doubles when it came within this, ms: what a break costs stays half a second of the link. */
+const QUICK_MS = 500;
+/** And halves when it took longer than this, ms. */
+const SLOW_MS = 2000;
+
 /**
  * Fetches blocks with a credit window of its own over QoS 0.
  *
  * INVARIANTS
- * - Never more than `window` blocks are asked for and not yet taken; so an interruption can make the
- *   store send at most one window twice.
+ * - Never more than a window of blocks is asked for and not yet taken; so an interruption can make the
+ *   store send at most one window twice. It begins small, follows the speed of the link, and is never
+ *   more than `window`.
  * - A block is asked for again only when its answer cannot still be under way on this connection:
  *   the connection went, the store fell silent, or two windows of later answers came past it.
  * - Silence is measured from the last answer, not from the request: a slow link is not a lost one.
@@ -44,7 +52,10 @@ export class BlockFetcher {
 	readonly #o: FetchOptions;
 	readonly #clock: Clock;
 	readonly #random: () => number;
-	readonly #window: number;
+	readonly #most: number;
+	#window: number;
+	/** Blocks taken since the window was last looked at, and when that was. */
+	#lap = { taken: 0, since: 0 };
 	readonly #id = randomBytes(8).toString("hex");
 	readonly #asked = new Map<string, Asked>();
 	readonly #damage = new Map<string, number>();
@@ -64,7 +75,8 @@ export class BlockFetcher {
 		this.#o = options;
 		this.#clock = options.clock ?? systemClock;
 		this.#random = options.random ?? Math.random;
-		this.#window = options.window ?? 32;
+		this.#most = options.window ?? 128;
+		this.#window = Math.min(this.#most, FIRST_WINDOW);
 		this.#credit = this.#window;
 		this.#stallWait = this.#stall();
 	}
@@ -91,6 +103,7 @@ export class BlockFetcher {
 		];
 		this.#queue = [...wants].reverse();
 		this.#heard = this.#clock.monotonic();
+		this.#lap = { taken: 0, since: this.#heard };
 		this.#offlineSince = link.ready ? undefined : this.#heard;
 		try {
 			offs.push(
@@ -203,7 +216,11 @@ export class BlockFetcher {
 			this.counters.bytes += bytes.byteLength;
 			this.#silences = 0;
 			this.#stallWait = this.#stall();
-			this.#credit = Math.min(this.#window, this.#credit + 1);
+			const full = this.#credit === this.#window;
+			this.#resize();
+			this.#credit = full
+				? this.#window
+				: Math.min(this.#window, this.#credit + 1);
 			return;
 		}
 		this.counters.tampered++;
@@ -216,6 +233,18 @@ export class BlockFetcher {
 				`block ${want.index} of ${want.kind} ${want.digest.slice(0, 16)} came ${times} times and was never what was signed`,
 			);
 		this.#again.push(want);
+	}
+
+	/** Looks at the window once a window. */
+	#resize(): void {
+		this.#lap.taken++;
+		if (this.#lap.taken < this.#window) return;
+		const now = this.#clock.monotonic();
+		const took = now - this.#lap.since;
+		if (took < QUICK_MS) this.#window = Math.min(this.#most, 2 * this.#window);
+		else if (took > SLOW_MS && this.#window > FIRST_WINDOW)
+			this.#window = Math.max(FIRST_WINDOW, this.#window >> 1);
+		this.#lap = { taken: 0, since: now };
 	}
 
 	#refused(want: Want, error: NonNullable<BlockHeader["error"]>): void {
@@ -243,7 +272,7 @@ export class BlockFetcher {
 	/** Blocks that two windows of later answers came past are lost: QoS 0 keeps order within a connection. */
 	#overtaken(order: number): void {
 		for (const [key, asked] of this.#asked) {
-			if (asked.order >= order - 2 * this.#window) break;
+			if (asked.order >= order - 2 * this.#most) break;
 			this.#asked.delete(key);
 			this.#again.push(asked.want);
 		}
@@ -270,6 +299,7 @@ export class BlockFetcher {
 	/** After a sign of trouble: one block at a time, growing again with every block that comes. */
 	#stepBack(what: string, code: "E_TIMEOUT" | "E_PULL"): void {
 		this.#credit = 1;
+		this.#window = Math.min(this.#most, FIRST_WINDOW);
 		this.#silences++;
 		if (this.#silences >= (this.#o.stallLimit ?? 6))
 			this.#fail(new WattvoxError(code, what));

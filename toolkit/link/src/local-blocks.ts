@@ -5,6 +5,9 @@ import {
 	parseManifest,
 } from "@wattvox/bundle";
 
+/** Blocks: 4 MiB. */
+const COPIED_AT_ONCE = 64;
+
 /** A file that is being put together. */
 export interface Open {
 	part: PartialBlob;
@@ -33,6 +36,25 @@ export async function copyKnownBlocks(
 			else wanted.set(hash, [{ part, index }]);
 		}
 	let copied = 0;
+	/** Copies under way, by the hash of their block: those that go together share a flush. */
+	const batch = new Map<string, Promise<void>>();
+	const copy = async (hash: string, from: BundleFile, index: number) => {
+		const block = await into.readBlock(from.sha256, index);
+		if (!block) return;
+		const places = wanted.get(hash) ?? [];
+		const wrote = await Promise.all(
+			places.map(({ part, index: to }) => part.write(to, block)),
+		);
+		copied += block.byteLength * wrote.filter(Boolean).length;
+		// a block that was not what its manifest says may be found whole elsewhere
+		if (wrote.every(Boolean)) wanted.delete(hash);
+	};
+	const settle = async () => {
+		const ends = await Promise.allSettled(batch.values());
+		batch.clear();
+		for (const end of ends) if (end.status === "rejected") throw end.reason;
+		signal?.throwIfAborted();
+	};
 	const seen = new Set<string>();
 	for (const digest of wanted.size > 0 ? await into.bundles() : []) {
 		const found = await into.readManifest(digest);
@@ -41,18 +63,15 @@ export async function copyKnownBlocks(
 			if (seen.has(file.sha256)) continue;
 			seen.add(file.sha256);
 			for (const [index, hash] of file.blocks.entries()) {
-				const places = wanted.get(hash);
-				if (!places) continue;
-				signal?.throwIfAborted();
-				const block = await into.readBlock(file.sha256, index);
-				if (!block) continue;
-				for (const { part, index: to } of places)
-					if (await part.write(to, block)) copied += block.byteLength;
-				// a block that was not what its manifest says may be found whole elsewhere
-				if (places.every(({ part, index: to }) => part.has(to)))
-					wanted.delete(hash);
+				if (batch.has(hash) || batch.size >= COPIED_AT_ONCE) await settle();
+				if (!wanted.has(hash)) continue;
+				const copying = copy(hash, file, index);
+				// its failure is thrown where it is waited for
+				copying.catch(() => undefined);
+				batch.set(hash, copying);
 			}
 		}
 	}
+	await settle();
 	return copied;
 }

@@ -101,6 +101,7 @@ export const fleetServe = command({
 			import("@wattvox/link"),
 			import("@wattvox/fleet"),
 		]);
+		fleet.roomyHeap();
 		const stops: (() => Promise<void>)[] = [];
 		try {
 			const warn = (error: Error) => io.progress.note(error.message);
