@@ -12,6 +12,7 @@ import {
 	saveCheckpoint,
 } from "./checkpoint.ts";
 import { DriftMonitor, type DriftOptions } from "./drift.ts";
+import { liftFrozen } from "./frozen.ts";
 import { type ParameterGroup, settingsOf } from "./groups.ts";
 import type { Feeds } from "./parts.ts";
 import type { RecomputePlan } from "./plan.ts";
@@ -174,7 +175,7 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 		if (o.checkpoint)
 			await saveCheckpoint(o.checkpoint, {
 				step,
-				state: await stepper.state(training.kept),
+				state: await stepper.state(),
 				seconds: seconds(),
 				joules: null,
 				...(training.scale && { scale: training.scale.scale }),
@@ -321,7 +322,7 @@ class Run {
 			programs[name] = { model, updates: [] };
 		};
 		const lifted = (g: Graph) => liftParameters(g, o.trainable).graph;
-		if (this.validates) add("validate", encodeModel(lifted(trained)));
+		if (this.validates) add("validate", this.#shared(lifted(trained)));
 		if (this.#split) {
 			add("prefix", encodeModel(this.#split.prefix));
 			this.cache = new PrefixCache(o.cacheBytes ?? 512 * 2 ** 20);
@@ -340,10 +341,21 @@ class Run {
 				add(name, model);
 		}
 		this.stepper = new Stepper({
+			...this.training.init,
 			programs,
-			state: this.training.state,
 			threads: o.threads ?? 1,
 		});
+	}
+
+	/** A model that is fed the frozen weights which the stepper holds anyway. */
+	#shared(graph: Graph): Uint8Array {
+		const split = liftFrozen(graph);
+		const { frozen } = this.training;
+		const initializers = new Map(split.graph.initializers);
+		for (const [name, t] of split.frozen)
+			if (frozen.get(name) !== t) initializers.set(name, t);
+		const inputs = split.graph.inputs.filter((v) => !initializers.has(v.name));
+		return encodeModel({ ...split.graph, inputs, initializers });
 	}
 
 	static async prepare(o: FitOptions, scale?: number): Promise<Run> {

@@ -55,11 +55,7 @@ async function twoSteps(
 		},
 		{ terms, ...levers },
 	);
-	const stepper = new Stepper({
-		programs: step.programs,
-		state: step.state,
-		threads: 1,
-	});
+	const stepper = new Stepper({ ...step.init, threads: 1 });
 	t.teardown(() => stepper.stop());
 	await stepper.start();
 	await step.run(stepper, FEEDS, 1e-3, 1);
@@ -70,7 +66,7 @@ async function twoSteps(
 			.filter(([, v]) => v.data.length === 1)
 			.map(([k, v]) => [k, Number(v.data[0])]),
 	);
-	return { step, values, state: await stepper.state(step.kept) };
+	return { step, values, state: await stepper.state() };
 }
 
 const near = (t: ExecutionContext, a: number, b: number, by = 1e-5) =>

@@ -1,20 +1,31 @@
-import { encodeModel, type Graph, scalar, type Tensor } from "@wattvox/onnx";
+import {
+	encodeModel,
+	type Graph,
+	scalar,
+	type Tensor,
+	zeros,
+} from "@wattvox/onnx";
 import type { LossTerm } from "../losses/build.ts";
 import {
 	type AdamWOptions,
-	adamWScalars,
 	GRADIENT_NORM,
 	type ParameterSettings,
-	UNSCALE,
 } from "./adamw.ts";
+import type { StepScalars } from "./adamw-pass.ts";
 import { LOSS_SCALE, shareInput } from "./backward.ts";
 import { Dropout, type DropoutOptions } from "./dropout.ts";
+import { liftFrozen } from "./frozen.ts";
 import { LossScale, mixedPrecision } from "./half.ts";
 import { batchRows, type Feeds, splitBatch } from "./parts.ts";
 import type { RecomputePlan } from "./plan.ts";
-import type { ProgramSpec, RunResult } from "./protocol.ts";
+import type {
+	OptimiserSpec,
+	ProgramSpec,
+	RunResult,
+	StepperInit,
+} from "./protocol.ts";
 import type { Stepper } from "./stepper.ts";
-import { accumulatingGraphs, KEEP, trainingGraph } from "./training-graph.ts";
+import { gradientGraph } from "./training-graph.ts";
 
 /** How a step is computed; the defaults keep everything in memory, in single precision, at once. */
 export interface StepLevers {
@@ -53,7 +64,10 @@ export class TrainingStep {
 	/** The loss scale; undefined in single precision. */
 	readonly scale: LossScale | undefined;
 	/** Nodes in half precision. */
-	readonly halved: number = 0;
+	readonly halved: number;
+	/** Weights that no step moves, as inputs of the program: ONNX Runtime holds no copy of them. */
+	readonly frozen: Map<string, Tensor>;
+	readonly optimiser: OptimiserSpec;
 	readonly #m: StepModel;
 	readonly #parts: number;
 	readonly #terms: readonly LossTerm[];
@@ -78,49 +92,39 @@ export class TrainingStep {
 				: {};
 		if (levers.dropout?.share) this.#dropout = new Dropout(levers.dropout);
 		const graph = this.#dropout?.applied(m.graph, m.trainable) ?? m.graph;
-		const args = [graph, m.loss, m.trainable, m.adamw, m.settings] as const;
-		let halved = 0;
-		const spec = (
-			g: { graph: Graph; slots: { input: string; output: string }[] },
-			half: boolean,
-		): ProgramSpec => {
-			const made = half
-				? mixedPrecision(g.graph)
-				: { graph: g.graph, halved: 0 };
-			halved += made.halved;
-			return {
-				model: encodeModel(made.graph),
-				updates: g.slots.map((s) => [s.input, s.output]),
-			};
+		const made = gradientGraph(graph, m.loss, m.trainable, {
+			scaled: mixed,
+			...(this.#parts > 1 && { terms: this.#terms }),
+			...cut,
+		});
+		const final = mixed ? mixedPrecision(made.graph) : { ...made, halved: 0 };
+		this.halved = final.halved;
+		const lifted = liftFrozen(final.graph);
+		this.frozen = lifted.frozen;
+		this.programs.train = {
+			model: encodeModel(lifted.graph),
+			updates: [],
+			gradients: made.gradients,
 		};
-		if (this.#parts > 1) {
-			const made = accumulatingGraphs(...args, {
-				scaled: mixed,
-				terms: this.#terms,
-				...cut,
-			});
-			this.programs.add = spec(made.add, mixed);
-			this.programs.apply = spec(made.apply, false);
-			[this.state, this.parameters, this.plan] = [
-				made.state,
-				made.parameters,
-				made.plan,
-			];
-		} else {
-			const made = trainingGraph(...args, { scaled: mixed, ...cut });
-			this.programs.train = spec(made, mixed);
-			[this.state, this.parameters, this.plan] = [
-				made.state,
-				made.parameters,
-				made.plan,
-			];
+		this.plan = made.plan;
+		this.parameters = [...made.values.keys()];
+		this.state = new Map();
+		const parameters: OptimiserSpec["parameters"] = {};
+		for (const [name, tensor] of made.values) {
+			this.state.set(name, tensor);
+			this.state.set(`m.${name}`, zeros(tensor.dims));
+			this.state.set(`v.${name}`, zeros(tensor.dims));
+			const { rate, weightDecay } = m.settings(name);
+			const own = tensor.dims.length > 1 ? m.adamw.weightDecay : 0;
+			parameters[name] = { rate, decay: weightDecay ?? own };
 		}
-		this.halved = halved;
+		this.optimiser = { options: m.adamw, parameters };
 	}
 
-	/** Names of the state that a checkpoint needs: sums of gradients begin anew with each step. */
-	get kept(): string[] {
-		return [...this.state.keys()].filter((n) => !n.startsWith("sum."));
+	/** What a stepper needs of this step; `programs` may be added to. */
+	get init(): Omit<StepperInit, "threads"> {
+		const { programs, state, frozen, optimiser } = this;
+		return { programs, state, frozen, optimiser };
 	}
 
 	/** Takes step `t` (from 1) at a learning rate. */
@@ -135,18 +139,18 @@ export class TrainingStep {
 			...(scale !== undefined && { [LOSS_SCALE]: scalar(scale) }),
 			...this.#dropout?.feeds(t),
 		};
-		const last: Feeds = {
-			...adamWScalars(lr, t, this.#m.adamw),
-			...(scale !== undefined && { [UNSCALE]: scalar(1 / scale) }),
+		const apply: StepScalars = {
+			learningRate: lr,
+			t,
+			...(scale !== undefined && { unscale: 1 / scale }),
 		};
 		const done =
 			this.#parts > 1
-				? await this.#inParts(stepper, feeds, scaled, last)
-				: await stepper.run(
-						"train",
-						{ ...feeds, ...scaled, ...last },
-						GRADIENT_NORM,
-					);
+				? await this.#inParts(stepper, feeds, scaled, apply)
+				: await stepper.run("train", { ...feeds, ...scaled }, undefined, {
+						add: false,
+						apply,
+					});
 		this.scale?.update(done.applied);
 		return done;
 	}
@@ -155,7 +159,7 @@ export class TrainingStep {
 		stepper: Stepper,
 		feeds: Feeds,
 		scaled: Feeds,
-		last: Feeds,
+		apply: StepScalars,
 	): Promise<RunResult> {
 		const { graph } = this.#m;
 		const parts = splitBatch(graph, feeds, this.#parts);
@@ -166,6 +170,7 @@ export class TrainingStep {
 		});
 		const outputs: Feeds = {};
 		let milliseconds = 0;
+		let applied = true;
 		for (const [i, part] of parts.entries()) {
 			const shares = Object.fromEntries(
 				counted.map(({ value, shares }) => [
@@ -173,20 +178,20 @@ export class TrainingStep {
 					scalar(shares[i] ?? 0),
 				]),
 			);
-			const keep: Tensor = {
-				dtype: "bool",
-				dims: [],
-				data: Uint8Array.of(i > 0 ? 1 : 0),
-			};
-			const run = await stepper.run("add", {
-				...part,
-				...scaled,
-				...shares,
-				[KEEP]: keep,
-			});
+			const run = await stepper.run(
+				"train",
+				{ ...part, ...scaled, ...shares },
+				undefined,
+				{ add: i > 0, ...(i === parts.length - 1 && { apply }) },
+			);
+			applied = run.applied;
 			milliseconds += run.milliseconds;
 			for (const [name, t] of Object.entries(run.outputs)) {
 				if (t.data.length !== 1) continue;
+				if (name === GRADIENT_NORM) {
+					outputs[name] = t;
+					continue;
+				}
 				const share =
 					counted.find((c) => c.value === name)?.shares[i] ??
 					batchRows(graph, part) / batchRows(graph, feeds);
@@ -195,12 +200,7 @@ export class TrainingStep {
 			}
 		}
 		this.#totalLoss(outputs, feeds);
-		const end = await stepper.run("apply", last, GRADIENT_NORM);
-		return {
-			outputs: { ...outputs, ...end.outputs },
-			applied: end.applied,
-			milliseconds: milliseconds + end.milliseconds,
-		};
+		return { outputs, applied, milliseconds };
 	}
 
 	/** The loss of the whole batch: its terms weigh the parts each in its own way. */

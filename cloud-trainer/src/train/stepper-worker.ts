@@ -1,7 +1,15 @@
 import { parentPort, workerData } from "node:worker_threads";
-import type { DType, Tensor } from "@wattvox/onnx";
+import { type DType, scalar, type Tensor } from "@wattvox/onnx";
 import * as ort from "onnxruntime-node";
-import type { Reply, Request, RunResult, StepperInit } from "./protocol.ts";
+import { GRADIENT_NORM } from "./adamw.ts";
+import { adamWPass, gradientNorm, type StepScalars } from "./adamw-pass.ts";
+import type {
+	GradientUse,
+	OptimiserSpec,
+	Reply,
+	Request,
+	RunResult,
+} from "./protocol.ts";
 import { sessionOptions } from "./session.ts";
 
 interface Program {
@@ -9,9 +17,12 @@ interface Program {
 	/** Inputs fed from the state. */
 	reads: string[];
 	updates: [string, string][];
+	gradients: [string, string][];
 	results: string[];
 }
 
+const received = (t: Tensor | number[]): ort.Tensor =>
+	Array.isArray(t) ? empty(t) : toOrt(t);
 const toOrt = (t: Tensor): ort.Tensor =>
 	new ort.Tensor(t.dtype as "float32", t.data as Float32Array, t.dims);
 const fromOrt = (t: ort.Tensor): Tensor => ({
@@ -24,23 +35,35 @@ const programs = new Map<string, Program>();
 /** The live state, and the spare buffers that the next step writes: an output never aliases an input. */
 const live = new Map<string, ort.Tensor>();
 const spare = new Map<string, ort.Tensor>();
+/** Weights that no step moves. */
+const frozen = new Map<string, ort.Tensor>();
+/** Gradients by parameter: of the batch so far, and of one of its parts. */
+const sums = new Map<string, ort.Tensor>();
+const parts = new Map<string, ort.Tensor>();
+let optimiser: OptimiserSpec | undefined;
 
 async function init({
-	programs: specs,
+	init: { programs: specs, threads, optimiser: spec },
 	state,
-	threads,
-}: StepperInit): Promise<void> {
-	load(state);
+	frozen: fixed,
+}: Extract<Request, { kind: "init" }>): Promise<void> {
+	for (const [name, t] of state) live.set(name, received(t));
+	for (const [name, t] of fixed) frozen.set(name, received(t));
+	optimiser = spec;
 	for (const [name, spec] of Object.entries(specs)) {
 		const session = await ort.InferenceSession.create(
 			spec.model,
 			sessionOptions(threads),
 		);
-		const written = new Set(spec.updates.map(([, output]) => output));
+		const gradients = spec.gradients ?? [];
+		const written = new Set(
+			[...spec.updates, ...gradients].map(([, output]) => output),
+		);
 		programs.set(name, {
 			session,
-			reads: session.inputNames.filter((n) => live.has(n)),
+			reads: session.inputNames.filter((n) => live.has(n) || frozen.has(n)),
 			updates: spec.updates,
+			gradients,
 			results: session.outputNames.filter((n) => !written.has(n)),
 		});
 	}
@@ -74,16 +97,21 @@ async function run(
 	const feeds: Record<string, ort.Tensor> = {};
 	for (const [name, tensor] of Object.entries(request.feeds))
 		feeds[name] = toOrt(tensor);
-	for (const name of program.reads) feeds[name] = live.get(name) as ort.Tensor;
+	for (const name of program.reads)
+		feeds[name] = (live.get(name) ?? frozen.get(name)) as ort.Tensor;
 	const fetches: Record<string, ort.Tensor | null> = {};
 	for (const name of program.results) fetches[name] = null;
 	for (const [state, output] of program.updates)
 		fetches[output] = spareOf(state);
+	const into = request.gradients?.add ? parts : sums;
+	for (const [name, output] of program.gradients)
+		fetches[output] = bufferOf(into, name);
 	const start = performance.now();
 	const out = await program.session.run(feeds, fetches);
+	const done = request.gradients && useGradients(program, request.gradients);
 	const milliseconds = performance.now() - start;
-	const applied =
-		!request.guard || Number.isFinite(Number(out[request.guard]?.data[0]));
+	const guarded = done?.norm ?? out[request.guard ?? ""]?.data[0];
+	const applied = (!request.guard && !done) || Number.isFinite(Number(guarded));
 	if (applied)
 		for (const [state, output] of program.updates) {
 			const old = live.get(state) as ort.Tensor;
@@ -91,29 +119,79 @@ async function run(
 			spare.set(state, old);
 		}
 	return {
-		outputs: Object.fromEntries(
-			program.results.map((n) => [n, fromOrt(out[n] as ort.Tensor)]),
-		),
+		outputs: {
+			...Object.fromEntries(
+				program.results.map((n) => [n, fromOrt(out[n] as ort.Tensor)]),
+			),
+			...(done && { [GRADIENT_NORM]: scalar(done.norm) }),
+		},
 		applied,
 		milliseconds,
 	};
 }
 
-function spareOf(name: string): ort.Tensor {
-	let tensor = spare.get(name);
+/** Adds the gradients just made to those before, and applies them at the end of a batch. */
+function useGradients(
+	{ gradients }: Program,
+	{ add, apply }: GradientUse,
+): { norm: number } | undefined {
+	if (add)
+		for (const [name] of gradients) {
+			const sum = numbers(sums, name);
+			const part = numbers(parts, name);
+			for (let i = 0; i < sum.length; i++)
+				sum[i] = (sum[i] as number) + (part[i] as number);
+		}
+	return apply && { norm: applyGradients(gradients, apply) };
+}
+
+/** @returns the norm before clipping; where it is not finite, nothing has changed */
+function applyGradients(
+	gradients: readonly [string, string][],
+	scalars: StepScalars,
+): number {
+	if (!optimiser) throw new Error("there is no optimiser");
+	const { options, parameters } = optimiser;
+	const norm = gradientNorm(
+		gradients.map(([name]) => numbers(sums, name)),
+		scalars.unscale,
+	);
+	if (!Number.isFinite(norm)) return norm;
+	const all = gradients.map(([name]) => ({
+		w: numbers(live, name),
+		m: numbers(live, `m.${name}`),
+		v: numbers(live, `v.${name}`),
+		g: numbers(sums, name),
+		...(parameters[name] ?? { rate: 1, decay: 0 }),
+	}));
+	adamWPass(all, norm, scalars, options);
+	return norm;
+}
+
+const numbers = (of: Map<string, ort.Tensor>, name: string): Float32Array =>
+	(of.get(name) as ort.Tensor).data as Float32Array;
+
+function empty(dims: readonly number[]): ort.Tensor {
+	const size = dims.reduce((a, b) => a * b, 1);
+	return new ort.Tensor("float32", new Float32Array(size), dims);
+}
+
+/** The buffer of that name, as large as the state's tensor. */
+function bufferOf(of: Map<string, ort.Tensor>, name: string): ort.Tensor {
+	let tensor = of.get(name);
 	if (!tensor) {
-		const like = live.get(name) as ort.Tensor;
-		const size = (like.data as Float32Array).length;
-		tensor = new ort.Tensor("float32", new Float32Array(size), like.dims);
-		spare.set(name, tensor);
+		tensor = empty((live.get(name) as ort.Tensor).dims);
+		of.set(name, tensor);
 	}
 	return tensor;
 }
 
+const spareOf = (name: string): ort.Tensor => bufferOf(spare, name);
+
 async function handle(request: Request): Promise<unknown> {
 	switch (request.kind) {
 		case "init":
-			return init(request.init);
+			return init(request);
 		case "run":
 			return run(request);
 		case "state":

@@ -2,7 +2,14 @@ import { Worker } from "node:worker_threads";
 import { WattvoxError } from "@wattvox/core";
 import type { Tensor } from "@wattvox/onnx";
 import { noTelemetry } from "@wattvox/runtime";
-import type { Reply, Request, RunResult, StepperInit } from "./protocol.ts";
+import type {
+	GradientUse,
+	Reply,
+	Request,
+	RunResult,
+	SentState,
+	StepperInit,
+} from "./protocol.ts";
 
 type Unsent<T> = T extends unknown ? Omit<T, "id"> : never;
 
@@ -61,7 +68,13 @@ export class Stepper {
 			),
 		);
 		try {
-			await this.#ask({ kind: "init", init: this.#init });
+			const { state, frozen, ...init } = this.#init;
+			const moving = sendable(state);
+			const fixed = sendable(frozen ?? new Map());
+			await this.#ask(
+				{ kind: "init", init, state: moving.sent, frozen: fixed.sent },
+				[...moving.buffers, ...fixed.buffers],
+			);
 		} catch (thrown) {
 			await this.stop();
 			throw thrown;
@@ -78,17 +91,21 @@ export class Stepper {
 	/**
 	 * Runs a program. Training programs replace the state, unless the output named `guard` is not
 	 * finite: then the step is dropped and `applied` is false.
+	 * @param gradients what to do with the gradients that the program makes; a norm that is not finite
+	 * drops them
 	 */
 	run(
 		program: string,
 		feeds: Record<string, Tensor>,
 		guard?: string,
+		gradients?: GradientUse,
 	): Promise<RunResult> {
 		return this.#ask({
 			kind: "run",
 			program,
 			feeds,
 			...(guard ? { guard } : {}),
+			...(gradients ? { gradients } : {}),
 		}) as Promise<RunResult>;
 	}
 
@@ -129,13 +146,41 @@ export class Stepper {
 		await ended;
 	}
 
-	async #ask(request: Unsent<Request>): Promise<unknown> {
+	async #ask(
+		request: Unsent<Request>,
+		give: ArrayBuffer[] = [],
+	): Promise<unknown> {
 		const worker = this.#worker;
 		if (!worker) throw new WattvoxError("E_BUG", "the stepper does not run");
 		const id = this.#next++;
 		return new Promise((resolve, reject) => {
 			this.#waiting.set(id, { resolve, reject });
-			worker.postMessage({ ...request, id });
+			worker.postMessage({ ...request, id }, give);
 		});
 	}
 }
+
+/**
+ * Copies of tensors whose buffers the worker takes over: a message by itself would hold them twice.
+ * Moments begin as zeros, which nobody needs to send.
+ */
+function sendable(tensors: ReadonlyMap<string, Tensor>): {
+	sent: SentState;
+	buffers: ArrayBuffer[];
+} {
+	const buffers: ArrayBuffer[] = [];
+	const sent: SentState = new Map();
+	for (const [name, t] of tensors) {
+		if (t.dtype === "float32" && allZero(t.data as Float32Array)) {
+			sent.set(name, t.dims);
+			continue;
+		}
+		const data = t.data.slice() as Tensor["data"];
+		buffers.push(data.buffer as ArrayBuffer);
+		sent.set(name, { ...t, data });
+	}
+	return { sent, buffers };
+}
+
+const allZero = (data: Float32Array): boolean =>
+	data.every((e) => Object.is(e, 0));

@@ -1,11 +1,4 @@
-import {
-	emptyGraph,
-	type Graph,
-	GraphBuilder,
-	inferTypes,
-	type Tensor,
-	zeros,
-} from "@wattvox/onnx";
+import { type Graph, inferTypes, type Tensor } from "@wattvox/onnx";
 import {
 	ADAMW,
 	type AdamWOptions,
@@ -74,70 +67,47 @@ const whole =
 		return typeof found === "number" ? { rate: found } : found;
 	};
 
-/** Name of the input that is true when a sum of gradients goes on, false when it begins. */
-export const KEEP = "train.keep";
-const sumName = (name: string): string => `sum.${name}`;
-
-/** A step in parts: gradients are summed by one graph, applied by another. */
-export interface AccumulatingGraphs {
-	add: { graph: Graph; slots: StateSlot[] };
-	apply: { graph: Graph; slots: StateSlot[] };
-	state: Map<string, Tensor>;
-	parameters: string[];
+/** A graph that gives gradients; the optimiser is elsewhere. */
+export interface GradientGraph {
+	graph: Graph;
+	/** [parameter, output that is its gradient] pairs. */
+	gradients: [string, string][];
+	/** The parameters as they were. */
+	values: Map<string, Tensor>;
 	plan?: RecomputePlan;
 }
 
 /**
- * {@link trainingGraph} for a batch that comes in parts. `o.terms` weigh the parts: a step over all
- * parts is the step over the whole batch.
+ * Forward and backward half. Its outputs are the given graph's own and the gradients, under whatever
+ * names these have: naming them would copy them.
+ * @throws WattvoxError as {@link trainingGraph}
  */
-export function accumulatingGraphs(
+export function gradientGraph(
 	graph: Graph,
 	loss: string,
 	trainable: readonly string[],
-	options: AdamWOptions = ADAMW,
-	settings: (name: string) => number | ParameterSettings = () => 1,
 	o: BackwardOptions = {},
-): AccumulatingGraphs {
+): GradientGraph {
 	const { b, gradients, values, plan } = backwardGraph(
 		graph,
 		loss,
 		trainable,
 		o,
 	);
-	const keep = b.input(KEEP, "bool", []);
-	const slots: StateSlot[] = [];
-	const state = new Map<string, Tensor>();
-	for (const [name, g] of gradients) {
-		const { dims } = values.get(name) as Tensor;
-		const before = b.input(sumName(name), "float32", dims);
-		// Where, not a product: what an abandoned step left may not be finite.
-		const kept = b.op("Where", [keep, before, b.scalar(0)]);
-		const next = b.output(b.add(kept, g), `next.${sumName(name)}`);
-		slots.push({ input: sumName(name), output: next.name });
-		state.set(sumName(name), zeros(dims));
-	}
-	inferTypes(b.graph);
-	const a = new GraphBuilder(emptyGraph("apply"));
-	const sums = gradients.map(([name]) => {
-		const { dims } = values.get(name) as Tensor;
-		a.input(name, "float32", dims);
-		return [name, a.input(sumName(name), "float32", dims)] as const;
-	});
-	const updates = adamWUpdates(
-		a,
-		sums.map(([n, g]) => [n, g]),
-		values,
-		options,
-		whole(settings),
-		o.scaled,
+	const taken = new Set(
+		[...b.graph.inputs, ...b.graph.outputs].map((v) => v.name),
 	);
-	for (const [name, tensor] of updates.state) state.set(name, tensor);
+	const pairs = gradients.map(([name, g]): [string, string] => {
+		const own =
+			!taken.has(g.name) && !b.graph.initializers.has(g.name) && g.name;
+		taken.add(g.name);
+		return [name, b.output(g, own || `gradient.${name}`).name];
+	});
+	inferTypes(b.graph);
 	return {
-		add: { graph: b.graph, slots },
-		apply: { graph: a.graph, slots: updates.slots },
-		state,
-		parameters: gradients.map(([name]) => name),
+		graph: b.graph,
+		gradients: pairs,
+		values: new Map(pairs.map(([name]) => [name, values.get(name) as Tensor])),
 		...(plan && { plan }),
 	};
 }

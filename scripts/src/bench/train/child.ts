@@ -3,7 +3,6 @@ import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import {
 	type AdamWOptions,
-	adamWScalars,
 	GRADIENT_NORM,
 	Stepper,
 	sessionOptions,
@@ -75,11 +74,7 @@ async function main(task: TaskFile): Promise<void> {
 				...(memory !== undefined && { memory }),
 			},
 		);
-		const stepper = new Stepper({
-			programs: step.programs,
-			state: step.state,
-			threads: task.threads,
-		});
+		const stepper = new Stepper({ ...step.init, threads: task.threads });
 		await stepper.start();
 		return { step, stepper };
 	};
@@ -139,8 +134,7 @@ async function profile(
 			profileFilePrefix: prefix,
 		});
 		const all = {
-			...Object.fromEntries(step.state),
-			...adamWScalars(task.rate, 1, task.adamw),
+			...Object.fromEntries([...step.state, ...step.frozen]),
 			...batch,
 		};
 		for (const name of session.inputNames)
