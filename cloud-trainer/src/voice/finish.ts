@@ -33,13 +33,17 @@ export type AdaptRequest = Partial<Omit<AdaptOptions, "work">> & {
 	energy?: () => string | undefined;
 };
 
+/** Learning rate of whole weights: that of pairs, four times as high, would shake them. */
+export const WHOLE_RATE = 5e-4;
+
 function options(
 	run: VoiceRun,
 	name: string,
 	request: AdaptRequest,
 ): AdaptOptions {
 	const { progress, energy, ...given } = request;
-	const o = { ...ADAPT, threads: 2, ...given, work: run.dir };
+	const rate = given.full ? { learningRate: WHOLE_RATE } : {};
+	const o = { ...ADAPT, ...rate, threads: 2, ...given, work: run.dir };
 	if (!progress) return o;
 	const task = progress.task(name, o.steps);
 	return {

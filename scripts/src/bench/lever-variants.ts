@@ -1,3 +1,4 @@
+import { WHOLE_RATE } from "@wattvox/cloud-trainer";
 import type { LeverTask } from "./lever-child.ts";
 
 /** One training of the benchmark. */
@@ -26,7 +27,7 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
 		against: "base",
 	},
 	full: {
-		levers: { full: true, learningRate: 5e-4, ...FINE },
+		levers: { full: true, learningRate: WHOLE_RATE, ...FINE },
 		steps: 240,
 		against: "plain",
 	},
