@@ -134,6 +134,12 @@ test("OpenAI's API: whole weights, key, budget, and what does not fit is left ou
 		[[SENTENCES[1], "not what was to be said"]],
 	);
 	t.true(parameters > 500_000, "all weights");
+	const { privatePath } = await writeKeys(join(here.dir, "keys"), "builder");
+	const exported = await cli([
+		...["export", "--run", join(here.dir, "run"), "--key", privatePath],
+		...["--out", join(here.dir, "voice")],
+	]);
+	t.is(exported.code, 0, exported.err);
 	for (const file of await readdir(join(here.dir, "run"), { recursive: true }))
 		if (/\.jsonl?$/.test(file))
 			t.notRegex(
