@@ -110,8 +110,9 @@ export function attachLora(
 
 /**
  * Adds scale * B A to each adapted weight: plain ONNX again, whose outputs are those of the graph with
- * the pairs beside it. A weight that something else reads too (a tied embedding) is copied first. The
- * given graph's tensors stay as they are.
+ * the pairs beside it. A weight that something else reads too (a tied embedding) is copied first; a Conv
+ * with groups becomes one without, since a pair sees all channels. The given graph's tensors stay as they
+ * are.
  * @returns the graph and the modules that changed
  * @throws WattvoxError as pairsAtSites does
  */
@@ -130,10 +131,14 @@ export function mergeAdapter(
 			site.nodes.includes(n),
 		);
 		const stored = site.kind === "conv" || site.transposed;
-		const sum = added(castFloat(base, "float32"), pair, stored);
+		const { groups } = site;
+		const w = ungrouped(castFloat(base, "float32"), groups);
+		const sum = added(w, { ...pair, b: ungrouped(pair.b, groups) }, stored);
 		const as = site.cast ? "float32" : base.dtype;
-		if (alone) initializers.set(site.weight, castFloat(sum, as));
+		if (alone && groups === 1)
+			initializers.set(site.weight, castFloat(sum, as));
 		else {
+			if (alone) initializers.delete(site.weight);
 			const name = `${site.module}.merged`;
 			// MatMul and Gather read [in, out]; Gemm can be told.
 			const own =
@@ -150,10 +155,29 @@ export function mergeAdapter(
 	return { graph: { ...graph, nodes, initializers }, merged };
 }
 
+/** A kernel [out, in / groups, k...] and a B [out, r / groups, 1...] without groups: zeros between them. */
+function ungrouped(t: Tensor, groups: number): Tensor {
+	if (groups === 1) return t;
+	const [out = 0, own = 0, ...kernel] = t.dims;
+	const size = sizeOf(kernel);
+	const row = own * size;
+	const data = new Float32Array(out * groups * row);
+	for (let o = 0; o < out; o++) {
+		const group = Math.floor((o * groups) / out);
+		const from = (t.data as Float32Array).subarray(o * row, (o + 1) * row);
+		data.set(from, (o * groups + group) * row);
+	}
+	return { dtype: "float32", dims: [out, own * groups, ...kernel], data };
+}
+
 /** A node that reads a weight of its own in place of the shared one behind whatever turned it. */
 function readingFrom(node: Node, site: Site, name: string): Node {
 	const at = site.kind === "embedding" ? 0 : 1;
 	const inputs = node.inputs.map((n, i) => (i === at ? name : n));
+	if (site.groups > 1) {
+		const { group: _, ...attrs } = node.attrs;
+		return { ...node, inputs, attrs };
+	}
 	if (site.kind === "gemm")
 		return {
 			...node,

@@ -56,7 +56,8 @@ export function extractLora(
 	checkRank(o.rank);
 	const base = hoistConstants(baseGraph);
 	const tuned = hoistConstants(tunedGraph);
-	const sites = findSites(base, o.modules);
+	// A grouped kernel's change is one of its groups' only, which no pair over all channels holds best.
+	const sites = findSites(base, o.modules).filter((s) => s.groups === 1);
 	const others = new Map(
 		findSites(tuned, o.modules).map((s) => [s.module, s] as const),
 	);

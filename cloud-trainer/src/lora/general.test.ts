@@ -261,17 +261,25 @@ test("targets: the end of a path, globs, expressions; ranks and alphas by patter
 	} as never);
 });
 
-test("a Conv with groups takes no pair", (t) => {
+test("a Conv with groups takes a pair whose rank is a multiple of them", (t) => {
 	const b = new GraphBuilder(emptyGraph("grouped"));
 	const x = b.input("x", "float32", ["B", 4, 8]);
 	b.output(
 		b.op("Conv", [x, b.weight("dw.weight", noise([4, 1, 3], 1))], { group: 4 }),
 		"y",
 	);
-	t.throws(() => injectLora(b.graph, OPTIONS), {
+	t.throws(() => injectLora(b.graph, { ...OPTIONS, rank: 3 }), {
 		code: "E_MODEL",
-		message: /the model's are: none/,
+		message: /dw has 4 groups/,
 	} as never);
+	const { graph, trainable } = injectLora(b.graph, { ...OPTIONS, rank: 8 });
+	t.deepEqual(
+		trainable.map((name) => graph.initializers.get(name)?.dims),
+		[
+			[8, 4, 3],
+			[4, 2, 1],
+		],
+	);
 });
 
 test("a folder keeps an adapter with patterns, and PEFT's shapes", async (t) => {

@@ -73,7 +73,14 @@ export function injectLora(
 			"E_MODEL",
 			`no weight matches ${[o.targets].flat().join(", ")}; the model's are: ${someOf(all.map((s) => s.module))}`,
 		);
-	const sites = chosen.map((s) => withRank(s, o));
+	const ranked = chosen.map((s) => withRank(s, o));
+	// As in PEFT the ranks are dealt out to the groups; a depthwise kernel is passed over.
+	const sites = ranked.filter((s) => s.rank % s.groups === 0);
+	if (sites.length === 0)
+		throw new WattvoxError(
+			"E_MODEL",
+			`${someOf(ranked.map((s) => `${s.module} has ${s.groups} groups`))}: the rank must be a multiple of them`,
+		);
 	const random = seededRandom(o.seed);
 	const initializers = new Map(graph.initializers);
 	const names = new Map<string, [string, string]>();
@@ -194,10 +201,12 @@ function withPair(
 	else path.push(made("MatMul", "low", [x, a]));
 	path.push(made("Mul", "scaled", [named("low"), factor]));
 	path.push(
-		made(site.kind === "conv" ? "Conv" : "MatMul", "delta", [
-			named("scaled"),
-			b,
-		]),
+		made(
+			site.kind === "conv" ? "Conv" : "MatMul",
+			"delta",
+			[named("scaled"), b],
+			site.groups > 1 ? { group: { kind: "int", value: site.groups } } : {},
+		),
 	);
 	return [
 		base,

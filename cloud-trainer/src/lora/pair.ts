@@ -19,7 +19,8 @@ export const peftKey = (
  * The shapes of a pair, as the graph multiplies by it and as PEFT keeps it.
  * - linear: A [in, r], B [r, out]; PEFT turns both
  * - embedding: A [rows, r], B [r, width]; PEFT turns both
- * - Conv: A [r, in, kernel], B [out, r, 1...]; the same in PEFT
+ * - Conv: A [r, in, kernel], B [out, r / groups, 1...]; the same in PEFT, which reads all channels by A
+ *   and groups the ranks by B
  */
 export function pairShapes(
 	s: Site,
@@ -27,7 +28,7 @@ export function pairShapes(
 ): { A: number[]; B: number[]; peftA: number[]; peftB: number[] } {
 	if (s.kind === "conv") {
 		const A = [r, s.in, ...s.kernel];
-		const B = [s.out, r, ...s.kernel.map(() => 1)];
+		const B = [s.out, r / s.groups, ...s.kernel.map(() => 1)];
 		return { A, B, peftA: A, peftB: B };
 	}
 	return { A: [s.in, r], B: [r, s.out], peftA: [r, s.in], peftB: [s.out, r] };

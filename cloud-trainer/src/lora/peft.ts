@@ -166,7 +166,7 @@ export function savedParameters(adapter: Adapter): Map<string, Tensor> {
 	const out = new Map<string, Tensor>();
 	for (const [key, tensor] of adapter.tensors) {
 		const path = key.startsWith(PREFIX) ? key.slice(PREFIX.length) : key;
-		if (adapter.saved.some((module) => path.startsWith(`${module}.`)))
+		if (adapter.saved.some((module) => `.${path}`.includes(`.${module}.`)))
 			out.set(path, tensor);
 	}
 	return out;
@@ -203,7 +203,9 @@ export function pairsOf(adapter: Adapter): PeftPair[] {
 		if (!a || !b)
 			throw bad(`the adapter lacks lora_${a ? "B" : "A"} of ${module}`);
 		const rank = a.dims[0] ?? 0;
-		if (b.dims[1] !== rank)
+		// A Conv with groups has a share of the ranks in each.
+		const whole = a.dims.length < 3 || !b.dims[1] || rank % b.dims[1] !== 0;
+		if (b.dims[1] !== rank && whole)
 			throw bad(`A [${a.dims}] and B [${b.dims}] of ${module} differ in rank`);
 		const alpha = patternValue(adapter.alphaPattern, module) ?? adapter.alpha;
 		const scale = loraScale({ rank, alpha, rsLora: adapter.rsLora });

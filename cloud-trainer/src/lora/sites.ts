@@ -29,11 +29,13 @@ export interface Site {
 	out: number;
 	/** Sizes of a Conv's kernel; empty for the others. */
 	kernel: number[];
+	/** Groups of a Conv; 1 for the others. */
+	groups: number;
 }
 
 /**
- * Every weight of a graph that can take a pair: second operands of MatMul and Gemm, kernels of Conv
- * without groups, tables that Gather reads along axis 0. A weight may lie behind Transpose, Cast and
+ * Every weight of a graph that can take a pair: second operands of MatMul and Gemm, kernels of Conv,
+ * tables that Gather reads along axis 0. A weight may lie behind Transpose, Cast and
  * Identity. One that is used in two ways (a tied embedding) makes two sites.
  * @param names module path by initialiser or node name, before anything that is derived
  */
@@ -67,10 +69,7 @@ function useOf(node: Node): { kind: SiteKind; at: number } | undefined {
 		case "Gemm":
 			return { kind: "gemm", at: 1 };
 		case "Conv":
-			// A pair beside a grouped kernel has no grouped kernel as its sum.
-			return intAttr(node, "group", 1) === 1
-				? { kind: "conv", at: 1 }
-				: undefined;
+			return { kind: "conv", at: 1 };
 		case "Gather":
 			return intAttr(node, "axis", 0) === 0
 				? { kind: "embedding", at: 0 }
@@ -116,11 +115,21 @@ function siteOf(
 ): Omit<Site, "module"> | undefined {
 	if (!/float/.test(tensor.dtype)) return undefined;
 	const [first = 0, second = 0, ...kernel] = tensor.dims;
-	const site = { weight: name, kind, nodes: [node], cast, kernel: [] };
-	if (kind === "conv")
+	const site = {
+		weight: name,
+		kind,
+		nodes: [node],
+		cast,
+		kernel: [],
+		groups: 1,
+	};
+	if (kind === "conv") {
+		const groups = intAttr(node, "group", 1);
+		const ins = second * groups;
 		return tensor.dims.length < 3 || flipped
 			? undefined
-			: { ...site, transposed: false, in: second, out: first, kernel };
+			: { ...site, transposed: false, in: ins, out: first, kernel, groups };
+	}
 	if (tensor.dims.length !== 2) return undefined;
 	const transposed =
 		flipped !== (kind === "gemm" && intAttr(node, "transB", 0) === 1);
