@@ -1,4 +1,12 @@
 export { Agent } from "./agent.ts";
+export {
+	type Diagnosis,
+	type DoctorOptions,
+	diagnose,
+	type Finding,
+	formatDiagnosis,
+	writeDiagnosis,
+} from "./doctor.ts";
 export type { AgentOptions } from "./options.ts";
 export {
 	type Active,

@@ -8,6 +8,7 @@ import {
 	WattvoxError,
 } from "@wattvox/core";
 import { Agent } from "./agent.ts";
+import { diagnose, formatDiagnosis, writeDiagnosis } from "./doctor.ts";
 import { formatStatus, readStatus } from "./status.ts";
 
 const HELP = `wattvox-agent: the device's side of wattvox
@@ -24,6 +25,8 @@ const HELP = `wattvox-agent: the device's side of wattvox
       --host-root DIR  in a container: where the host's / is mounted, for its power sensors
   wattvox-agent status --data DIR [--json]
       what the agent on this data folder runs
+  wattvox-agent doctor [--data DIR] [--trust FILE]... [--broker URL] [--report FILE] [--json]
+      whether this board has what an agent needs; --report writes it down, to attach to an issue
 
   curl -s http://127.0.0.1:8420/v1/audio/speech -H 'content-type: application/json' \\
       -d '{"input": "Good morning."}' > good-morning.wav
@@ -41,6 +44,7 @@ const OPTIONS = {
 	username: { type: "string" },
 	class: { type: "string" },
 	"host-root": { type: "string" },
+	report: { type: "string" },
 	json: { type: "boolean" },
 	help: { type: "boolean", short: "h" },
 } as const;
@@ -59,6 +63,7 @@ async function main(argv: string[]): Promise<void> {
 	if (rest.length > 0) throw usage(`what is "${rest[0]}"?`);
 	if (command === "run") return run(values);
 	if (command === "status") return showStatus(values);
+	if (command === "doctor") return doctor(values);
 	throw usage(`there is no command "${command ?? ""}"`);
 }
 
@@ -74,14 +79,9 @@ async function run(values: Values): Promise<void> {
 	const port = number(values.port, "port", 0, 65_535);
 	const threads = number(values.threads, "threads", 1, 256);
 	const daily = number(values["daily-mb"], "daily-mb", 1, 1_000_000);
-	const { username, class: deviceClass, "host-root": hostRoot } = values;
-	const password = process.env.WATTVOX_BROKER_PASSWORD;
+	const { class: deviceClass, "host-root": hostRoot } = values;
 	const agent = new Agent({
-		broker: {
-			url: needed(values.broker, "broker"),
-			...(username !== undefined && { username }),
-			...(password !== undefined && { password }),
-		},
+		broker: account(needed(values.broker, "broker"), values),
 		fleet: needed(values.fleet, "fleet"),
 		device: needed(values.device, "device"),
 		dataDir: needed(values.data, "data"),
@@ -105,6 +105,40 @@ async function run(values: Values): Promise<void> {
 			);
 	} finally {
 		await agent.stop();
+		interrupts.stop();
+	}
+}
+
+/** The broker, and how to get in. */
+function account(url: string, { username }: Values) {
+	const password = process.env.WATTVOX_BROKER_PASSWORD;
+	return {
+		url,
+		...(username !== undefined && { username }),
+		...(password !== undefined && { password }),
+	};
+}
+
+async function doctor(values: Values): Promise<void> {
+	const { data, trust, broker, device, report } = values;
+	const interrupts = catchInterrupts();
+	try {
+		const found = await diagnose({
+			...(data !== undefined && { dataDir: data }),
+			...(trust && { trust }),
+			...(broker !== undefined && { broker: account(broker, values) }),
+			...(device !== undefined && { device }),
+			signal: interrupts.signal,
+		});
+		const { ok, findings, worst } = found;
+		process.stdout.write(
+			values.json
+				? `${JSON.stringify({ ok, findings })}\n`
+				: `${formatDiagnosis(found)}\n`,
+		);
+		if (report !== undefined) await writeDiagnosis(report, found);
+		if (worst) throw worst;
+	} finally {
 		interrupts.stop();
 	}
 }

@@ -166,6 +166,10 @@ export const ERRORS = {
 		exit: EXIT.resource,
 		help: "Native code crashed in a process of its own; what speaks goes on. Do not use this engine; build it again or stay with ONNX Runtime.",
 	},
+	E_CLOCK: {
+		exit: EXIT.resource,
+		help: "Set the clock (`timedatectl set-ntp true`); until then no update is taken, speech goes on.",
+	},
 	E_NO_VOICE: {
 		exit: EXIT.resource,
 		help: "Publish a voice to this device, or wait until its pull is done.",
