@@ -22,7 +22,8 @@ const HEAP_MB = 256;
 
 /**
  * Speaks a bundle's golden sentences in a child process.
- * @throws WattvoxError E_MODEL (it ended before it had a result), and what loading throws;
+ * @throws WattvoxError E_MODEL (it ended before it had a result), E_MEMORY (it was killed, as the system
+ *   does where memory runs out), and what loading throws;
  *   the signal's reason, after the child has been killed
  */
 export async function runTrial(
@@ -47,6 +48,11 @@ export async function runTrial(
 	});
 	signal.removeEventListener("abort", kill);
 	signal.throwIfAborted();
+	if (!message && end === "SIGKILL")
+		throw new WattvoxError(
+			"E_MEMORY",
+			"the trial was killed before it had spoken, perhaps for want of memory",
+		);
 	if (!message)
 		throw new WattvoxError(
 			"E_MODEL",

@@ -32,6 +32,11 @@ export const BENCHES: Readonly<
 		about: "Memory and processor of a device that is asked for nothing",
 		load: () => import("./bench/idle.ts"),
 	},
+	faults: {
+		about:
+			"Hundreds of random faults on real processes and a real broker (the seed is printed)",
+		load: () => import("./bench/faults.ts"),
+	},
 	fleet: {
 		about:
 			"Thousands of devices' power reports, each its own MQTT connection, counted exactly",

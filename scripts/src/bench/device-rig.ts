@@ -159,12 +159,17 @@ export class DeviceRig {
 			...{ status: null, bundle: null, bytes: 0 },
 			...{ beginAt: performance.now(), firstAt: Number.NaN, endAt: Number.NaN },
 		};
+		// its own signal: fetch leaves its listeners on one that lives on
+		const over = new AbortController();
+		const abort = () => over.abort(signal.reason);
+		signal.addEventListener("abort", abort, { once: true });
 		try {
+			signal.throwIfAborted();
 			const response = await fetch(`${this.url}/v1/audio/speech`, {
 				method: "POST",
 				headers: { "content-type": "application/json" },
 				body: JSON.stringify({ input, response_format: "pcm" }),
-				signal,
+				signal: over.signal,
 			});
 			for await (const chunk of response.body ?? []) {
 				if (reply.bytes === 0) reply.firstAt = performance.now();
@@ -175,6 +180,8 @@ export class DeviceRig {
 		} catch {
 			// No answer: the status stays null, and is counted.
 			signal.throwIfAborted();
+		} finally {
+			signal.removeEventListener("abort", abort);
 		}
 		reply.endAt = performance.now();
 		return reply;
@@ -185,11 +192,29 @@ export class DeviceRig {
 		for (;;) {
 			const { bundle } = await this.say("Yes.", signal);
 			if (bundle === digest) return;
-			const { reason } =
-				(await this.status().catch(() => null))?.reported ?? {};
-			if (reason) throw new WattvoxError("E_GOLDEN", reason.message);
+			await this.#throwIfRefused();
 			await setTimeout(50, undefined, { signal });
 		}
+	}
+
+	/**
+	 * Waits for the device to refuse what it is to speak with.
+	 * @returns null when `over` is aborted before
+	 * @throws WattvoxError E_GOLDEN
+	 */
+	async untilRefused(over: AbortSignal): Promise<null> {
+		while (!over.aborted) {
+			await this.#throwIfRefused();
+			await setTimeout(50, undefined, { signal: over }).catch(() => undefined);
+		}
+		return null;
+	}
+
+	/** @throws WattvoxError E_GOLDEN when it says why it does not run what it should */
+	async #throwIfRefused(): Promise<void> {
+		const status = await this.status().catch(() => undefined);
+		const reason = status?.reported.reason;
+		if (reason) throw new WattvoxError("E_GOLDEN", reason.message);
 	}
 
 	status(): Promise<AgentStatus> {

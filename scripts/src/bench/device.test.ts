@@ -1,5 +1,6 @@
 import { temporaryDir } from "@wattvox/bundle/testing";
 import test from "ava";
+import { DeviceRig } from "./device-rig.ts";
 import { measureIdle } from "./idle.ts";
 import { growth, soak } from "./soak.ts";
 
@@ -31,6 +32,19 @@ test("a soak counts what failed and reads both processes on the way", async (t) 
 	t.is(r.restarts, 0);
 	t.is(r.rss.speaker.length, 40);
 	t.is(r.speaker.growth, r.speaker.late / r.speaker.early - 1);
+});
+
+test("a voice that the device refuses ends the waiting", async (t) => {
+	t.timeout(300_000);
+	const rig = await DeviceRig.start("tiny", await temporaryDir(t), signal);
+	try {
+		const { path } = await rig.bundle(1_000_000);
+		await rig.publish(path, signal);
+		await t.throwsAsync(rig.untilRefused(signal), { code: "E_GOLDEN" });
+		t.is(await rig.untilRefused(AbortSignal.abort()), null);
+	} finally {
+		await rig.stop();
+	}
 });
 
 test("growth leaves the warm-up out and does not believe one reading", (t) => {

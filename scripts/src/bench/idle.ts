@@ -1,22 +1,7 @@
-import { parseArgs } from "node:util";
-import {
-	catchInterrupts,
-	plainProgress,
-	silentProgress,
-	table,
-	WattvoxError,
-} from "@wattvox/core";
-import { DeviceRig } from "./device-rig.ts";
+import { table } from "@wattvox/core";
+import { runDeviceBench, withSpeakingRig } from "./device-bench.ts";
 import { formatMachine, machineFacts } from "./machine.ts";
 import { watch } from "./processes.ts";
-
-const USAGE = `npm run bench -- idle --voice DIR [options]
-
-  --voice DIR      a bundle's folder with an adapter; "tiny" for the tests' own
-  --seconds N      to watch (default 60)
-  --dir DIR        the disk to work on (default: here)
-  --json           for programs
-`;
 
 /** The goals of the design's budget table. */
 const GOAL = { agentMB: 100, speakerMB: 180, cpu: 0.01 };
@@ -25,37 +10,14 @@ const GOAL = { agentMB: 100, speakerMB: 180, cpu: 0.01 };
 const SPOKEN = 20;
 
 /** `bench idle`: what a device costs while nobody asks it for anything. */
-export async function run(argv: string[]): Promise<void> {
-	const { values: o } = parseArgs({
-		args: argv,
-		options: {
-			voice: { type: "string" },
-			seconds: { type: "string", default: "60" },
-			dir: { type: "string", default: "." },
-			json: { type: "boolean", default: false },
-			help: { type: "boolean", default: false },
-		},
+export function run(argv: string[]): Promise<void> {
+	return runDeviceBench(argv, {
+		name: "idle",
+		count: { name: "seconds", about: "to watch", default: 60, least: 1 },
+		measure: ({ count, ...rest }, note, signal) =>
+			measureIdle({ ...rest, seconds: count }, note, signal),
+		report,
 	});
-	if (o.help) return void process.stdout.write(USAGE);
-	const seconds = Number(o.seconds);
-	if (!o.voice || !(Number.isSafeInteger(seconds) && seconds > 0))
-		throw new WattvoxError("E_USAGE", USAGE);
-	const interrupts = catchInterrupts();
-	const progress = o.json
-		? silentProgress
-		: plainProgress((line) => process.stderr.write(`${line}\n`));
-	try {
-		const result = await measureIdle(
-			{ voice: o.voice, seconds, dir: o.dir },
-			progress.note,
-			interrupts.signal,
-		);
-		process.stdout.write(
-			o.json ? `${JSON.stringify(result, null, "\t")}\n` : report(result),
-		);
-	} finally {
-		interrupts.stop();
-	}
 }
 
 type Result = Awaited<ReturnType<typeof measureIdle>>;
@@ -64,25 +26,18 @@ type Result = Awaited<ReturnType<typeof measureIdle>>;
  * Brings a voice to an agent, lets it speak, and watches both processes while nothing is asked of them.
  * @throws WattvoxError E_GOLDEN when the voice is refused; the signal's reason
  */
-export async function measureIdle(
+export function measureIdle(
 	o: { voice: string; seconds: number; dir: string },
 	note: (line: string) => void,
 	signal: AbortSignal,
 ) {
-	note("starting a broker, a store and an agent ...");
-	const rig = await DeviceRig.start(o.voice, o.dir, signal);
-	try {
-		const { path, digest } = await rig.bundle(0);
-		await rig.publish(path, signal);
-		await rig.speaks(digest, signal);
+	return withSpeakingRig(o, note, signal, async (rig) => {
 		for (let i = 0; i < SPOKEN; i++)
 			await rig.say("The birch canoe slid on the smooth planks.", signal);
 		note(`idle for ${o.seconds} s ...`);
 		const { agent, speaker } = await watch(await rig.pids(), o.seconds, signal);
 		return { machine: machineFacts(), seconds: o.seconds, agent, speaker };
-	} finally {
-		await rig.stop();
-	}
+	});
 }
 
 function report(r: Result): string {

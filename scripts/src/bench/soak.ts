@@ -1,22 +1,7 @@
-import { parseArgs } from "node:util";
-import {
-	catchInterrupts,
-	plainProgress,
-	silentProgress,
-	table,
-	WattvoxError,
-} from "@wattvox/core";
-import { DeviceRig } from "./device-rig.ts";
+import { table } from "@wattvox/core";
+import { runDeviceBench, withSpeakingRig } from "./device-bench.ts";
 import { formatMachine, machineFacts, median } from "./machine.ts";
 import { processFacts } from "./processes.ts";
-
-const USAGE = `npm run bench -- soak --voice DIR [options]
-
-  --voice DIR      a bundle's folder with an adapter; "tiny" for the tests' own
-  --utterances N   to speak (default 10000)
-  --dir DIR        the disk to work on (default: here)
-  --json           for programs
-`;
 
 /** The goal of the design's budget table. */
 const GOAL = { growth: 0.05 };
@@ -33,37 +18,19 @@ const SENTENCES = [
 const READINGS = 100;
 
 /** `bench soak`: does a device that speaks all day grow? */
-export async function run(argv: string[]): Promise<void> {
-	const { values: o } = parseArgs({
-		args: argv,
-		options: {
-			voice: { type: "string" },
-			utterances: { type: "string", default: "10000" },
-			dir: { type: "string", default: "." },
-			json: { type: "boolean", default: false },
-			help: { type: "boolean", default: false },
+export function run(argv: string[]): Promise<void> {
+	return runDeviceBench(argv, {
+		name: "soak",
+		count: {
+			name: "utterances",
+			about: "to speak",
+			default: 10_000,
+			least: 10,
 		},
+		measure: ({ count, ...rest }, note, signal) =>
+			soak({ ...rest, utterances: count }, note, signal),
+		report,
 	});
-	if (o.help) return void process.stdout.write(USAGE);
-	const utterances = Number(o.utterances);
-	if (!o.voice || !(Number.isSafeInteger(utterances) && utterances >= 10))
-		throw new WattvoxError("E_USAGE", USAGE);
-	const interrupts = catchInterrupts();
-	const progress = o.json
-		? silentProgress
-		: plainProgress((line) => process.stderr.write(`${line}\n`));
-	try {
-		const result = await soak(
-			{ voice: o.voice, utterances, dir: o.dir },
-			progress.note,
-			interrupts.signal,
-		);
-		process.stdout.write(
-			o.json ? `${JSON.stringify(result, null, "\t")}\n` : report(result),
-		);
-	} finally {
-		interrupts.stop();
-	}
 }
 
 type Result = Awaited<ReturnType<typeof soak>>;
@@ -72,17 +39,12 @@ type Result = Awaited<ReturnType<typeof soak>>;
  * Speaks utterance after utterance and reads the memory of agent and speaker on the way.
  * @throws WattvoxError E_GOLDEN when the voice is refused; the signal's reason
  */
-export async function soak(
+export function soak(
 	o: { voice: string; utterances: number; dir: string },
 	note: (line: string) => void,
 	signal: AbortSignal,
 ) {
-	note("starting a broker, a store and an agent ...");
-	const rig = await DeviceRig.start(o.voice, o.dir, signal);
-	try {
-		const { path, digest } = await rig.bundle(0);
-		await rig.publish(path, signal);
-		await rig.speaks(digest, signal);
+	return withSpeakingRig(o, note, signal, async (rig) => {
 		const pids = await rig.pids();
 		const rss = { agent: [] as number[], speaker: [] as number[] };
 		const every = Math.max(1, Math.round(o.utterances / READINGS));
@@ -109,9 +71,7 @@ export async function soak(
 			agent: growth(rss.agent),
 			speaker: growth(rss.speaker),
 		};
-	} finally {
-		await rig.stop();
-	}
+	});
 }
 
 /**

@@ -1,21 +1,7 @@
-import { parseArgs } from "node:util";
-import {
-	catchInterrupts,
-	plainProgress,
-	silentProgress,
-	table,
-	WattvoxError,
-} from "@wattvox/core";
-import { DeviceRig, type Reply } from "./device-rig.ts";
+import { table, WattvoxError } from "@wattvox/core";
+import { runDeviceBench, withSpeakingRig } from "./device-bench.ts";
+import type { Reply } from "./device-rig.ts";
 import { formatMachine, machineFacts, median, quantile } from "./machine.ts";
-
-const USAGE = `npm run bench -- update --voice DIR [options]
-
-  --voice DIR      a bundle's folder with an adapter; "tiny" for the tests' own
-  --runs N         updates, each to another adapter on the same base (default 10)
-  --dir DIR        the disk to work on (default: here)
-  --json           for programs
-`;
 
 /** The goals of the design's budget table. */
 const GOAL = { seconds: 2, dropped: 0 };
@@ -23,37 +9,19 @@ const GOAL = { seconds: 2, dropped: 0 };
 const SENTENCE = "The birch canoe slid on the smooth planks.";
 
 /** `bench update`: from publishing a new adapter to its first sound, while the device speaks on. */
-export async function run(argv: string[]): Promise<void> {
-	const { values: o } = parseArgs({
-		args: argv,
-		options: {
-			voice: { type: "string" },
-			runs: { type: "string", default: "10" },
-			dir: { type: "string", default: "." },
-			json: { type: "boolean", default: false },
-			help: { type: "boolean", default: false },
+export function run(argv: string[]): Promise<void> {
+	return runDeviceBench(argv, {
+		name: "update",
+		count: {
+			name: "runs",
+			about: "updates, each to another adapter on the same base",
+			default: 10,
+			least: 1,
 		},
+		measure: ({ count, ...rest }, note, signal) =>
+			measureUpdates({ ...rest, runs: count }, note, signal),
+		report,
 	});
-	if (o.help) return void process.stdout.write(USAGE);
-	const runs = Number(o.runs);
-	if (!o.voice || !(Number.isSafeInteger(runs) && runs > 0))
-		throw new WattvoxError("E_USAGE", USAGE);
-	const interrupts = catchInterrupts();
-	const progress = o.json
-		? silentProgress
-		: plainProgress((line) => process.stderr.write(`${line}\n`));
-	try {
-		const result = await measureUpdates(
-			{ voice: o.voice, runs, dir: o.dir },
-			progress.note,
-			interrupts.signal,
-		);
-		process.stdout.write(
-			o.json ? `${JSON.stringify(result, null, "\t")}\n` : report(result),
-		);
-	} finally {
-		interrupts.stop();
-	}
 }
 
 type Result = Awaited<ReturnType<typeof measureUpdates>>;
@@ -62,18 +30,13 @@ type Result = Awaited<ReturnType<typeof measureUpdates>>;
  * Updates a device again and again while one client asks it for a sentence after the other.
  * @throws WattvoxError E_GOLDEN when a voice is refused; the signal's reason
  */
-export async function measureUpdates(
+export function measureUpdates(
 	o: { voice: string; runs: number; dir: string },
 	note: (line: string) => void,
 	signal: AbortSignal,
 ) {
-	note("starting a broker, a store and an agent ...");
-	const rig = await DeviceRig.start(o.voice, o.dir, signal);
-	const stop = new AbortController();
-	try {
-		const first = await rig.bundle(0);
-		await rig.publish(first.path, signal);
-		await rig.speaks(first.digest, signal);
+	return withSpeakingRig(o, note, signal, async (rig, first) => {
+		const stop = new AbortController();
 		const replies: Reply[] = [];
 		/** Resolves with the first reply in a voice. */
 		const awaited = new Map<string, (reply: Reply) => void>();
@@ -85,25 +48,34 @@ export async function measureUpdates(
 			}
 		})();
 		talk.catch(() => undefined);
+		const calledOff = talk.then(() => null);
+		calledOff.catch(() => undefined);
 		const seconds: number[] = [];
-		const before = new Set([first.digest]);
-		for (let i = 1; i <= o.runs; i++) {
-			const { path, digest } = await rig.bundle(i);
-			// The voice that speaks already would answer at once.
-			if (before.has(digest))
-				throw new WattvoxError("E_BUG", "an update changed nothing");
-			before.add(digest);
-			const heard = new Promise<Reply>((resolve) =>
-				awaited.set(digest, resolve),
-			);
-			const begin = performance.now();
-			await rig.publish(path, signal);
-			const reply = await Promise.race([heard, talk.then(() => null)]);
-			if (!reply) throw new WattvoxError("E_INTERRUPTED", "called off");
-			seconds.push((reply.firstAt - begin) / 1000);
-			note(`update ${i}: ${seconds.at(-1)?.toFixed(2)} s`);
+		const before = new Set([first]);
+		try {
+			for (let i = 1; i <= o.runs; i++) {
+				const { path, digest } = await rig.bundle(i);
+				// The voice that speaks already would answer at once.
+				if (before.has(digest))
+					throw new WattvoxError("E_BUG", "an update changed nothing");
+				before.add(digest);
+				const heard = new Promise<Reply>((resolve) =>
+					awaited.set(digest, resolve),
+				);
+				const begin = performance.now();
+				await rig.publish(path, signal);
+				const spoke = new AbortController();
+				const refused = rig.untilRefused(spoke.signal);
+				const reply = await Promise.race([heard, calledOff, refused]).finally(
+					() => spoke.abort(),
+				);
+				if (!reply) throw new WattvoxError("E_INTERRUPTED", "called off");
+				seconds.push((reply.firstAt - begin) / 1000);
+				note(`update ${i}: ${seconds.at(-1)?.toFixed(2)} s`);
+			}
+		} finally {
+			stop.abort();
 		}
-		stop.abort();
 		await talk;
 		const whole = Math.max(...replies.map((r) => r.bytes));
 		const { speaker } = await rig.status();
@@ -123,10 +95,7 @@ export async function measureUpdates(
 			},
 			speakerRestarts: speaker.restarts,
 		};
-	} finally {
-		stop.abort();
-		await rig.stop();
-	}
+	});
 }
 
 function report(r: Result): string {
