@@ -5,11 +5,16 @@ import {
 	type Server,
 	type Socket,
 } from "node:net";
-import { createServer as createTlsServer, TLSSocket } from "node:tls";
+import {
+	createServer as createTlsServer,
+	TLSSocket,
+	type TlsOptions,
+} from "node:tls";
 import { asWattvoxError, WattvoxError } from "@wattvox/core";
 import { Aedes, type AedesOptions } from "aedes";
 import { BrokerFeed } from "./broker-feed.ts";
 import { type Retained, RetainedStore } from "./broker-retained.ts";
+import { listenWeb, type WebListener, type WebOptions } from "./broker-web.ts";
 
 /** Who may connect, and what they may do. Without one, everybody may do everything. */
 export interface BrokerAccess {
@@ -40,6 +45,8 @@ export interface BrokerOptions {
 	 * refused.
 	 */
 	tls?: { cert: string; key: string; ca?: string };
+	/** Listens for WebSockets too, with the same rules, and with TLS where that is given. */
+	web?: WebOptions;
 	/** Folder for retained messages. Default: memory, so that a restart forgets them. */
 	dataDir?: string;
 	/** How long a client that does not read is waited for before it is dropped. Default 10 000. */
@@ -57,6 +64,7 @@ export class Broker {
 	#aedes: Aedes | undefined;
 	#server: Server | undefined;
 	#retained: RetainedStore | undefined;
+	#web: WebListener | undefined;
 	#port = 0;
 
 	constructor(options: BrokerOptions = {}) {
@@ -72,9 +80,19 @@ export class Broker {
 
 	/** Where clients connect. */
 	get url(): string {
+		return this.#at(this.#o.tls ? "mqtts" : "mqtt", this.port);
+	}
+
+	/** Where clients connect by WebSocket; undefined while nobody listens for them. */
+	get webUrl(): string | undefined {
+		const port = this.#web?.port;
+		if (port === undefined) return undefined;
+		return this.#at(this.#o.tls ? "wss" : "ws", port);
+	}
+
+	#at(scheme: string, port: number): string {
 		const host = this.#o.host ?? "127.0.0.1";
-		const scheme = this.#o.tls ? "mqtts" : "mqtt";
-		return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${this.port}`;
+		return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
 	}
 
 	/** The port it listens on; 0 before it does. */
@@ -111,7 +129,8 @@ export class Broker {
 		for (const message of found) await restore(aedes, message);
 		if (access?.gone)
 			aedes.on("clientDisconnect", ({ id }) => access.gone?.(id));
-		const server = this.#listener((socket) => {
+		const tls = this.#o.tls && tlsOptions(this.#o.tls);
+		const server = listener(tls, (socket) => {
 			this.#sockets.add(socket);
 			socket.once("close", () => this.#sockets.delete(socket));
 			// aedes reports it as a client error; unheard it would end the process
@@ -121,7 +140,13 @@ export class Broker {
 		try {
 			server.listen(port, host);
 			await once(server, "listening");
+			if (this.#o.web)
+				this.#web = await listenWeb(
+					...([host, this.#o.web, tls, certificateHolds] as const),
+					(stream, request) => aedes.handle(stream, request),
+				);
 		} catch (thrown) {
+			server.close();
 			await new Promise<void>((resolve) => aedes.close(() => resolve()));
 			await this.#retained?.close();
 			throw new WattvoxError(
@@ -146,36 +171,38 @@ export class Broker {
 		);
 		await new Promise<void>((resolve) => aedes.close(() => resolve()));
 		for (const socket of this.#sockets) socket.destroy();
+		await this.#web?.stop();
+		this.#web = undefined;
 		await closed;
 		await this.#retained?.close();
 	}
+}
 
-	/** noDelay: without it the tail of each block waits for an acknowledgement. */
-	#listener(take: (socket: Socket) => void): Server {
-		const { tls } = this.#o;
-		if (!tls) return createServer({ noDelay: true }, take);
-		const server = createTlsServer(
-			{
-				noDelay: true,
-				cert: tls.cert,
-				key: tls.key,
-				...(tls.ca !== undefined && {
-					ca: tls.ca,
-					requestCert: true,
-					rejectUnauthorized: false,
-				}),
-			},
-			(socket) => {
-				// none is allowed, a bad one is not: Node cannot say that by options
-				const shown = Object.keys(socket.getPeerCertificate()).length > 0;
-				if (shown && !socket.authorized) socket.destroy();
-				else take(socket);
-			},
-		);
-		// a handshake that fails is the client's trouble
-		server.on("tlsClientError", () => undefined);
-		return server;
-	}
+function tlsOptions(tls: NonNullable<BrokerOptions["tls"]>): TlsOptions {
+	const { cert, key, ca } = tls;
+	const asked = { ca, requestCert: true, rejectUnauthorized: false };
+	return { cert, key, ...(ca !== undefined && (asked as TlsOptions)) };
+}
+
+/** noDelay: without it the tail of each block waits for an acknowledgement. */
+function listener(
+	tls: TlsOptions | undefined,
+	take: (socket: Socket) => void,
+): Server {
+	if (!tls) return createServer({ noDelay: true }, take);
+	const server = createTlsServer({ ...tls, noDelay: true }, (socket) => {
+		if (certificateHolds(socket)) take(socket);
+		else socket.destroy();
+	});
+	// a handshake that fails is the client's trouble
+	server.on("tlsClientError", () => undefined);
+	return server;
+}
+
+/** No certificate is allowed, a bad one is not: Node cannot say that by options. */
+function certificateHolds(socket: TLSSocket): boolean {
+	const shown = Object.keys(socket.getPeerCertificate()).length > 0;
+	return !shown || socket.authorized;
 }
 
 /** Hands a message that was kept back to the broker's memory. */
@@ -229,7 +256,8 @@ function commonName(socket: unknown): string | undefined {
 function rules(access: BrokerAccess): AedesOptions {
 	return {
 		authenticate(client, username, password, done) {
-			const certified = commonName(client.conn);
+			const certified =
+				commonName(client.conn) ?? commonName(client.req?.socket);
 			done(null, access.connect(client.id, username, password, certified));
 		},
 		authorizeSubscribe(client, subscription, done) {

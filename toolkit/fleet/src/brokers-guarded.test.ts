@@ -19,6 +19,7 @@ const WAYS: readonly Way[] = [
 	{ scheme: "mqtts", certificates: false },
 	{ scheme: "mqtts", certificates: true },
 	{ scheme: "ws", certificates: false },
+	{ scheme: "wss", certificates: false },
 	{ scheme: "wss", certificates: true },
 ];
 
@@ -30,7 +31,7 @@ const passwords = {
 };
 
 async function contract(t: ExecutionContext, kind: GuardedKind, way: Way) {
-	t.timeout(60_000);
+	t.timeout(180_000);
 	const dir = await temporaryDir(t);
 	const authority = await makeAuthority(join(dir, "pki"));
 	const broker = await kind.make({

@@ -46,7 +46,7 @@ function contract(kind: BrokerKind): void {
 			test.skip(`${name} (skipped: ${kind.missing})`, () => undefined);
 		else
 			test(name, async (t) => {
-				t.timeout(60_000);
+				t.timeout(180_000);
 				await body(t, await temporaryDir(t));
 			});
 	};
@@ -205,7 +205,7 @@ function contract(kind: BrokerKind): void {
 		"a bundle is pulled whole, across a restart of the broker, with at most one window twice",
 		async (t, dir) => {
 			const b = await start(t, dir);
-			const sample = await makeSample(dir, { decoderBytes: 4_000_000 });
+			const sample = await makeSample(dir, { decoderBytes: 1_500_000 });
 			const server = new StoreServer({
 				source: sample.source,
 				broker: { url: b.broker.url, reconnectMs: { base: 20, max: 100 } },

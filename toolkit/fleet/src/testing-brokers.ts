@@ -49,6 +49,22 @@ const aedes: BrokerKind = {
 	},
 };
 
+const aedesWeb: BrokerKind = {
+	name: "aedes over WebSocket",
+	async make() {
+		let broker = await Broker.start({ port: 0, web: { port: 0 } });
+		const url = broker.webUrl ?? "";
+		const port = Number(new URL(url).port);
+		return {
+			url,
+			stop: () => broker.stop(),
+			async start() {
+				broker = await Broker.start({ port: 0, web: { port } });
+			},
+		};
+	},
+};
+
 /** Resolves when a program answers on its port, however long a busy machine takes over starting it. */
 async function listening(port: number, child: ChildProcess): Promise<void> {
 	while (child.exitCode === null && child.signalCode === null) {
@@ -135,7 +151,12 @@ mqtt { listen: "127.0.0.1:${port}", ack_wait: "2s" }
 );
 
 /** Every kind of broker that the contract knows. */
-export const BROKERS: readonly BrokerKind[] = [aedes, mosquitto, nats];
+export const BROKERS: readonly BrokerKind[] = [
+	aedes,
+	aedesWeb,
+	mosquitto,
+	nats,
+];
 
 /** A TCP proxy whose connections a test can cut without a goodbye. */
 export async function cuttable(url: string): Promise<{
@@ -144,7 +165,7 @@ export async function cuttable(url: string): Promise<{
 	cut(): void;
 	stop(): Promise<void>;
 }> {
-	const { hostname, port } = new URL(url);
+	const { protocol, hostname, port } = new URL(url);
 	const sockets = new Set<Socket>();
 	const server = createServer({ noDelay: true }, (near) => {
 		const far = connect({ host: hostname, port: Number(port), noDelay: true });
@@ -166,7 +187,7 @@ export async function cuttable(url: string): Promise<{
 		for (const socket of sockets) socket.destroy();
 	};
 	return {
-		url: `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`,
+		url: `${protocol}//127.0.0.1:${(server.address() as AddressInfo).port}`,
 		cut,
 		async stop() {
 			const closed = new Promise<void>((resolve) =>

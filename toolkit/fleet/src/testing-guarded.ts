@@ -37,11 +37,12 @@ const isWeb = (s: GuardedSetup) => s.scheme === "ws" || s.scheme === "wss";
 const aedes: GuardedKind = {
 	name: "aedes",
 	acl: true,
-	schemes: ["mqtt", "mqtts"],
+	schemes: ["mqtt", "mqtts", "ws", "wss"],
 	async make(setup) {
 		const { server, ca } = setup.authority;
 		const broker = await Broker.start({
 			port: 0,
+			...(isWeb(setup) && { web: { port: 0 } }),
 			access: brokerRules("home", setup.certificates ? {} : setup.passwords),
 			...(isTls(setup) && {
 				tls: {
@@ -51,7 +52,8 @@ const aedes: GuardedKind = {
 				},
 			}),
 		});
-		return { url: broker.url, stop: () => broker.stop() };
+		const url = isWeb(setup) ? (broker.webUrl ?? "") : broker.url;
+		return { url, stop: () => broker.stop() };
 	},
 };
 

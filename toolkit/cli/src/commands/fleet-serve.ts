@@ -60,6 +60,10 @@ export const fleetServe = command({
 			default: 1883,
 			describe: "Of the broker that is started here",
 		},
+		"ws-port": {
+			type: "number",
+			describe: "The broker that is started here takes WebSockets here too",
+		},
 		"collector-id": {
 			type: "string",
 			default: "collector",
@@ -124,6 +128,9 @@ export const fleetServe = command({
 			if (url === undefined) {
 				const own = new fleet.Broker({
 					port: args.port,
+					...(args["ws-port"] !== undefined && {
+						web: { port: args["ws-port"] },
+					}),
 					dataDir: join(args.data, "broker"),
 				});
 				// before the first device comes
