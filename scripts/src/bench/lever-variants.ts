@@ -28,12 +28,12 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
 	},
 	full: {
 		levers: { full: true, learningRate: WHOLE_RATE, ...FINE },
-		steps: 240,
+		steps: 200,
 		against: "plain",
 	},
 	plain: { levers: {}, keep: true, against: "plain" },
 	"lora 2.5 %": {
-		levers: { rank: 3, loraPlus: 4, ...FINE },
+		levers: { targets: DECODER, rank: 8, loraPlus: 4, ...FINE },
 		against: "full",
 	},
 	recomputation: { levers: { memory: 1 }, against: "plain" },
@@ -57,8 +57,9 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
 		after: ["plain"],
 	},
 	"all together": {
-		levers: { targets: DECODER, batches: 16, validateEvery: 5, patience: 12 },
+		levers: { targets: DECODER, batches: 16, loraPlus: 4, ...FINE },
 		model: "student",
+		steps: 120,
 		against: "full",
 		reach: "full",
 		after: ["full"],
