@@ -61,16 +61,16 @@ export async function powerTable(
 ): Promise<PowerTable> {
 	const { by = "device", ...span } = query;
 	const time = by === "hour" || by === "day";
-	const answer = await store.usage(
-		time ? { ...span, every: by } : { ...span, by: [by] },
-	);
-	// after the lines: reports that come in between are in the sum, never in a line alone
-	const all = await store.usage(span);
+	const answer = await store.usage({
+		...span,
+		...(time ? { every: by } : { by: [by] }),
+		total: true,
+	});
 	return {
 		by,
 		since: answer.since === null ? null : iso(answer.since),
 		rows: answer.rows.map((row) => rowOf(row, by)),
-		total: figures(all.rows[0]),
+		total: figures(answer.total ?? undefined),
 	};
 }
 

@@ -83,7 +83,12 @@ export class SqlPowerStore implements PowerStore {
 		const asked = usageSql(query, this.#retention, this.#now());
 		const rows = await this.#db.query(asked.sql, asked.values);
 		query.signal?.throwIfAborted();
-		return { since: asked.since, rows: rows.map(usageRow) };
+		const whole = rows.find((row) => row.whole === true);
+		return {
+			since: asked.since,
+			rows: rows.filter((row) => row !== whole).map(usageRow),
+			total: whole ? usageRow(whole) : null,
+		};
 	}
 
 	async devices(fleet?: string): Promise<DeviceSeen[]> {

@@ -33,6 +33,8 @@ export interface UsageQuery {
 	every?: Grain;
 	/** Only this fleet. */
 	fleet?: string;
+	/** The sum of all lines too, as of the same moment. */
+	total?: boolean;
 	signal?: AbortSignal;
 }
 
@@ -62,6 +64,8 @@ export interface UsageAnswer {
 	/** What `since` was rounded to; null: everything. */
 	since: number | null;
 	rows: Usage[];
+	/** Where it was asked for, and there is a line. */
+	total: Usage | null;
 }
 
 /** The newest that is known of a device, whatever the span. */

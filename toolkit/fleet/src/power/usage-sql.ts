@@ -29,6 +29,9 @@ export interface Asked {
 /**
  * The question as one statement. What a counter drew before the span is looked up where it costs
  * least: in the days before its first day, the hours before its first hour.
+ *
+ * Devices are counted apart from the sums: a sum for each device of a large fleet would cost more than
+ * all the rest.
  * @throws WattvoxError E_USAGE
  */
 export function usageSql(
@@ -43,57 +46,84 @@ export function usageSql(
 		throw new WattvoxError("E_USAGE", "a span needs its beginning");
 	const span =
 		query.since === undefined ? undefined : rounded(query, retention, now);
-	const columns = by.map((dimension) => COLUMNS[dimension]);
-	const bucket = every
-		? [`f.bucket - f.bucket % ${GRAIN_SECONDS[every]} as bucket`]
-		: [];
+	const since = span ? `where at_bucket >= ${span.since}` : "";
 	const keys = [...by.map((d) => `d_${d}`), ...(every ? ["bucket"] : [])];
-	const sums = sumColumns();
+	const columns = [
+		...by.map((d) => `${COLUMNS[d]} as d_${d}, `),
+		...(every
+			? [`f.bucket - f.bucket % ${GRAIN_SECONDS[every]} as bucket, `]
+			: []),
+	];
+	const head = keys.map((key) => `${key}, `).join("");
+	const grouped = keys.length > 0 ? `group by ${keys.join(", ")}` : "";
+	const whole = `union all
+select ${keys.map(() => "null, ").join("")}${NAMES.map((name) => `sum(${name})`).join(", ")},
+	(select count(*) from whole), (select count(*) from whole where otherwise), true
+from lines having count(*) > 0`;
 	return {
 		since: span ? span.since * 1000 : null,
 		values,
-		sql: `with facts as (${span ? spanFacts(span) : totalFacts}),
-steps as (
-	select ${[...columns.map((c, i) => `${c} as d_${by[i]}`), ...bucket].join(", ")}${keys.length > 0 ? "," : ""}
-	c.measured, c.fleet as of_fleet, c.device as of_device, f.mj as known, f.speech_mj as told, f.bucket as at_bucket,
+		sql: `with ${span ? spanFacts(span) : totalFacts},
+steps as materialized (
+	select ${columns.join("")}r.counter, f.bucket as at_bucket, f.mj as known, f.speech_mj as told, c.measured,
 	${COUNTS.map((c) => `greatest(0, f.${c} - coalesce(max(f.${c}) over w, 0)) as ${c}`).join(",\n\t")}
 	from facts f join power_run r on r.id = f.run join power_counter c on c.id = r.counter
 	${fleet === undefined ? "" : "where c.fleet = $1"}
 	window w as (partition by r.counter order by f.bucket, f.sequence, f.run
 		rows between unbounded preceding and 1 preceding)
+),
+counters as materialized (
+	select ${head}counter, bool_or(not measured or known is null) as otherwise
+	from steps ${since} group by ${head}counter
+),
+devices as materialized (
+	select ${head}c.fleet, c.device, bool_or(otherwise) as otherwise
+	from counters s join power_counter c on c.id = s.counter
+	group by ${head}c.fleet, c.device
+),
+whole as (select bool_or(otherwise) as otherwise from devices group by fleet, device),
+counts as (
+	select ${head}count(*) as devices, count(*) filter (where otherwise) as devices_otherwise
+	from devices ${grouped}
+),
+lines as (
+	select ${head}${SUMS.map(([name, sum]) => `${sum} as ${name}`).join(",\n\t")}
+	from steps ${since} ${grouped || "having count(*) > 0"}
 )
-select ${[...keys, ...sums].join(",\n\t")}
-from steps ${span ? `where at_bucket >= ${span.since}` : ""}
-${keys.length > 0 ? `group by ${keys.join(", ")} order by ${keys.join(", ")}` : "having count(*) > 0"}`,
+select ${head}${[...NAMES.map((name) => `max(${name}) as ${name}`), "max(devices) as devices", "max(devices_otherwise) as devices_otherwise"].join(", ")}, false as whole
+from (
+	select ${head}${NAMES.join(", ")}, cast(null as bigint) as devices, cast(null as bigint) as devices_otherwise from lines
+	union all select ${head}${NAMES.map(() => "null, ").join("")}devices, devices_otherwise from counts where devices > 0
+) as halves ${grouped || "having count(*) > 0"}
+${query.total ? whole : ""}
+order by ${[...keys, "whole"].join(", ")}`,
 	};
 }
 
 /** Double precision holds whole millijoules exactly up to 2^53, which is 2.5 GWh. */
-function sumColumns(): string[] {
-	const sum = (what: string, where?: string) =>
-		`cast(sum(${what})${where ? ` filter (where ${where})` : ""} as double precision)`;
-	const shares = (["measured", "estimated"] as const).flatMap((kind) => {
+const sum = (what: string, where?: string) =>
+	`cast(sum(${what})${where ? ` filter (where ${where})` : ""} as double precision)`;
+
+/** What a line sums up. Unknown is null, never 0. */
+const SUMS: readonly (readonly [name: string, sql: string])[] = [
+	["utterances", sum("utterances")],
+	["audio_ms", sum("audio_ms")],
+	["compute_ms", sum("compute_ms")],
+	...(["measured", "estimated"] as const).flatMap((kind) => {
 		const known = `${kind === "measured" ? "" : "not "}measured and known is not null`;
+		const told = `${known} and told is not null`;
 		return [
-			`${sum("mj", known)} as ${kind}_mj`,
-			`${sum("speech_mj", `${known} and told is not null`)} as ${kind}_speech_mj`,
-			`${sum("audio_ms", `${known} and told is not null`)} as ${kind}_audio_ms`,
-		];
-	});
-	const devices = (where = "") =>
-		`count(distinct (of_fleet, of_device))${where && ` filter (where ${where})`}`;
-	return [
-		`${sum("utterances")} as utterances`,
-		`${sum("audio_ms")} as audio_ms`,
-		`${sum("compute_ms")} as compute_ms`,
-		...shares,
-		`${devices()} as devices`,
-		`${devices("not measured or known is null")} as devices_otherwise`,
-	];
-}
+			[`${kind}_mj`, sum("mj", known)],
+			[`${kind}_speech_mj`, sum("speech_mj", told)],
+			[`${kind}_audio_ms`, sum("audio_ms", told)],
+		] as const;
+	}),
+];
+
+const NAMES = SUMS.map(([name]) => name);
 
 /** All time: the last counts of every run; a counter's voices in the order in which they spoke. */
-const totalFacts = `select run, first_seen as bucket, sequence, ${COUNTS.join(", ")} from power_total`;
+const totalFacts = `facts as (select run, first_seen as bucket, sequence, ${COUNTS.join(", ")} from power_total)`;
 
 interface Span {
 	grain: Grain;
@@ -134,7 +164,7 @@ function spanFacts({ grain, since, until }: Span): string {
 	const hour = since - (since % GRAIN_SECONDS.hour);
 	const counts = ["sequence", ...COUNTS];
 	const all = (from: Grain, where: string) =>
-		`select run, bucket, ${counts.join(", ")} from power_${from} where ${where} and run in (select id from active)`;
+		`select run, bucket, ${counts.join(", ")} from power_${from} where ${where}`;
 	const before = (from: Grain, where: string) =>
 		`select run, max(bucket) as bucket, ${counts.map((c) => `max(${c}) as ${c}`).join(", ")} from power_${from}
 	where ${where} and run in (select id from active) group by run`;
@@ -150,9 +180,9 @@ function spanFacts({ grain, since, until }: Span): string {
 			parts.push(before("hour", `bucket >= ${day} and bucket < ${hour}`));
 	}
 	parts.push(before("day", `bucket < ${start}`));
-	return `with active as (select id from power_run where counter in
-		(select r.counter from power_total t join power_run r on r.id = t.run where t.last_seen >= ${since}))
-	${parts.join("\n\tunion all ")}`;
+	return `active as (select id from power_run where counter in
+		(select r.counter from power_total t join power_run r on r.id = t.run where t.last_seen >= ${since})),
+facts as (${parts.join("\n\tunion all ")})`;
 }
 
 /** A row of the answer. */
@@ -167,7 +197,7 @@ export function usageRow(row: Row): Usage {
 		device: text("d_device"),
 		voice: text("d_voice"),
 		deviceClass: text("d_class"),
-		at: row.bucket === undefined ? null : number(row.bucket) * 1000,
+		at: (row.bucket ?? null) === null ? null : number(row.bucket) * 1000,
 		utterances: number(row.utterances),
 		audioSeconds: number(row.audio_ms) / 1000,
 		computeSeconds: number(row.compute_ms) / 1000,
