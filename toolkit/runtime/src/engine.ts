@@ -22,7 +22,7 @@ export type Results = Record<string, Tensor>;
 
 /**
  * Something that computes a model's outputs from its inputs. ONNX Runtime is one ({@link
- * createEngine}); TensorRT is to be another. Every engine passes `engineContract`.
+ * createEngine}), TensorRT another (`@wattvox/runtime/tensorrt`). Every engine passes `engineContract`.
  *
  * INVARIANTS
  * - A lent feed is never changed nor kept; a given feed is never read by the caller again.

@@ -60,8 +60,4 @@ void let_go(struct state *state);
 void clear_slots(struct state *state);
 /* One run, in the calling thread. */
 int32_t run_once(struct state *state, char *why);
-/* The value of a tensor in this process's memory, not copied. */
-int32_t value_of(void *data, uint64_t bytes, const int64_t *dims, int32_t rank, int32_t dtype,
-	OrtValue **out, char *why);
-
 #endif

@@ -76,6 +76,16 @@ int32_t told(OrtStatus *status, int32_t otherwise, char *why) {
 	return ours;
 }
 
+int32_t value_of(void *data, uint64_t bytes, const int64_t *dims, int32_t rank, int32_t dtype, OrtValue **out,
+	char *why) {
+	OrtMemoryInfo *memory = NULL;
+	int32_t status = told(ort_cpu_memory(1, 0, &memory), WV_INTERNAL, why);
+	if (status != WV_OK) return status;
+	status = told(ort_tensor_of_data(memory, data, bytes, dims, (size_t)rank, ort_type(dtype), out), WV_ARGUMENT, why);
+	ort_release_memory(memory);
+	return status;
+}
+
 static int32_t describe(const OrtSession *ort, size_t index, int input, wv_tensor *out, char *why) {
 	OrtAllocator *allocator = NULL;
 	OrtTypeInfo *type = NULL;

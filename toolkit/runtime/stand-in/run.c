@@ -9,16 +9,6 @@
 
 #include "engine.h"
 
-int32_t value_of(void *data, uint64_t bytes, const int64_t *dims, int32_t rank, int32_t dtype, OrtValue **out,
-	char *why) {
-	OrtMemoryInfo *memory = NULL;
-	int32_t status = told(ort_cpu_memory(1, 0, &memory), WV_INTERNAL, why);
-	if (status != WV_OK) return status;
-	status = told(ort_tensor_of_data(memory, data, bytes, dims, (size_t)rank, ort_type(dtype), out), WV_ARGUMENT, why);
-	ort_release_memory(memory);
-	return status;
-}
-
 /* Whether some profile holds all inputs' shapes. */
 static int fits(struct state *s) {
 	wv_engine engine = {s};

@@ -57,15 +57,16 @@ struct initialiser {
 	uint64_t count;
 };
 
-/* support.c */
+/* lies.c */
 int lies(const char *word);
 void lie_crash(const char *word);
 void crash(void);
+uint64_t sum_of(const void *data, uint64_t size);
+/* support.c, or whoever else links with model.c */
 void say(int32_t level, const char *text);
 int32_t refuse(int32_t status, char *why, const char *text);
 /* Runs `body(with)` on a thread with an ordinary stack: FFIs call from small ones. */
 int32_t aside(int32_t (*body)(void *), void *with);
-uint64_t sum_of(const void *data, uint64_t size);
 
 /* model.c */
 #define MOST_TENSORS 64
@@ -79,6 +80,9 @@ int32_t told(OrtStatus *status, int32_t otherwise, char *why);
 int32_t session_open(struct session *session, const void *onnx, uint64_t size, const char *const *names,
 	OrtValue *const *values, int32_t replaced, char *why);
 void session_close(struct session *session);
+/* The value of a tensor in this process's memory, not copied. */
+int32_t value_of(void *data, uint64_t bytes, const int64_t *dims, int32_t rank, int32_t dtype,
+	OrtValue **out, char *why);
 int ort_type(int32_t dtype);
 uint64_t bytes_of(int32_t dtype);
 /* Initialisers of a serialised ModelProto; how many were found, at most `most` are written. */

@@ -1,38 +1,10 @@
-/* What the stand-in's parts share: lies, the log, threads; and where it pretends to run. */
-#define _GNU_SOURCE
-#include <dlfcn.h>
+/* The stand-in as a library: its log, threads with a stack, and where it pretends to run. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 #include "stand-in.h"
-
-int lies(const char *word) {
-	Dl_info self;
-	char path[4096], words[512];
-	if (!dladdr((const void *)wv_abi, &self)) return 0;
-	snprintf(path, sizeof path, "%s.lie", self.dli_fname);
-	FILE *file = fopen(path, "r");
-	if (!file) return 0;
-	size_t n = fread(words, 1, sizeof words - 1, file);
-	fclose(file);
-	words[n] = 0;
-	char *rest = NULL;
-	for (char *w = strtok_r(words, " \n", &rest); w; w = strtok_r(NULL, " \n", &rest))
-		if (strcmp(w, word) == 0) return 1;
-	return 0;
-}
-
-void crash(void) {
-	prctl(PR_SET_DUMPABLE, 0); /* a crash on purpose leaves no core file */
-	abort();
-}
-
-void lie_crash(const char *word) {
-	if (lies(word)) crash();
-}
 
 #define LINES 256
 static pthread_mutex_t log_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -89,13 +61,6 @@ int32_t aside(int32_t (*body)(void *), void *with) {
 	if (pthread_create(&thread, NULL, do_call, &call) != 0) return WV_MEMORY;
 	pthread_join(thread, NULL);
 	return call.status;
-}
-
-/* FNV-1a, 64 bit. */
-uint64_t sum_of(const void *data, uint64_t size) {
-	uint64_t sum = 0xcbf29ce484222325u;
-	for (uint64_t i = 0; i < size; i++) sum = (sum ^ ((const uint8_t *)data)[i]) * 0x100000001b3u;
-	return sum;
 }
 
 int32_t wv_abi(void) { return lies("abi") ? WV_ABI + 1 : WV_ABI; }

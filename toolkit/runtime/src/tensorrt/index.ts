@@ -1,3 +1,4 @@
+export { type CompileOptions, compileShim } from "./compile.ts";
 export {
 	type Outcomes,
 	runIsolated,

@@ -1,56 +1,16 @@
 import test from "ava";
-import type { Engine } from "../engine.ts";
-import { engineContract } from "../engine-contract.ts";
-import { createEngine } from "../onnx-engine.ts";
 import { tensor } from "../tensor.ts";
-import { lie, standIn } from "../testing.ts";
+import { lacks, lie, standIn } from "../testing.ts";
 import { arithmetic, heavy } from "../tiny-model.ts";
-import { buildHere } from "./build-here.ts";
 import { NativeTensorRt } from "./open.ts";
-import type { BuildOptions, Ports, Profile } from "./types.ts";
+import { build, portsOf, trtContract } from "./testing.ts";
+import type { Ports } from "./types.ts";
 
-const nothing = () => undefined;
+const compiled = lacks("gcc") ? test.skip : test;
 
-/** What the model takes and gives, as whoever builds an engine knows it. */
-async function portsOf(model: Uint8Array): Promise<Ports> {
-	const engine = await createEngine(model);
-	await engine.dispose();
-	return { inputs: engine.inputs, outputs: engine.outputs };
-}
-
-/** One profile: every free dimension from 1 to `most`. */
-function profile(ports: Ports, most = 512): Profile {
-	const dims = (free: number) => (shape: readonly (number | string)[]) =>
-		shape.map((d) => (typeof d === "number" ? d : free));
-	return Object.fromEntries(
-		ports.inputs.map((p) => [
-			p.name,
-			{
-				min: dims(1)(p.shape),
-				opt: dims(2)(p.shape),
-				max: dims(most)(p.shape),
-			},
-		]),
-	);
-}
-
-async function build(
-	trt: NativeTensorRt,
-	model: Uint8Array,
-	options: BuildOptions = {},
-) {
-	const ports = await portsOf(model);
-	const profiles = options.profiles ?? [profile(ports)];
-	const built = await buildHere(trt, model, { ...options, profiles }, nothing);
-	return { ...built, ports };
-}
-
-test("TensorRT's engine keeps the engine contract", async (t) => {
+compiled("TensorRT's engine keeps the engine contract", async (t) => {
+	await trtContract(t, await standIn());
 	const trt = await NativeTensorRt.open(await standIn());
-	await engineContract(t, async (model): Promise<Engine> => {
-		const { engine, ports } = await build(trt, model);
-		return trt.deserialize(engine, { ports });
-	});
 	await trt.close();
 	await trt.close();
 	await t.throwsAsync(trt.deserialize(new Uint8Array(8)), { code: "E_BUG" });
@@ -62,53 +22,59 @@ const one = () => ({
 	n: tensor("int64", [1], BigInt64Array.of(4n)),
 });
 
-test("an engine outlives its runtime, and describes itself without ports", async (t) => {
-	const trt = await NativeTensorRt.open(await standIn());
-	const { engine: plan } = await build(trt, arithmetic());
-	const engine = await trt.deserialize(plan);
-	await trt.close();
-	t.deepEqual(engine.inputs[0], {
-		name: "a",
-		dtype: "float32",
-		shape: [1, ""],
-	});
-	t.deepEqual(engine.tensors[2], {
-		name: "n",
-		input: true,
-		dtype: "int64",
-		shape: [-1],
-		profiles: [{ min: [1], opt: [2], max: [512] }],
-	});
-	t.deepEqual(engine.refittable, []);
-	t.is((await engine.run(one())).sum?.data[0], 5);
-	await engine.dispose();
-});
+compiled(
+	"an engine outlives its runtime, and describes itself without ports",
+	async (t) => {
+		const trt = await NativeTensorRt.open(await standIn());
+		const { engine: plan } = await build(trt, arithmetic());
+		const engine = await trt.deserialize(plan);
+		await trt.close();
+		t.deepEqual(engine.inputs[0], {
+			name: "a",
+			dtype: "float32",
+			shape: [1, ""],
+		});
+		t.deepEqual(engine.tensors[2], {
+			name: "n",
+			input: true,
+			dtype: "int64",
+			shape: [-1],
+			profiles: [{ min: [1], opt: [2], max: [512] }],
+		});
+		t.deepEqual(engine.refittable, []);
+		t.is((await engine.run(one())).sum?.data[0], 5);
+		await engine.dispose();
+	},
+);
 
-test("shapes outside every profile are refused, the second profile serves where the first does not", async (t) => {
-	const trt = await NativeTensorRt.open(await standIn());
-	const ports = await portsOf(heavy(1));
-	const square = (n: number) => ({
-		x: { min: [n, n], opt: [n, n], max: [n, n] },
-	});
-	const { engine: plan } = await build(trt, heavy(1), {
-		profiles: [square(2), square(4)],
-	});
-	const engine = await trt.deserialize(plan, { ports });
-	const x = (n: number) => ({
-		x: tensor("float32", [n, n], new Float32Array(n * n).fill(1)),
-	});
-	t.is((await engine.run(x(4))).y?.data[0], 4);
-	t.is((await engine.run(x(2))).y?.data[0], 2);
-	await t.throwsAsync(engine.run(x(3)), {
-		code: "E_MODEL",
-		message: /profile/,
-	});
-	t.is((await engine.run(x(4))).y?.data[0], 4);
-	await engine.dispose();
-	await trt.close();
-});
+compiled(
+	"shapes outside every profile are refused, the second profile serves where the first does not",
+	async (t) => {
+		const trt = await NativeTensorRt.open(await standIn());
+		const ports = await portsOf(heavy(1));
+		const square = (n: number) => ({
+			x: { min: [n, n], opt: [n, n], max: [n, n] },
+		});
+		const { engine: plan } = await build(trt, heavy(1), {
+			profiles: [square(2), square(4)],
+		});
+		const engine = await trt.deserialize(plan, { ports });
+		const x = (n: number) => ({
+			x: tensor("float32", [n, n], new Float32Array(n * n).fill(1)),
+		});
+		t.is((await engine.run(x(4))).y?.data[0], 4);
+		t.is((await engine.run(x(2))).y?.data[0], 2);
+		await t.throwsAsync(engine.run(x(3)), {
+			code: "E_MODEL",
+			message: /profile/,
+		});
+		t.is((await engine.run(x(4))).y?.data[0], 4);
+		await engine.dispose();
+		await trt.close();
+	},
+);
 
-test("ports that are not the engine's are refused", async (t) => {
+compiled("ports that are not the engine's are refused", async (t) => {
 	const trt = await NativeTensorRt.open(await standIn());
 	const { engine, ports } = await build(trt, arithmetic());
 	const [a, ...rest] = ports.inputs;
@@ -134,93 +100,102 @@ test("ports that are not the engine's are refused", async (t) => {
 	await trt.close();
 });
 
-test("what the library does wrong in a run is an error or a number, and the process goes on", async (t) => {
-	const path = await standIn();
-	const trt = await NativeTensorRt.open(path);
-	const { engine: plan, ports } = await build(trt, arithmetic());
-	const engine = await trt.deserialize(plan, { ports });
-	await lie(path, "nan");
-	t.is((await engine.run(one())).sum?.data[0], Number.NaN);
-	await lie(path, "wrong");
-	t.is((await engine.run(one())).sum?.data[0], 7.5);
-	await lie(path, "memory-device");
-	await t.throwsAsync(engine.run(one()), { code: "E_MEMORY" });
-	t.true(trt.lastLog().some((line) => line.level === "error"));
-	await lie(path);
-	t.is((await engine.run(one())).sum?.data[0], 5);
+compiled(
+	"what the library does wrong in a run is an error or a number, and the process goes on",
+	async (t) => {
+		const path = await standIn();
+		const trt = await NativeTensorRt.open(path);
+		const { engine: plan, ports } = await build(trt, arithmetic());
+		const engine = await trt.deserialize(plan, { ports });
+		await lie(path, "nan");
+		t.is((await engine.run(one())).sum?.data[0], Number.NaN);
+		await lie(path, "wrong");
+		t.is((await engine.run(one())).sum?.data[0], 7.5);
+		await lie(path, "memory-device");
+		await t.throwsAsync(engine.run(one()), { code: "E_MEMORY" });
+		t.true(trt.lastLog().some((line) => line.level === "error"));
+		await lie(path);
+		t.is((await engine.run(one())).sum?.data[0], 5);
 
-	await lie(path, "endless-run");
-	const stop = new AbortController();
-	const running = engine.run(one(), { signal: stop.signal });
-	stop.abort();
-	await t.throwsAsync(running, { code: "E_INTERRUPTED" });
-	const queued = engine.run(one());
-	await lie(path);
-	t.is((await queued).sum?.data[0], 5);
-	await engine.dispose();
-	await trt.close();
-});
+		await lie(path, "endless-run");
+		const stop = new AbortController();
+		const running = engine.run(one(), { signal: stop.signal });
+		stop.abort();
+		await t.throwsAsync(running, { code: "E_INTERRUPTED" });
+		const queued = engine.run(one());
+		await lie(path);
+		t.is((await queued).sum?.data[0], 5);
+		await engine.dispose();
+		await trt.close();
+	},
+);
 
-test("a damaged engine, one of another version and no engine are refused", async (t) => {
-	const path = await standIn("corrupt");
-	const trt = await NativeTensorRt.open(path);
-	const { engine: damaged } = await build(trt, arithmetic());
-	await lie(path);
-	const { engine } = await build(trt, arithmetic());
-	for (const bytes of [damaged, new Uint8Array(3), engine.subarray(0, 300)])
-		await t.throwsAsync(trt.deserialize(bytes), { code: "E_ENGINE_LOAD" });
-	await lie(path, "other-version");
-	const other = await NativeTensorRt.open(path);
-	t.is(other.facts.tensorrt, "10.3.0.30");
-	await t.throwsAsync(other.deserialize(engine), {
-		code: "E_ENGINE_LOAD",
-		message: /10\.3\.0\.26.*10\.3\.0\.30/,
-	});
-	const stop = new AbortController();
-	const loading = trt.deserialize(engine, { signal: stop.signal });
-	stop.abort();
-	await t.throwsAsync(loading, { code: "E_INTERRUPTED" });
-	await other.close();
-	await trt.close();
-});
+compiled(
+	"a damaged engine, one of another version and no engine are refused",
+	async (t) => {
+		const path = await standIn("corrupt");
+		const trt = await NativeTensorRt.open(path);
+		const { engine: damaged } = await build(trt, arithmetic());
+		await lie(path);
+		const { engine } = await build(trt, arithmetic());
+		for (const bytes of [damaged, new Uint8Array(3), engine.subarray(0, 300)])
+			await t.throwsAsync(trt.deserialize(bytes), { code: "E_ENGINE_LOAD" });
+		await lie(path, "other-version");
+		const other = await NativeTensorRt.open(path);
+		t.is(other.facts.tensorrt, "10.3.0.30");
+		await t.throwsAsync(other.deserialize(engine), {
+			code: "E_ENGINE_LOAD",
+			message: /10\.3\.0\.26.*10\.3\.0\.30/,
+		});
+		const stop = new AbortController();
+		const loading = trt.deserialize(engine, { signal: stop.signal });
+		stop.abort();
+		await t.throwsAsync(loading, { code: "E_INTERRUPTED" });
+		await other.close();
+		await trt.close();
+	},
+);
 
-test("a library that is none, of another ABI or without a device is E_TENSORRT", async (t) => {
-	await t.throwsAsync(NativeTensorRt.open("/nowhere/libwattvox_trt.so"), {
-		code: "E_TENSORRT",
-		message: /nowhere/,
-	});
-	await t.throwsAsync(NativeTensorRt.open("libm.so.6"), {
-		code: "E_TENSORRT",
-		message: /wv_/,
-	});
-	await t.throwsAsync(NativeTensorRt.open(await standIn("abi")), {
-		code: "E_TENSORRT",
-		message: /ABI 2/,
-	});
-	await t.throwsAsync(NativeTensorRt.open(await standIn("no-device")), {
-		code: "E_TENSORRT",
-		message: /CUDA device/,
-	});
-	const trt = await NativeTensorRt.open(await standIn());
-	t.deepEqual(
-		{ ...trt.facts, l4t: null, module: null },
-		{
-			tensorrt: "10.3.0.26",
-			headers: "10.3.0",
-			cuda: "12.6",
-			cudaDriver: "12.6",
-			computeCapability: "8.7",
-			device: "stand-in (ONNX Runtime on the processor)",
-			multiprocessors: 8,
-			memoryBytes: 2 ** 33,
-			l4t: null,
-			module: null,
-		},
-	);
-	await trt.close();
-});
+compiled(
+	"a library that is none, of another ABI or without a device is E_TENSORRT",
+	async (t) => {
+		await t.throwsAsync(NativeTensorRt.open("/nowhere/libwattvox_trt.so"), {
+			code: "E_TENSORRT",
+			message: /nowhere/,
+		});
+		await t.throwsAsync(NativeTensorRt.open("libm.so.6"), {
+			code: "E_TENSORRT",
+			message: /wv_/,
+		});
+		await t.throwsAsync(NativeTensorRt.open(await standIn("abi")), {
+			code: "E_TENSORRT",
+			message: /ABI 2/,
+		});
+		await t.throwsAsync(NativeTensorRt.open(await standIn("no-device")), {
+			code: "E_TENSORRT",
+			message: /CUDA device/,
+		});
+		const trt = await NativeTensorRt.open(await standIn());
+		t.deepEqual(
+			{ ...trt.facts, l4t: null, module: null },
+			{
+				tensorrt: "10.3.0.26",
+				headers: "10.3.0",
+				cuda: "12.6",
+				cudaDriver: "12.6",
+				computeCapability: "8.7",
+				device: "stand-in (ONNX Runtime on the processor)",
+				multiprocessors: 8,
+				memoryBytes: 2 ** 33,
+				l4t: null,
+				module: null,
+			},
+		);
+		await trt.close();
+	},
+);
 
-test("the event loop turns while an engine runs", async (t) => {
+compiled("the event loop turns while an engine runs", async (t) => {
 	const trt = await NativeTensorRt.open(await standIn());
 	const { engine: plan, ports } = await build(trt, heavy(200));
 	const engine = await trt.deserialize(plan, { ports });

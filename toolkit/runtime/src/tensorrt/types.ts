@@ -52,7 +52,9 @@ export interface TrtEngine extends Engine {
 	 * Replaces weights. Waits for the runs under way and holds off those that follow. When it throws,
 	 * the engine may hold a mixture of weights: dispose of it. So refit a second copy, try that, and let
 	 * the one that speaks be.
-	 * @param weights new values by ONNX initialiser name: the element count must be the old one's
+	 * @param weights new values by ONNX initialiser name: the element count must be the old one's. Where
+	 *   TensorRT fused layers it asks for every weight that went into them; the message then names one
+	 *   that is missing, and giving all initialisers is always enough
 	 * @throws WattvoxError E_ENGINE_REFIT, E_MEMORY, E_INTERRUPTED (disposed meanwhile)
 	 */
 	refit(weights: Weights): Promise<void>;
