@@ -10,7 +10,7 @@ export interface RecomputePlan {
 	/** Bytes of activations that are alive at once at the worst, with these cuts and without any. */
 	activations: number;
 	plain: number;
-	/** Bytes that do not depend on the cuts: weights, optimiser state twice, gradients, feeds. */
+	/** Bytes that do not depend on the cuts: weights, optimiser state, gradients, feeds, the session. */
 	fixed: number;
 	/** False when no number of cuts is expected to stay below the target. */
 	reached: boolean;
@@ -70,15 +70,19 @@ export function planRecompute(
 	return { plan: best, map };
 }
 
+/** What the worker, ONNX Runtime's session and its workspace take besides, about. */
+const RUNTIME = 64 * 2 ** 20;
+
 function fixedBytes(d: Differentiated, o: PlanOptions): number {
-	let total = 0;
+	let total = RUNTIME;
+	// The caller's and the worker's.
 	for (const t of d.builder.graph.initializers.values())
-		total += t.data.byteLength;
+		total += 2 * t.data.byteLength;
 	for (const t of Object.values(o.feeds)) total += t.data.byteLength;
 	for (const { name, shape } of d.builder.graph.inputs)
 		if (o.parameters.has(name))
-			// Weight and two moments, each twice (an output never aliases an input), and the gradient.
-			total += 7 * (bytesOfType({ dtype: "float32", shape }) ?? 0);
+			// The weight here and in the worker, two moments, the gradient.
+			total += 5 * (bytesOfType({ dtype: "float32", shape }) ?? 0);
 	return total;
 }
 

@@ -7,6 +7,7 @@ import {
 	type StateSlot,
 } from "./adamw.ts";
 import { type BackwardOptions, backwardGraph } from "./backward.ts";
+import { gradientsEarly } from "./order.ts";
 import type { RecomputePlan } from "./plan.ts";
 
 /** A graph that takes one optimiser step. */
@@ -105,7 +106,7 @@ export function gradientGraph(
 	});
 	inferTypes(b.graph);
 	return {
-		graph: b.graph,
+		graph: gradientsEarly(b.graph),
 		gradients: pairs,
 		values: new Map(pairs.map(([name]) => [name, values.get(name) as Tensor])),
 		...(plan && { plan }),
