@@ -33,7 +33,7 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
 	},
 	plain: { levers: {}, keep: true, against: "plain" },
 	"lora 2.5 %": {
-		levers: { targets: DECODER, rank: 8, loraPlus: 4, ...FINE },
+		levers: { targets: DECODER, rank: 8, loraPlus: 2, ...FINE },
 		against: "full",
 	},
 	recomputation: { levers: { memory: 1 }, against: "plain" },

@@ -5,6 +5,7 @@ import { temporaryDir } from "@wattvox/bundle/testing";
 import test, { type ExecutionContext } from "ava";
 import { commands, groups } from "./commands/index.ts";
 import { run } from "./run.ts";
+import { type TeacherArgs, teacherSettings } from "./teacher.ts";
 import { cli, FakeHost } from "./testing.ts";
 import { installed, speak, teacherServer } from "./testing-teacher.ts";
 
@@ -86,6 +87,8 @@ test("GPT-SoVITS's API: stopped, resumed, trained, exported, inspected", async (
 	t.is(distil.code, 2);
 	t.regex(distil.err, /has learned from http.*export it/);
 
+	const report = await cli(["energy", "report", join(here.dir, "run")]);
+	t.regex(report.out, /since it is unknown: the teacher at http/);
 	const { privatePath } = await writeKeys(join(here.dir, "keys"), "builder");
 	const voice = join(here.dir, "voice");
 	const exported = await cli([
@@ -168,6 +171,27 @@ test("a server that teaches nothing ends with what it says", async (t) => {
 	]);
 	t.is(short.code, 3);
 	t.regex(short.out, /of the teacher's 2 sentences can be learned from/);
+});
+
+test("a recording beside a teacher is its reference", async (t) => {
+	const dir = await temporaryDir(t);
+	const [clip, text] = [join(dir, "ref.wav"), join(dir, "ref.txt")];
+	await writeFile(text, "Good\nmorning.\n");
+	const args = {
+		...{ teacher: "http://h:9880/tts", clip, text },
+		...{ "teacher-minutes": 10, "teacher-timeout": 60 },
+	};
+	t.deepEqual(await teacherSettings(args as TeacherArgs, "en-GB"), {
+		url: "http://h:9880/tts",
+		api: "gpt-sovits",
+		language: "en",
+		reference: clip,
+		referenceText: "Good morning.",
+	});
+	await t.throwsAsync(
+		teacherSettings({ ...args, text: clip } as TeacherArgs, "en"),
+		{ message: /no transcript at/ },
+	);
 });
 
 test("train wants a recording or a teacher, and says what it cannot take", async (t) => {

@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import {
 	arch,
 	availableParallelism,
@@ -62,6 +62,7 @@ export const energyReport = command({
 			io.signal,
 			io.progress.note,
 		);
+		const without = await unmeasured(args.run);
 		const written: string[] = [];
 		if (args.csv) {
 			const { gramsPerKWh } = carbon;
@@ -78,11 +79,13 @@ export const energyReport = command({
 				...summary,
 				carbon,
 				grams: grams(summary, carbon.gramsPerKWh),
+				...(without && { without: [without] }),
 				written,
 			},
 			[
 				...(await text(args.by, summary, lines)),
 				emissions(summary, carbon),
+				without && `Not in these figures, since it is unknown: ${without}.`,
 				...written.map((w) => `written: ${w}`),
 			]
 				.filter(Boolean)
@@ -105,6 +108,15 @@ async function ledgerPath(run: string): Promise<string> {
 		if (await stat(path).catch(() => undefined)) return path;
 	}
 	throw new WattvoxError("E_FILE_MISSING", `${run} holds no energy.jsonl`);
+}
+
+/** Who else worked for a run: the speech server that taught it. Undefined: nobody. */
+async function unmeasured(run: string): Promise<string | undefined> {
+	const described = await readFile(join(run, "run.json"), "utf8")
+		.then(JSON.parse)
+		.catch(() => undefined);
+	const teacher: unknown = described?.teacher;
+	return typeof teacher === "string" ? `the teacher at ${teacher}` : undefined;
 }
 
 function machine() {
