@@ -37,6 +37,7 @@ export * from "./train/schedule.ts";
 export * from "./train/session.ts";
 export * from "./train/stepper.ts";
 export * from "./train/training-graph.ts";
+export * from "./tune/index.ts";
 export * from "./voice/adapt.ts";
 export * from "./voice/edge.ts";
 export * from "./voice/edge.ts";

@@ -1,4 +1,10 @@
-import { fit, inject, toPeft, writePeft } from "@wattvox/cloud-trainer";
+import {
+	differentiate,
+	fit,
+	inject,
+	toPeft,
+	writePeft,
+} from "@wattvox/cloud-trainer";
 import { readModel, type Tensor } from "@wattvox/onnx";
 
 /** Fine-tunes any ONNX classifier with LoRA and writes a PEFT adapter; returns the losses. */
@@ -7,8 +13,10 @@ export async function fineTuneClassifier(
 	batch: (step: number) => Record<string, Tensor>,
 	out: string,
 ): Promise<number[]> {
-	const lora = { rank: 4, alpha: 8, targets: ["fc1", "head"], seed: 1 };
+	const lora = { rank: 4, alpha: 8, targets: "*", seed: 1 };
 	const { graph, trainable, sites } = inject(await readModel(model), lora);
+	// Every operator on the way has a gradient, or this names the one that has none.
+	differentiate(graph, "logits", trainable);
 	const losses: number[] = [];
 	const { parameters } = await fit({
 		graph,

@@ -1,4 +1,4 @@
-import type { AdaptRequest } from "@wattvox/cloud-trainer";
+import type { AdaptRequest, RecomputePlan } from "@wattvox/cloud-trainer";
 import { WattvoxError } from "@wattvox/core";
 import type { Io, OptionTable } from "./command.ts";
 
@@ -115,12 +115,12 @@ export interface LeverArgs {
 	"drift-stop"?: number | undefined;
 }
 
-/** "2GB", "800 MB", "1.5GiB" in bytes. @throws WattvoxError E_USAGE */
-export function bytesFrom(text: string): number {
+/** "2GB", "800 MB", "1.5GiB" in bytes. @throws WattvoxError E_USAGE naming the option */
+export function bytesFrom(text: string, option = "memory"): number {
 	const match = /^([\d.]+)\s*([kmg])(i?)b?$/i.exec(text.trim());
 	const size = Number(match?.[1]);
 	if (!match || !(size > 0))
-		throw new WattvoxError("E_USAGE", `--memory ${text}: give it like 2GB`);
+		throw new WattvoxError("E_USAGE", `--${option} ${text}: give it like 2GB`);
 	const power = "kmg".indexOf((match[2] as string).toLowerCase()) + 1;
 	return Math.round(size * (match[3] ? 1024 : 1000) ** power);
 }
@@ -214,11 +214,16 @@ export function leverRequest(args: LeverArgs, io: Io): AdaptRequest {
 					);
 			},
 		}),
-		onPlan: (plan) => {
-			const mega = (n: number) => `${Math.round(n / 1e6)} MB`;
-			io.progress.note(
-				`activations computed again in ${plan.cuts.length + 1} segments: about ${mega(plan.activations)} in place of ${mega(plan.plain)} (estimates)${plan.reached ? "" : "; the memory asked for is not enough"}`,
-			);
-		},
+		onPlan: planNote(io),
 	};
 }
+
+/** Tells where activations are computed again. */
+export const planNote =
+	(io: Io) =>
+	(plan: RecomputePlan): void => {
+		const mega = (n: number) => `${Math.round(n / 1e6)} MB`;
+		io.progress.note(
+			`activations computed again in ${plan.cuts.length + 1} segments: about ${mega(plan.activations)} in place of ${mega(plan.plain)} (estimates)${plan.reached ? "" : "; the memory asked for is not enough"}`,
+		);
+	};

@@ -202,13 +202,13 @@ export async function trained(
 }
 
 /** Steps that the ledger books together: as many as between two validations. */
-const STEPS_PER_LAP = 20;
+export const STEPS_PER_LAP = 20;
 
 /**
  * Books a stage's steps in laps of `size`, steps by their numbers and epochs by theirs. A run that goes
  * on from a checkpoint begins with the step after it.
  */
-function lapsOf(stage: Stage, kind: "steps" | "epoch", size: number) {
+export function lapsOf(stage: Stage, kind: "steps" | "epoch", size: number) {
 	let first: number | undefined;
 	const book = (from: number, to: number) => {
 		if (kind === "steps") stage.lap(kind, from, to);

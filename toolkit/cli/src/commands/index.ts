@@ -8,6 +8,7 @@ import { energyAttest } from "./energy-attest.ts";
 import { energyReport } from "./energy-report.ts";
 import { engineList } from "./engine-list.ts";
 import { exportCommand } from "./export.ts";
+import { fitCommand } from "./fit.ts";
 import { fleetPassword } from "./fleet-password.ts";
 import { fleetPower } from "./fleet-power.ts";
 import { fleetServe } from "./fleet-serve.ts";
@@ -40,6 +41,7 @@ export const commands: readonly Command[] = [
 	distilCommand,
 	exportCommand,
 	pretrainCommand,
+	fitCommand,
 	loraInject,
 	loraMerge,
 	loraExtract,
