@@ -18,12 +18,14 @@ import {
 import type { Desired, Reported } from "@wattvox/link";
 import { Bell } from "./bell.ts";
 import { ByteBudget } from "./byte-budget.ts";
+import { Engines } from "./engine/engines.ts";
 import { Executor } from "./executor.ts";
 import { FlooredClock, Floors } from "./floors.ts";
 import { lockDir } from "./lock.ts";
 import type { AgentOptions } from "./options.ts";
 import {
 	type Active,
+	type EngineView,
 	plan,
 	type Reason,
 	type Rejected,
@@ -33,6 +35,7 @@ import { PowerBuffer } from "./power-buffer.ts";
 import { PowerReporter } from "./power-reporter.ts";
 import { type AgentStatus, Reporter } from "./reporter.ts";
 import { Retry, repeats } from "./retry.ts";
+import type { VoiceAt } from "./speaker/messages.ts";
 import { SpeakerProcess } from "./speaker/speaker-process.ts";
 import { DeviceState } from "./state.ts";
 import { Uplink } from "./uplink.ts";
@@ -69,6 +72,9 @@ export class Agent extends EventEmitter<Events> {
 	readonly #speaker: SpeakerProcess;
 	readonly #uplink: Uplink;
 	readonly #executor: Executor;
+	readonly #engines: Engines | undefined;
+	/** Breaks off the search for an engine: an update is worth more. */
+	#searching: AbortController | undefined;
 	readonly #reporter: Reporter;
 	readonly #retry: Retry;
 	readonly #bell: Bell;
@@ -106,7 +112,19 @@ export class Agent extends EventEmitter<Events> {
 			trust,
 			this.#floors,
 		);
+		this.#engines =
+			options.engine &&
+			new Engines({
+				dataDir: options.dataDir,
+				settings: options.engine,
+				trust,
+				threads,
+				log: this.#log,
+			});
 		this.#speaker = new SpeakerProcess({
+			tensorrt: options.engine?.shim ?? null,
+			onEngineTrouble: (digest, _, reason) =>
+				this.#engines?.blame(digest, reason),
 			port: options.port ?? 8420,
 			threads,
 			maxWaiting: options.maxWaiting ?? 16,
@@ -145,6 +163,8 @@ export class Agent extends EventEmitter<Events> {
 				speaker: this.#speaker,
 				deviceClass: this.#deviceClass,
 				measured: this.#power?.measured,
+				engine: this.#engineView(),
+				runtime: this.#speaker.runtime,
 			}),
 			onChange: (reported) => this.emit("reported", reported),
 		});
@@ -162,6 +182,7 @@ export class Agent extends EventEmitter<Events> {
 			}),
 			state: this.#state,
 			speaker: this.#speaker,
+			engines: this.#engines,
 			threads,
 			limits: options.limits ?? {},
 			link: (signal) => this.#uplink.link(signal),
@@ -299,8 +320,16 @@ export class Agent extends EventEmitter<Events> {
 		}
 	}
 
-	#at(digest: string) {
-		return { digest, dir: this.#state.voiceDir(digest) };
+	#at(digest: string): VoiceAt {
+		const engine = this.#engines?.ready(digest);
+		const dir = this.#state.voiceDir(digest);
+		return { digest, dir, ...(engine && { engine }) };
+	}
+
+	#engineView(): EngineView | null {
+		return this.#active && this.#engines
+			? this.#engines.view(this.#active.digest)
+			: null;
 	}
 
 	async #startPower(): Promise<void> {
@@ -355,7 +384,7 @@ export class Agent extends EventEmitter<Events> {
 		await this.#wishes.keep();
 		this.#active = await this.#state.active();
 		this.#rejected = await this.#state.rejected();
-		const { up, digest, failed } = this.#speaker;
+		const { up, digest, failed, engine } = this.#speaker;
 		return {
 			now: this.#clock.monotonic(),
 			desired: this.#wishes.current,
@@ -365,13 +394,15 @@ export class Agent extends EventEmitter<Events> {
 			laidOut: await this.#state.laidOut(),
 			passed: this.#passed,
 			rejected: this.#rejected,
-			speaker: { up, digest, failed },
+			speaker: { up, digest, failed, engine },
+			engine: this.#engineView(),
 			retryAt: this.#retry.at,
 		};
 	}
 
 	async #perform(step: Step, signal: AbortSignal): Promise<void> {
 		this.#log.info({ step }, "step");
+		if (step.do === "engine") return this.#search(step, signal);
 		const wished = this.#wishes.current;
 		try {
 			await this.#executor.execute(step, signal);
@@ -382,6 +413,23 @@ export class Agent extends EventEmitter<Events> {
 		} catch (thrown) {
 			if (!signal.aborted)
 				await this.#failed(step, wished, asWattvoxError(thrown));
+		}
+	}
+
+	/** Looks for an engine until an update comes in between; what failed is not an error of the voice. */
+	async #search(step: Step, signal: AbortSignal): Promise<void> {
+		const searching = new AbortController();
+		this.#searching = searching;
+		try {
+			const either = AbortSignal.any([signal, searching.signal]);
+			await this.#executor.execute(step, either);
+		} catch (thrown) {
+			if (signal.aborted || searching.signal.aborted) return;
+			const { code, message } = asWattvoxError(thrown);
+			if (step.do === "engine")
+				this.#engines?.blame(step.digest, { code, message });
+		} finally {
+			this.#searching = undefined;
 		}
 	}
 
@@ -423,6 +471,7 @@ export class Agent extends EventEmitter<Events> {
 		if (heard === "new") {
 			this.#reporter.trouble(undefined);
 			this.#retry.reset();
+			this.#searching?.abort();
 			this.#wake();
 			return;
 		}

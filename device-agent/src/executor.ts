@@ -2,6 +2,7 @@ import type { Trust } from "@wattvox/bundle";
 import { type Clock, WattvoxError } from "@wattvox/core";
 import { type Budget, type Link, pullBundle } from "@wattvox/link";
 import type { GoldenLimits, GoldenResult } from "@wattvox/synth";
+import type { Engines } from "./engine/engines.ts";
 import { DEADLINES, demoted, promoted, type Step } from "./planner.ts";
 import type { SpeakerProcess } from "./speaker/speaker-process.ts";
 import type { DeviceState } from "./state.ts";
@@ -13,6 +14,7 @@ export interface ExecutorOptions {
 	trust: Trust;
 	state: DeviceState;
 	speaker: SpeakerProcess;
+	engines?: Engines | undefined;
 	threads: number;
 	limits: Partial<GoldenLimits>;
 	/** A connection to the broker; waits for one. */
@@ -88,12 +90,25 @@ export class Executor {
 					await state.setActive({ ...active, revision: step.revision });
 				return;
 			}
-			case "swap":
+			case "swap": {
+				const { digest } = step;
+				const engine = this.#o.engines?.ready(digest);
 				await speaker.swap(
-					{ digest: step.digest, dir: state.voiceDir(step.digest) },
+					{ digest, dir: state.voiceDir(digest), ...(engine && { engine }) },
 					signal,
 				);
 				return;
+			}
+			case "engine": {
+				const { digest } = step;
+				await this.#o.engines?.prepare(
+					digest,
+					state.voiceDir(digest),
+					await state.goldenPath(digest),
+					signal,
+				);
+				return;
+			}
 			case "fall-back": {
 				const active = await state.active();
 				const rejected = await state.rejected();

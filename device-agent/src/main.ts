@@ -9,6 +9,7 @@ import {
 } from "@wattvox/core";
 import { Agent } from "./agent.ts";
 import { diagnose, formatDiagnosis, writeDiagnosis } from "./doctor.ts";
+import type { EngineSettings } from "./engine/engines.ts";
 import { formatStatus, readStatus } from "./status.ts";
 
 const HELP = `wattvox-agent: the device's side of wattvox
@@ -20,6 +21,9 @@ const HELP = `wattvox-agent: the device's side of wattvox
       --port N         of the speech API (default 8420)
       --threads N      inside one operator (default 1)
       --daily-mb N     of bundles that may come in a day, UTC (default: no limit)
+      --shim FILE      the TensorRT shim, compiled on this device: voices speak by TensorRT
+                       where that holds (default: ONNX Runtime alone)
+      --precision P    of TensorRT's engines: fp32 (default), fp16 or bf16
       --username NAME  for the broker; the password comes from WATTVOX_BROKER_PASSWORD
       --class ID       what kind of device it is (default: what its board says)
       --host-root DIR  in a container: where the host's / is mounted, for its power sensors
@@ -41,6 +45,8 @@ const OPTIONS = {
 	port: { type: "string" },
 	threads: { type: "string" },
 	"daily-mb": { type: "string" },
+	shim: { type: "string" },
+	precision: { type: "string" },
 	username: { type: "string" },
 	class: { type: "string" },
 	"host-root": { type: "string" },
@@ -89,6 +95,7 @@ async function run(values: Values): Promise<void> {
 		log: createLog("agent", { level: logLevel(process.env, "info") }),
 		...(port !== undefined && { port }),
 		...(threads !== undefined && { threads }),
+		...engineOf(values),
 		...(daily !== undefined && { dailyBytes: daily * 1_000_000 }),
 		...(deviceClass !== undefined && { deviceClass }),
 		...(hostRoot !== undefined && { hostRoot }),
@@ -141,6 +148,15 @@ async function doctor(values: Values): Promise<void> {
 	} finally {
 		interrupts.stop();
 	}
+}
+
+function engineOf({ shim, precision = "fp32" }: Values): {
+	engine?: EngineSettings;
+} {
+	if (!["fp32", "fp16", "bf16"].includes(precision))
+		throw usage(`--precision ${precision} is not fp32, fp16 or bf16`);
+	if (shim === undefined) return {};
+	return { engine: { shim, precision: precision as "fp32" } };
 }
 
 async function showStatus(values: Values): Promise<void> {

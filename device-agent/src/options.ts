@@ -3,6 +3,7 @@ import type { Clock, Log } from "@wattvox/core";
 import type { PowerSource } from "@wattvox/energy";
 import type { LinkOptions } from "@wattvox/link";
 import type { GoldenLimits } from "@wattvox/synth";
+import type { EngineSettings } from "./engine/engines.ts";
 
 export interface AgentOptions {
 	/** The broker and how to get in; the client id is the device's. */
@@ -23,6 +24,8 @@ export interface AgentOptions {
 	maxWaiting?: number;
 	/** Of the golden sentences, where they differ from the defaults. */
 	limits?: Partial<GoldenLimits>;
+	/** Speak by TensorRT where that holds. Default: ONNX Runtime alone. */
+	engine?: EngineSettings | undefined;
 	/** What kind of device it is. Default: by what its board or its processor says of itself. */
 	deviceClass?: string;
 	/** Folder that stands for `/` when sensors are looked for: in a container, the host's. */

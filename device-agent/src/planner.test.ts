@@ -1,6 +1,13 @@
 import test from "ava";
 import fc from "fast-check";
-import { demoted, plan, promoted, type Step, type View } from "./planner.ts";
+import {
+	demoted,
+	type EngineView,
+	plan,
+	promoted,
+	type Step,
+	type View,
+} from "./planner.ts";
 
 const A = "a".repeat(64);
 const B = "b".repeat(64);
@@ -198,6 +205,58 @@ const TABLE: [string, View, Step | undefined][] = [
 		}),
 		undefined,
 	],
+	[
+		"an engine is looked for when nothing else is to be done",
+		view({ ...running, engine: { state: "wanted" } }),
+		{ do: "engine", digest: A },
+	],
+	[
+		"an update comes before an engine",
+		view({ ...running, desired: desired(B, 2), engine: { state: "wanted" } }),
+		{ do: "pull", digest: B, store: "store" },
+	],
+	[
+		"without a wish too: a device that was started without a broker",
+		view({ ...running, desired: null, engine: { state: "wanted" } }),
+		{ do: "engine", digest: A },
+	],
+	[
+		"not for a voice that does not speak yet",
+		view({
+			...running,
+			speaker: { up: false, digest: null, failed: null },
+			engine: { state: "wanted" },
+		}),
+		undefined,
+	],
+	[
+		"an engine that survived its trial goes to the speaker",
+		view({ ...running, engine: { state: "ready", id: "e" } }),
+		{ do: "swap", digest: A },
+	],
+	[
+		"once",
+		view({
+			...running,
+			speaker: { ...speaks(A), engine: "e" },
+			engine: { state: "ready", id: "e" },
+		}),
+		undefined,
+	],
+	[
+		"not to a speaker that could not load the voice",
+		view({
+			...running,
+			speaker: { ...speaks(A), failed: { digest: A, ...reason } },
+			engine: { state: "ready", id: "e" },
+		}),
+		undefined,
+	],
+	[
+		"an engine that failed is left alone",
+		view({ ...running, engine: { state: "failed", reason } }),
+		undefined,
+	],
 ];
 
 for (const [name, given, step] of TABLE)
@@ -236,7 +295,15 @@ const anyView: fc.Arbitrary<View> = fc.record({
 		up: fc.boolean(),
 		digest: fc.option(digest),
 		failed: fc.option(digest.map((d) => ({ digest: d, ...reason }))),
+		engine: fc.option(fc.constantFrom("e", "f")),
 	}),
+	engine: fc.option(
+		fc.constantFrom<EngineView>(
+			{ state: "wanted" },
+			{ state: "ready", id: "e" },
+			{ state: "failed", reason },
+		),
+	),
 	retryAt: fc.option(fc.constantFrom(500, 1500)),
 });
 
@@ -262,6 +329,10 @@ test("whatever the view: nothing unproven is activated, nothing in use is remove
 					["pull", "lay-out", "try", "activate"].includes(step?.do ?? ""),
 				);
 			if (step?.do === "swap") t.true(step.digest === v.active?.digest);
+			if (step?.do === "engine")
+				t.true(
+					v.speaker.digest === v.active?.digest && v.engine?.state === "wanted",
+				);
 		}),
 		{ numRuns: 500 },
 	);
@@ -291,7 +362,13 @@ function after(v: View, step: Step): View {
 				active: v.active && { ...v.active, revision: step.revision },
 			};
 		case "swap":
-			return { ...v, speaker: speaks(step.digest) };
+			return {
+				...v,
+				speaker: {
+					...speaks(step.digest),
+					engine: v.engine?.state === "ready" ? v.engine.id : null,
+				},
+			};
 		case "fall-back":
 			return {
 				...v,
@@ -309,6 +386,8 @@ function after(v: View, step: Step): View {
 				laidOut: new Set([...v.laidOut].filter((d) => !gone.has(d))),
 			};
 		}
+		case "engine":
+			return { ...v, engine: { state: "ready", id: "e" } };
 		case "wait":
 			return { ...v, now: step.until };
 	}

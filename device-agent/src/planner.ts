@@ -68,17 +68,30 @@ export interface View {
 	/** Bundles that spoke their golden sentences well since the agent started. */
 	passed: ReadonlySet<string>;
 	rejected: ReadonlyMap<string, Rejected>;
+	/** Of the active voice; null: there are to be no engines on this device. */
+	engine?: EngineView | null | undefined;
 	speaker: {
 		/** Its process answers. */
 		up: boolean;
 		/** What it speaks with; null: nothing. */
 		digest: string | null;
+		/** The engine that it speaks by; null: none. */
+		engine?: string | null | undefined;
 		/** What it could not load, and why. */
 		failed: (Reason & { digest: string }) | null;
 	};
 	/** After a failure that time may heal: no attempt before this, ms. */
 	retryAt: number | null;
 }
+
+/** How far the active voice's engine is. */
+export type EngineView =
+	/** Not looked at since the agent started. */
+	| { state: "wanted" }
+	/** It survived its trial. */
+	| { state: "ready"; id: string }
+	/** There is none for this voice, and why. */
+	| { state: "failed"; reason: Reason };
 
 /** One thing to do. The executor does it and looks again. */
 export type Step =
@@ -98,6 +111,8 @@ export type Step =
 	| { do: "activate"; digest: string; revision: number }
 	/** Remove laid-out voices that nothing points to. */
 	| { do: "prune"; digests: string[] }
+	/** Find or build the active voice's engine and try it, in a child process; the voice speaks meanwhile. */
+	| { do: "engine"; digest: string }
 	/** Nothing before this time, ms. */
 	| { do: "wait"; until: number };
 
@@ -106,6 +121,7 @@ export const DEADLINES: Readonly<Partial<Record<Step["do"], number>>> = {
 	swap: 60_000,
 	"lay-out": 10 * 60_000,
 	try: 5 * 60_000,
+	engine: 90 * 60_000,
 };
 
 /**
@@ -117,8 +133,31 @@ export const DEADLINES: Readonly<Partial<Record<Step["do"], number>>> = {
  * - A rejected bundle is not tried again for the revision that brought it.
  * - Expiry stops updates and nothing else: what speaks goes on, also after a restart.
  * - A voice that cannot be loaded gives way to the last good one.
+ * - An engine is looked for only when nothing else is to be done, and the voice speaks without it meanwhile;
+ *   the speaker gets it only after its trial.
  */
 export function plan(view: View): Step | undefined {
+	return planVoice(view) ?? planEngine(view);
+}
+
+function planEngine({ active, engine, speaker }: View): Step | undefined {
+	if (!active || !engine || !speaker.up) return undefined;
+	const { digest } = active;
+	if (speaker.digest !== digest || speaker.failed?.digest === digest)
+		return undefined;
+	switch (engine.state) {
+		case "wanted":
+			return { do: "engine", digest };
+		case "ready":
+			return speaker.engine === engine.id ? undefined : { do: "swap", digest };
+		case "failed":
+			return undefined;
+		default:
+			return engine satisfies never;
+	}
+}
+
+function planVoice(view: View): Step | undefined {
 	const { active, desired, speaker } = view;
 	if (active) {
 		const { failed } = speaker;

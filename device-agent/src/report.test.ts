@@ -13,6 +13,7 @@ const seen = (change: Partial<Seen> = {}): Seen => ({
 	speaker: { up: true, digest: null, failed: null },
 	deviceClass: "orin-nano",
 	measured: undefined,
+	runtime: null,
 	...change,
 });
 const active = { digest: A, revision: 1, previous: null };
@@ -28,6 +29,24 @@ test("states follow what is done", (t) => {
 	t.is(state({ do: "pull", digest: B, store: "store" }), "pulling");
 	t.is(state({ do: "try", digest: B }), "checking");
 	t.is(state({ do: "wait", until: 1 }), "failed");
+});
+
+test("what computes is reported, and why it is not the engine", (t) => {
+	const runtime = (change: Partial<Seen>) => report(seen(change), idle).runtime;
+	t.is(runtime({}), undefined, "nothing speaks");
+	t.deepEqual(runtime({ runtime: "onnxruntime" }), { name: "onnxruntime" });
+	const failed = {
+		state: "failed",
+		reason: { code: "E_ENGINE_CRASH", message: "it ended" },
+	} as const;
+	t.deepEqual(runtime({ runtime: "onnxruntime", engine: failed }), {
+		name: "onnxruntime",
+		reason: failed.reason,
+	});
+	t.deepEqual(
+		runtime({ runtime: "tensorrt", engine: { state: "ready", id: "e" } }),
+		{ name: "tensorrt" },
+	);
 });
 
 test("a rejected bundle is reported with its reason beside the voice that speaks", (t) => {

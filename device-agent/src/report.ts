@@ -1,11 +1,16 @@
 import type { Reported } from "@wattvox/link";
 import type { Reason, Step, View } from "./planner.ts";
+import type { Runtime } from "./speaker/messages.ts";
 
 /** The part of the planner's view that is reported. */
 export type Seen = Pick<
 	View,
-	"desired" | "active" | "rejected" | "speaker" | "stale"
-> & { deviceClass: string; measured: boolean | undefined };
+	"desired" | "active" | "rejected" | "speaker" | "stale" | "engine"
+> & {
+	deviceClass: string;
+	measured: boolean | undefined;
+	runtime: Runtime | null;
+};
 
 /** What the agent itself adds to the view. */
 export interface Situation {
@@ -46,8 +51,15 @@ export function report(view: Seen, situation: Situation): Reported {
 		...(step?.do === "pull" && progress && { progress }),
 		deviceClass: view.deviceClass,
 		...(view.measured !== undefined && { measured: view.measured }),
+		...(view.runtime && { runtime: runtimeOf(view.runtime, view) }),
 		at,
 	};
+}
+
+function runtimeOf(name: Runtime, { engine }: Seen): Reported["runtime"] {
+	if (name === "tensorrt" || engine?.state !== "failed") return { name };
+	const { code, message } = engine.reason;
+	return { name, reason: { code, message: message.slice(0, 1000) } };
 }
 
 function stateOf(

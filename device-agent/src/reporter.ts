@@ -20,6 +20,8 @@ export interface AgentStatus {
 		restarts: number;
 		/** What it speaks with. */
 		bundle: string | null;
+		/** The TensorRT engine that it speaks by; null: ONNX Runtime. */
+		engine: string | null;
 	};
 	connected: boolean;
 	/** Figures of the newest trial. */
@@ -85,8 +87,8 @@ export class Reporter {
 		const reported = this.#report();
 		const { speaker, uplink } = this.#o;
 		const { at: _, ...rest } = reported;
-		const { digest, up, pid } = speaker;
-		const text = JSON.stringify([rest, digest, up, pid, uplink.ready]);
+		const { digest, up, pid, engine } = speaker;
+		const text = JSON.stringify([rest, digest, up, pid, engine, uplink.ready]);
 		if (text === this.#said) return;
 		this.#said = text;
 		void this.#reports.offer(reported);
@@ -111,6 +113,7 @@ export class Reporter {
 				pid: speaker.pid ?? null,
 				restarts: speaker.restarts,
 				bundle: speaker.digest,
+				engine: speaker.engine,
 			},
 			connected: uplink.ready,
 			trial: this.#trial,

@@ -39,6 +39,7 @@ export function formatStatus(status: WrittenStatus): string {
 		],
 		["broker", status.connected ? "connected" : "not connected"],
 		["voice", reported.bundle ?? "none yet"],
+		...runtimeLines(status),
 		[
 			"state",
 			reported.revision === null
@@ -57,4 +58,21 @@ export function formatStatus(status: WrittenStatus): string {
 			`${reported.progress.done} of ${reported.progress.total} bytes`,
 		]);
 	return facts(lines);
+}
+
+function runtimeLines({
+	reported,
+	speaker,
+}: WrittenStatus): [string, string][] {
+	const { runtime } = reported;
+	if (!runtime) return [];
+	if (runtime.name === "tensorrt")
+		return [["by", `TensorRT, engine ${speaker.engine?.slice(0, 12) ?? ""}`]];
+	const { reason } = runtime;
+	return [
+		[
+			"by",
+			`ONNX Runtime${reason ? ` (${reason.code}: ${reason.message})` : ""}`,
+		],
+	];
 }

@@ -70,6 +70,9 @@ export interface EngineCacheLimits {
 	count?: number;
 }
 
+/** Ending of the files with a voice's weights, and how many of them an engine keeps. */
+const WEIGHTS = ".safetensors";
+const WEIGHTS_KEPT = 4;
 /** Failures remembered. */
 const FAILURES = 64;
 
@@ -78,6 +81,7 @@ const FAILURES = 64;
  * ```
  * DIR/<id>/engine.plan   the engine
  * DIR/<id>/engine.json   its key, its digest, where it came from; written last
+ * DIR/<id>/<bundle>.safetensors  what it is refitted with for a voice, the last few
  * DIR/timing-<hex>.bin   TensorRT's timing cache of one kind of machine
  * DIR/failures.json      engines that could not be made or did not hold, not to be tried again
  * ```
@@ -146,6 +150,33 @@ export class EngineCache {
 		return entries
 			.filter((e): e is EngineEntry => e !== undefined)
 			.sort((a, b) => b.used - a.used || (a.id < b.id ? -1 : 1));
+	}
+
+	/**
+	 * Keeps the weights that an engine was refitted with for a voice, beside it.
+	 * @returns their file
+	 * @throws WattvoxError E_OUTPUT, E_DISK_FULL
+	 */
+	async putWeights(
+		id: string,
+		voice: string,
+		bytes: Uint8Array,
+	): Promise<string> {
+		const dir = join(this.dir, zDigest.parse(id));
+		const path = join(dir, `${zDigest.parse(voice)}${WEIGHTS}`);
+		await writeAtomic(path, bytes);
+		const ages = await Promise.all(
+			(await readdir(dir))
+				.filter((name) => name.endsWith(WEIGHTS))
+				.map(async (name) => {
+					const other = join(dir, name);
+					return { other, at: (await stat(other)).mtimeMs };
+				}),
+		);
+		ages.sort((a, b) => b.at - a.at);
+		for (const { other } of ages.slice(WEIGHTS_KEPT))
+			if (other !== path) await rm(other, { force: true });
+		return path;
 	}
 
 	async remove(id: string): Promise<void> {

@@ -7,6 +7,12 @@ export {
 	engineId,
 } from "./engine-cache.ts";
 export {
+	type OpenedPack,
+	openPack,
+	packEngine,
+	requireClass,
+} from "./pack.ts";
+export {
 	type EngineWish,
 	type PreparedEngine,
 	type PrepareOptions,

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ErrorCode } from "@wattvox/core";
@@ -149,6 +149,21 @@ test("an engine of another TensorRT is not found; one that is not readable is bu
 	t.true(third.fresh);
 	t.is(third.entry.id, second.entry.id);
 	t.deepEqual(await cache.failures(), []);
+});
+
+test("an engine from elsewhere is used only while its signer may build", async (t) => {
+	const { prepare, cache, workshop } = await bench(t);
+	const { entry } = await prepare(5);
+	const plan = await readFile(entry.path);
+	const key = "c".repeat(64);
+	await cache.put(entry.key, plan, { kind: "signed", key });
+	const used = await prepare(5, { builders: [key] });
+	t.false(used.fresh);
+	t.deepEqual(used.entry.origin, { kind: "signed", key });
+	const own = await prepare(5, { builders: ["d".repeat(64)] });
+	t.true(own.fresh);
+	t.is(own.entry.origin.kind, "built");
+	t.is(workshop.builds.length, 2);
 });
 
 test("an interruption is no failure of the engine", async (t) => {

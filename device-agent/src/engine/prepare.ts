@@ -54,6 +54,8 @@ export interface PrepareOptions extends EngineWish {
 	workshop: Workshop;
 	/** Who builds; the workshop's own builder by default. */
 	builder?: Pick<Workshop, "buildEngine">;
+	/** Builder keys whose engines may be used beside those built here. Default: none. */
+	builders?: readonly string[];
 	/** Try again what failed before. Default false. */
 	again?: boolean;
 	/** Threads of ONNX Runtime, which says what is right. Default 1. */
@@ -201,7 +203,7 @@ async function attempt(
 	if (known && !o.again)
 		throw new WattvoxError(known.code, `as before: ${known.message}`);
 	try {
-		let entry = await cache.find(key);
+		let entry = allowed(o, await cache.find(key));
 		let fresh = entry === undefined;
 		entry ??= await build(o, way, key);
 		let tried: Tried;
@@ -254,6 +256,17 @@ async function attempt(
 			await cache.fail({ engine: id, voice, code, message });
 		throw thrown;
 	}
+}
+
+/** An engine that was built elsewhere counts while the key that signed it does. */
+function allowed(
+	{ builders = [], note }: PrepareOptions,
+	entry: EngineEntry | undefined,
+): EngineEntry | undefined {
+	if (entry?.origin.kind !== "signed") return entry;
+	if (builders.includes(entry.origin.key)) return entry;
+	note?.("the engine there is signed by a key that builds nothing here");
+	return undefined;
 }
 
 async function build(

@@ -1,9 +1,11 @@
 // The speaker process: holds the voice and serves the speech API. Started by SpeakerProcess with an
 // IPC channel; it ends with its agent.
 import { asWattvoxError } from "@wattvox/core";
-import { Voice } from "@wattvox/synth";
+import type { Reason } from "../planner.ts";
+import { loadVoice } from "./load-voice.ts";
 import type {
 	FromSpeaker,
+	Runtime,
 	SpeakerConfig,
 	ToSpeaker,
 	VoiceAt,
@@ -17,10 +19,23 @@ const tell = (message: FromSpeaker) => {
 	if (process.connected) process.send?.(message, () => undefined);
 };
 
-async function load({ digest, dir }: VoiceAt): Promise<void> {
+/** By which runtime the loaded voice speaks, and why not by the one it was asked to. */
+let spoken: { runtime: Runtime; trouble?: Reason } = { runtime: "onnxruntime" };
+
+async function load(at: VoiceAt): Promise<void> {
+	const { digest } = at;
+	const engine = at.engine?.id ?? null;
 	try {
-		await slot.swap(digest, () => Voice.load(dir, { threads: config.threads }));
-		tell({ kind: "loaded", digest });
+		await slot.swap(
+			digest,
+			async () => {
+				const { voice, ...how } = await loadVoice(at, config);
+				spoken = how;
+				return voice;
+			},
+			engine,
+		);
+		tell({ kind: "loaded", digest, engine, ...spoken });
 	} catch (thrown) {
 		const { code, message } = asWattvoxError(thrown);
 		tell({ kind: "not-loaded", digest, code, message });

@@ -1,8 +1,11 @@
 // Messages between the agent and its speaker process. Both ends are ours: nothing is parsed.
 import type { ErrorCode } from "@wattvox/core";
+import type { Ports } from "@wattvox/runtime/tensorrt";
 
 /** How a speaker process is started; its only argument, as JSON. */
 export interface SpeakerConfig {
+	/** The compiled shim, where the device speaks by TensorRT. */
+	tensorrt: string | null;
 	/** 0 takes a free port. */
 	port: number;
 	threads: number;
@@ -12,11 +15,26 @@ export interface SpeakerConfig {
 	voice: VoiceAt | null;
 }
 
-/** A laid-out bundle. */
+/** A laid-out bundle, and the engine that survived its trial with this very voice. */
 export interface VoiceAt {
 	digest: string;
 	dir: string;
+	engine?: EngineAt;
 }
+
+/** An engine on disk. Whoever opens it holds both files to their digests first. */
+export interface EngineAt {
+	/** Its name in the cache. */
+	id: string;
+	path: string;
+	sha256: string;
+	/** What is refitted into it for this voice, as safetensors; null: it speaks as it is. */
+	weights: { path: string; sha256: string } | null;
+	ports: Ports;
+}
+
+/** What computes the decoder. */
+export type Runtime = "onnxruntime" | "tensorrt";
 
 export type ToSpeaker =
 	| ({ kind: "swap" } & VoiceAt)
@@ -28,8 +46,17 @@ export type FromSpeaker =
 	| { kind: "listening"; port: number }
 	/** The port is taken. */
 	| { kind: "no-port"; message: string }
-	/** From the next utterance on it speaks with this. */
-	| { kind: "loaded"; digest: string }
+	/**
+	 * From the next utterance on it speaks with this. `engine`: the one it was asked to use; where it could
+	 * not, `trouble` says why, and `runtime` what it speaks with instead.
+	 */
+	| {
+			kind: "loaded";
+			digest: string;
+			engine: string | null;
+			runtime: Runtime;
+			trouble?: { code: ErrorCode; message: string };
+	  }
 	/** It speaks on with what it had. */
 	| { kind: "not-loaded"; digest: string; code: ErrorCode; message: string }
 	/** `digest`: the voice that speaks it, from its beginning to its end. */

@@ -9,11 +9,15 @@ import { SpeakerProcess } from "./speaker-process.ts";
 /** A speaker that knows no speech: it dies on voice "deadly", refuses "bad", and loads any other. */
 const STAND_IN = `
 const config = JSON.parse(process.argv[2]);
-const load = ({ digest }) => {
-	if (digest === "deadly") process.kill(process.pid, "SIGKILL");
+const load = ({ digest, engine }) => {
+	if (digest === "deadly" || engine?.id === "deadly") process.kill(process.pid, "SIGKILL");
+	else if (engine?.id === "bad") {
+		const trouble = { code: "E_ENGINE_LOAD", message: "another version" };
+		process.send({ kind: "loaded", digest, engine: "bad", runtime: "onnxruntime", trouble });
+	} else if (engine) process.send({ kind: "loaded", digest, engine: engine.id, runtime: "tensorrt" });
 	else if (digest === "bad")
 		process.send({ kind: "not-loaded", digest, code: "E_MODEL", message: "broken" });
-	else process.send({ kind: "loaded", digest });
+	else process.send({ kind: "loaded", digest, engine: null, runtime: "onnxruntime" });
 };
 process.on("message", (m) => (m.kind === "swap" ? load(m) : process.exit(0)));
 process.on("disconnect", () => process.exit(0));
@@ -35,12 +39,18 @@ async function speaker(
 	const main = join(dir, "stand-in.mjs");
 	await writeFile(main, STAND_IN);
 	let changed: () => void = () => undefined;
+	const blamed: string[] = [];
+	let next = voice;
 	const lost: string[] = [];
 	const process = new SpeakerProcess({
 		port,
 		threads: 1,
 		maxWaiting: 1,
-		voice: () => voice,
+		voice: () => next,
+		onEngineTrouble: (digest, engine, { code }) => {
+			blamed.push(`${digest} ${engine} ${code}`);
+			next = next && at(next.digest);
+		},
 		onChange: () => changed(),
 		onUtterance: ({ kind }) => lost.push(kind),
 		main: pathToFileURL(main),
@@ -55,10 +65,64 @@ async function speaker(
 				changed = resolve;
 			});
 	};
-	return { process, until, lost };
+	const become = (voice: VoiceAt) => {
+		next = voice;
+		return voice;
+	};
+	return { process, until, lost, blamed, become };
 }
 
-const at = (digest: string): VoiceAt => ({ digest, dir: "/nowhere" });
+const at = (digest: string, engine?: string): VoiceAt => ({
+	digest,
+	dir: "/nowhere",
+	...(engine !== undefined && {
+		engine: {
+			id: engine,
+			path: "/nowhere",
+			sha256: "",
+			weights: null,
+			ports: { inputs: [], outputs: [] },
+		},
+	}),
+});
+
+test("a voice changes to its engine and back", async (t) => {
+	const { process, blamed, become } = await speaker(t, at("good"));
+	await process.start();
+	await process.swap(become(at("good", "one")));
+	t.like(process, { digest: "good", engine: "one", runtime: "tensorrt" });
+	await process.swap(become(at("good", "two")));
+	t.is(process.engine, "two");
+	await process.swap(become(at("good")));
+	t.like(process, { digest: "good", engine: null, runtime: "onnxruntime" });
+	t.deepEqual(blamed, []);
+});
+
+test("an engine that does not load is blamed, not the voice", async (t) => {
+	const { process, blamed, become } = await speaker(t, at("good"));
+	await process.start();
+	await process.swap(become(at("good", "bad")));
+	t.like(process, { digest: "good", engine: null, runtime: "onnxruntime" });
+	t.is(process.failed, null);
+	t.deepEqual(blamed, ["good bad E_ENGINE_LOAD"]);
+});
+
+test("an engine that kills the speaker is blamed once, and the voice speaks without it", async (t) => {
+	const { process, until, blamed, become } = await speaker(t, at("good"));
+	await process.start();
+	await process.swap(become(at("good", "deadly")));
+	await until(() => process.digest === "good");
+	t.like(process, { engine: null, runtime: "onnxruntime", restarts: 1 });
+	t.is(process.failed, null);
+	t.deepEqual(blamed, ["good deadly E_ENGINE_CRASH"]);
+
+	// One that speaks for a while and then brings the process down is given up too.
+	await process.swap(become(at("good", "one")));
+	globalThis.process.kill(process.pid ?? 0, "SIGKILL");
+	await until(() => process.restarts === 2 && process.digest === "good");
+	t.is(process.runtime, "onnxruntime");
+	t.is(blamed[1], "good one E_ENGINE_CRASH");
+});
 
 test("a voice that kills the speaker is given up, and the speaker lives on without it", async (t) => {
 	const { process, until, lost } = await speaker(t, at("deadly"));

@@ -7,8 +7,10 @@ import {
 	systemClock,
 	WattvoxError,
 } from "@wattvox/core";
+import type { Reason } from "../planner.ts";
 import type {
 	FromSpeaker,
+	Runtime,
 	SpeakerConfig,
 	ToSpeaker,
 	VoiceAt,
@@ -26,6 +28,10 @@ export interface SpeakerProcessOptions {
 	onUtterance: (
 		event: Extract<FromSpeaker, { kind: "begin" | "end" }> | { kind: "lost" },
 	) => void;
+	/** It ended, or would not, with an engine: that engine is not to be used again. */
+	onEngineTrouble?: (digest: string, engine: string, reason: Reason) => void;
+	/** The compiled shim; none by default. */
+	tensorrt?: string | null;
 	clock?: Clock;
 	/** What the process runs; another one only in tests. */
 	main?: URL;
@@ -49,6 +55,7 @@ const STOP_MS = 5000;
  * INVARIANTS
  * - There is at most one process; when it ends unasked, another is started.
  * - A voice that kills it while loading is given up after three deaths, and the process started empty.
+ * - An engine with which it ended is reported before it is started again.
  * - After `stop` there is none.
  */
 export class SpeakerProcess {
@@ -60,6 +67,10 @@ export class SpeakerProcess {
 	#up = false;
 	#digest: string | null = null;
 	#loading: string | null = null;
+	/** The engine it was last asked to use, and whether that is loaded. */
+	#engine: string | null = null;
+	#engineLoaded: string | null = null;
+	#runtime: Runtime | null = null;
 	/** In a row, each within QUICK_MS of its start. */
 	#deaths = 0;
 	/** In a row, while loading. */
@@ -95,6 +106,16 @@ export class SpeakerProcess {
 		return this.#digest;
 	}
 
+	/** The engine that it speaks by; null: none. */
+	get engine(): string | null {
+		return this.#engineLoaded;
+	}
+
+	/** What computes; null: it has no voice. */
+	get runtime(): Runtime | null {
+		return this.#runtime;
+	}
+
 	/** What it could not load last. */
 	get failed(): { digest: string; code: ErrorCode; message: string } | null {
 		return this.#failed;
@@ -127,9 +148,15 @@ export class SpeakerProcess {
 	async swap(voice: VoiceAt, signal?: AbortSignal): Promise<void> {
 		this.#failed = null;
 		this.#loading = voice.digest;
+		const engine = voice.engine?.id ?? null;
+		this.#engine = engine;
 		this.#send({ kind: "swap", ...voice });
 		await this.#until(
-			() => this.#digest === voice.digest || this.#failed !== null,
+			() =>
+				(this.#digest === voice.digest && this.#engineLoaded === engine) ||
+				this.#failed !== null ||
+				// it cannot use the engine, or ended with it
+				this.#engine !== engine,
 			signal,
 		);
 		const failed = this.#failed as typeof this.failed;
@@ -163,11 +190,13 @@ export class SpeakerProcess {
 		const voice = this.#loadDeaths < DEATHS ? this.#o.voice() : null;
 		this.#born = this.#clock.monotonic();
 		this.#loading = voice?.digest ?? null;
-		const { threads, maxWaiting } = this.#o;
+		this.#engine = voice?.engine?.id ?? null;
+		const { threads, maxWaiting, tensorrt = null } = this.#o;
 		const config: SpeakerConfig = {
 			port: this.#port || this.#o.port,
 			threads,
 			maxWaiting,
+			tensorrt,
 			voice,
 		};
 		const main = fileURLToPath(
@@ -192,9 +221,19 @@ export class SpeakerProcess {
 				break;
 			case "loaded":
 				this.#digest = message.digest;
+				// What it could not use is not asked for any more.
+				this.#engine = message.trouble ? null : message.engine;
+				this.#engineLoaded = this.#engine;
+				this.#runtime = message.runtime;
 				this.#loading = null;
 				this.#failed = null;
 				this.#loadDeaths = 0;
+				if (message.engine && message.trouble)
+					this.#o.onEngineTrouble?.(
+						message.digest,
+						message.engine,
+						message.trouble,
+					);
 				break;
 			case "no-port":
 				this.#refused = new WattvoxError("E_BUSY", message.message);
@@ -222,7 +261,12 @@ export class SpeakerProcess {
 		if (child !== this.#child) return;
 		this.#child = undefined;
 		this.#up = false;
+		const spoke = this.#loading ?? this.#digest;
+		const engine = this.#engine;
 		this.#digest = null;
+		this.#engine = null;
+		this.#engineLoaded = null;
+		this.#runtime = null;
 		this.#open.clear();
 		this.#o.onUtterance({ kind: "lost" });
 		if (this.#stop.signal.aborted) {
@@ -232,7 +276,13 @@ export class SpeakerProcess {
 		this.#restarts++;
 		const lived = this.#clock.monotonic() - this.#born;
 		this.#deaths = lived < QUICK_MS ? this.#deaths + 1 : 1;
-		if (this.#loading && ++this.#loadDeaths >= DEATHS)
+		// The engine is given up first: the voice may be good without it.
+		if (engine && spoke)
+			this.#o.onEngineTrouble?.(spoke, engine, {
+				code: "E_ENGINE_CRASH",
+				message: `the speaker ended (${signal ?? code}) while it had an engine`,
+			});
+		else if (this.#loading && ++this.#loadDeaths >= DEATHS)
 			this.#failed = {
 				digest: this.#loading,
 				code: "E_MODEL",

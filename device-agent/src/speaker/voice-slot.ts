@@ -4,6 +4,7 @@ import type { Voice } from "@wattvox/synth";
 interface Loaded {
 	voice: Voice;
 	digest: string;
+	engine: string | null;
 	users: number;
 	retired: boolean;
 }
@@ -29,13 +30,21 @@ export class VoiceSlot {
 		return this.#current?.voice;
 	}
 
-	/** Loads a voice beside the present one, then puts it in its place. One at a time, in order. */
-	swap(digest: string, load: () => Promise<Voice>): Promise<void> {
+	/**
+	 * Loads a voice beside the present one, then puts it in its place. One at a time, in order.
+	 * @param engine the engine that it is to speak by; another one makes another voice of it
+	 */
+	swap(
+		digest: string,
+		load: () => Promise<Voice>,
+		engine: string | null = null,
+	): Promise<void> {
 		const turn = this.#turn.then(async () => {
-			if (this.#current?.digest === digest) return;
+			const now = this.#current;
+			if (now?.digest === digest && now.engine === engine) return;
 			const voice = await load();
 			const old = this.#current;
-			this.#current = { voice, digest, users: 0, retired: false };
+			this.#current = { voice, digest, engine, users: 0, retired: false };
 			if (old) await this.#retire(old);
 		});
 		this.#turn = turn.catch(() => undefined);

@@ -46,6 +46,13 @@ export const zReported = z.object({
 	deviceClass: zId.optional(),
 	/** Whether a sensor gives its joules. Absent: it does not say. */
 	measured: z.boolean().optional(),
+	/** What computes its speech, and why that is not the engine that it should have. */
+	runtime: z
+		.object({
+			name: z.enum(["onnxruntime", "tensorrt"]),
+			reason: z.object({ code: z.string(), message: z.string() }).optional(),
+		})
+		.optional(),
 	/** Why it does not run what is desired. */
 	reason: z.object({ code: z.string(), message: z.string() }).optional(),
 	/** Of a pull under way, bytes. */

@@ -46,6 +46,16 @@ export const agentRun = command({
 			describe:
 				"In a container: where the host's / is mounted, for its power sensors",
 		},
+		shim: {
+			type: "string",
+			describe:
+				"The TensorRT shim, compiled on this device: voices speak by TensorRT where that holds",
+		},
+		precision: {
+			choices: ["fp32", "fp16", "bf16"] as const,
+			default: "fp32" as const,
+			describe: "Of TensorRT's engines; lower is allowed, layer by layer",
+		},
 		...BROKER_OPTIONS,
 	},
 	service: true,
@@ -69,6 +79,9 @@ export const agentRun = command({
 			}),
 			...(args.class !== undefined && { deviceClass: args.class }),
 			...(args["host-root"] !== undefined && { hostRoot: args["host-root"] }),
+			...(args.shim !== undefined && {
+				engine: { shim: args.shim, precision: args.precision },
+			}),
 			log: createLog("agent", { level: logLevel(io.env, "info") }),
 		});
 		try {

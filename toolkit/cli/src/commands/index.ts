@@ -6,7 +6,11 @@ import { distilCommand } from "./distil.ts";
 import { doctor } from "./doctor.ts";
 import { energyAttest } from "./energy-attest.ts";
 import { energyReport } from "./energy-report.ts";
+import { engineBuild } from "./engine-build.ts";
+import { engineImport } from "./engine-import.ts";
 import { engineList } from "./engine-list.ts";
+import { engineShim } from "./engine-shim.ts";
+import { engineSign } from "./engine-sign.ts";
 import { exportCommand } from "./export.ts";
 import { fitCommand } from "./fit.ts";
 import { fleetPassword } from "./fleet-password.ts";
@@ -53,7 +57,11 @@ export const commands: readonly Command[] = [
 	publish,
 	agentRun,
 	agentStatus,
+	engineShim,
+	engineBuild,
 	engineList,
+	engineSign,
+	engineImport,
 	rolloutStart,
 	rolloutStatus,
 	rolloutPause,

@@ -1,0 +1,125 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { newKey, trustKeys } from "@wattvox/bundle";
+import { createLog } from "@wattvox/core";
+import type { EngineKey } from "@wattvox/runtime/tensorrt";
+import test, { type ExecutionContext } from "ava";
+import { EngineCache } from "./engine-cache.ts";
+import { Engines } from "./engines.ts";
+
+const builder = newKey();
+const VOICE = "a".repeat(64);
+
+/** Engines whose jobs run `body`; `job` is what they are told, `end(message)` answers. */
+async function engines(t: ExecutionContext, body: string) {
+	const dir = await mkdtemp(join(tmpdir(), "wattvox-engines-"));
+	t.teardown(() => rm(dir, { recursive: true, force: true }));
+	const main = join(dir, "job.mjs");
+	await writeFile(
+		main,
+		`import { writeFileSync } from "node:fs";
+const job = JSON.parse(process.argv[2]);
+const end = (message) => process.send(message, () => process.exit(0));
+${body}`,
+	);
+	const lines: string[] = [];
+	let said: () => void = () => undefined;
+	const heard = new Promise<void>((resolve) => {
+		said = resolve;
+	});
+	const all = new Engines({
+		dataDir: dir,
+		settings: { precision: "fp16", shim: "/lib/shim.so" },
+		trust: trustKeys([builder.publicKey]),
+		threads: 1,
+		log: createLog("test", {
+			level: "info",
+			to: {
+				write(line: string) {
+					lines.push(line);
+					said();
+				},
+			},
+		}),
+		main: pathToFileURL(main),
+	});
+	const prepare = (signal = new AbortController().signal) =>
+		all.prepare(VOICE, "/voice", "/voice/golden.json", signal);
+	return { dir, all, prepare, lines, heard };
+}
+
+test("a job's engine is ready for its voice alone", async (t) => {
+	const { all, prepare, dir, lines } = await engines(
+		t,
+		`writeFileSync(new URL("./told.json", import.meta.url), JSON.stringify(job));
+process.send({ kind: "note", line: "building" });
+end({ kind: "ready", engine: { id: "e" }, figures: { errorDb: -60 } });`,
+	);
+	t.deepEqual(all.view(VOICE), { state: "wanted" });
+	// Of those who signed engines that lie there, the job hears of those that may.
+	const cache = new EngineCache(join(dir, "engines"));
+	for (const { id } of [builder, newKey()])
+		await cache.put({ onnx: id } as EngineKey, new Uint8Array(1), {
+			kind: "signed",
+			key: id,
+		});
+	await prepare();
+	t.deepEqual(all.view(VOICE), { state: "ready", id: "e" });
+	t.is(all.ready(VOICE)?.id, "e");
+	t.deepEqual(all.view("b".repeat(64)), { state: "wanted" });
+	t.deepEqual(JSON.parse(await readFile(join(dir, "told.json"), "utf8")), {
+		dir: "/voice",
+		voice: VOICE,
+		golden: "/voice/golden.json",
+		cache: join(dir, "engines"),
+		wish: { precision: "fp16" },
+		builders: [builder.id],
+		threads: 1,
+		shim: "/lib/shim.so",
+	});
+	t.regex(lines.join(""), /building/);
+	all.blame(VOICE, { code: "E_ENGINE_CRASH", message: "it ended" });
+	t.is(all.ready(VOICE), undefined);
+	t.like(all.view(VOICE), { state: "failed", reason: { message: "it ended" } });
+});
+
+for (const [what, body, code] of [
+	[
+		"says why it failed",
+		'end({ kind: "failed", code: "E_ENGINE_DIFFERS", message: "off" })',
+		"E_ENGINE_DIFFERS",
+	],
+	[
+		"ends without a word",
+		'process.kill(process.pid, "SIGKILL")',
+		"E_ENGINE_CRASH",
+	],
+] as const)
+	test(`a job that ${what} leaves the voice on ONNX Runtime, and the log says so`, async (t) => {
+		const { all, prepare, lines } = await engines(t, body);
+		await prepare();
+		t.like(all.view(VOICE), { state: "failed", reason: { code } });
+		t.is(all.ready(VOICE), undefined);
+		t.regex(lines.join(""), /speaks on ONNX Runtime/);
+	});
+
+test("a job that is broken off is still to be done, and its process is gone", async (t) => {
+	const stop = new AbortController();
+	const { all, prepare, dir, heard } = await engines(
+		t,
+		`process.on("SIGTERM", () => {
+	writeFileSync(new URL("./ended", import.meta.url), "asked");
+	process.exit(0);
+});
+process.send({ kind: "note", line: "building" });
+setInterval(() => undefined, 1000);`,
+	);
+	const preparing = prepare(stop.signal);
+	await heard;
+	stop.abort(new Error("an update"));
+	await t.throwsAsync(preparing, { message: "an update" });
+	t.deepEqual(all.view(VOICE), { state: "wanted" });
+	t.is(await readFile(join(dir, "ended"), "utf8"), "asked");
+});

@@ -1,0 +1,69 @@
+// An engine's job: finds or builds it and tries it. A process of its own, so that neither the models nor
+// the golden runs take the agent's memory. Started by runEngineJob with an IPC channel.
+import { createHash } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { asWattvoxError } from "@wattvox/core";
+import { encodeSafetensors } from "@wattvox/onnx";
+import { workshop } from "@wattvox/runtime/tensorrt";
+import { EngineCache } from "./engine-cache.ts";
+import type { EngineJob, EngineJobMessage } from "./job.ts";
+import { type PreparedEngine, prepareEngine } from "./prepare.ts";
+
+const job: EngineJob = JSON.parse(process.argv[2] ?? "{}");
+const stop = new AbortController();
+process.on("SIGTERM", () => stop.abort());
+process.on("SIGINT", () => undefined);
+process.on("disconnect", () => stop.abort());
+const tell = (message: EngineJobMessage) =>
+	new Promise<void>((resolve) => {
+		if (!process.connected) return resolve();
+		process.send?.(message, undefined, {}, () => resolve());
+	});
+
+async function attempt(): Promise<EngineJobMessage> {
+	// When memory runs out, the kernel is to take this process or its children, not the one that speaks.
+	await writeFile("/proc/self/oom_score_adj", "1000").catch(() => undefined);
+	try {
+		const cache = new EngineCache(job.cache);
+		const made = await prepareEngine({
+			...job.wish,
+			dir: job.dir,
+			voice: job.voice,
+			golden: job.golden,
+			builders: job.builders,
+			threads: job.threads,
+			cache,
+			workshop: workshop(job.shim),
+			note: (line) => void tell({ kind: "note", line }),
+			signal: stop.signal,
+		});
+		const { entry, gap, limitDb, fresh, realTimeFactor } = made;
+		return {
+			kind: "ready",
+			engine: {
+				id: entry.id,
+				path: entry.path,
+				sha256: entry.sha256,
+				weights: await keepWeights(cache, made),
+				ports: made.ports,
+			},
+			figures: { fresh, errorDb: gap.errorDb, limitDb, realTimeFactor },
+		};
+	} catch (thrown) {
+		const { code, message } = asWattvoxError(thrown);
+		return { kind: "failed", code, message };
+	}
+}
+
+/** The weights that the trial was refitted with, for the process that speaks. */
+async function keepWeights(cache: EngineCache, made: PreparedEngine) {
+	if (!made.weights) return null;
+	const bytes = encodeSafetensors(
+		new Map(Object.entries(made.weights)) as never,
+	);
+	const path = await cache.putWeights(made.entry.id, job.voice, bytes);
+	return { path, sha256: createHash("sha256").update(bytes).digest("hex") };
+}
+
+await tell(await attempt());
+process.exit(0);

@@ -1,0 +1,148 @@
+import { createHash } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { WattvoxError } from "@wattvox/core";
+import { decodeModel, encodeModel, encodeSafetensors } from "@wattvox/onnx";
+import { createEngine, type Engine } from "@wattvox/runtime";
+import type { TensorRt, TrtEngine, Weights } from "@wattvox/runtime/tensorrt";
+import { decoderModel } from "@wattvox/synth/tensorrt";
+import {
+	spellingFrontend as frontend,
+	tinyBundle,
+	tinyVoice,
+} from "@wattvox/synth/testing";
+import test, { type ExecutionContext } from "ava";
+import { loadVoice } from "./load-voice.ts";
+import type { VoiceAt } from "./messages.ts";
+
+/** A voice with an adapter in a folder, and an engine of its base: the model itself. */
+async function house(t: ExecutionContext) {
+	const dir = await mkdtemp(join(tmpdir(), "wattvox-load-"));
+	t.teardown(() => rm(dir, { recursive: true, force: true }));
+	const files = tinyVoice({ adapterSeed: 4 });
+	for (const s of tinyBundle.sources(files))
+		if ("bytes" in s && s.bytes) await writeFile(join(dir, s.name), s.bytes);
+	const model = await decoderModel(files, "10.3.0");
+	const put = async (name: string, bytes: Uint8Array) => {
+		const path = join(dir, name);
+		await writeFile(path, bytes);
+		return { path, sha256: createHash("sha256").update(bytes).digest("hex") };
+	};
+	const plan = await put("engine.plan", model.base);
+	const weights = await put(
+		"w.safetensors",
+		encodeSafetensors(new Map(Object.entries(model.weights)) as never),
+	);
+	const at: VoiceAt = {
+		digest: "a".repeat(64),
+		dir,
+		engine: { id: "e", ...plan, weights, ports: model.ports },
+	};
+	return { dir, at };
+}
+
+/** TensorRT made up: an engine is a model, which ONNX Runtime runs. */
+function madeUp(lie: { open?: string; refit?: string; run?: string } = {}) {
+	const fail = (code: string | undefined) => {
+		if (code) throw new WattvoxError(code as "E_BUG", "made up");
+	};
+	let open = 0;
+	let closed = 0;
+	const engineOf = async (bytes: Uint8Array): Promise<TrtEngine> => {
+		const graph = decodeModel(bytes);
+		let inner: Engine = await createEngine(bytes);
+		open++;
+		return {
+			inputs: inner.inputs,
+			outputs: inner.outputs,
+			tensors: [],
+			refittable: [],
+			async refit(weights: Weights) {
+				fail(lie.refit);
+				for (const [name, w] of Object.entries(weights))
+					graph.initializers.set(name, w as never);
+				await inner.dispose();
+				inner = await createEngine(encodeModel(graph));
+			},
+			async run(feeds, options) {
+				fail(lie.run);
+				return inner.run(feeds, options);
+			},
+			async dispose() {
+				open--;
+				await inner.dispose();
+			},
+		};
+	};
+	const tensorrt = async (shim: string): Promise<TensorRt> => {
+		if (shim !== "shim.so") fail("E_TENSORRT");
+		fail(lie.open);
+		return {
+			facts: {} as TensorRt["facts"],
+			deserialize: engineOf,
+			lastLog: () => [],
+			async close() {
+				closed++;
+			},
+		};
+	};
+	return {
+		options: { threads: 1, tensorrt: "shim.so", open: tensorrt, frontend },
+		open: () => open,
+		closed: () => closed,
+	};
+}
+
+test("a voice speaks by its engine as it does without", async (t) => {
+	const { at } = await house(t);
+	const { engine: _, ...without } = at;
+	const trt = madeUp();
+	const plain = await loadVoice(without, trt.options);
+	const fast = await loadVoice(at, trt.options);
+	t.deepEqual([plain.runtime, fast.runtime], ["onnxruntime", "tensorrt"]);
+	t.is(fast.trouble, undefined);
+	const [a, b] = [
+		await plain.voice.speak("Hello.").samples(),
+		await fast.voice.speak("Hello.").samples(),
+	];
+	t.is(a.length, b.length);
+	t.true(a.every((s, i) => Math.abs(s - (b[i] ?? 9)) < 1e-4));
+	t.is(trt.closed(), 1);
+	await Promise.all([plain.voice.dispose(), fast.voice.dispose()]);
+	t.is(trt.open(), 0);
+});
+
+for (const [what, lie, code] of [
+	["TensorRT does not start", { open: "E_TENSORRT" }, "E_TENSORRT"],
+	["it cannot be refitted", { refit: "E_ENGINE_REFIT" }, "E_ENGINE_REFIT"],
+	["it does not run", { run: "E_MEMORY" }, "E_MEMORY"],
+] as const)
+	test(`where ${what}, the voice speaks on ONNX Runtime and says so`, async (t) => {
+		const { at } = await house(t);
+		const trt = madeUp(lie);
+		const { voice, runtime, trouble } = await loadVoice(at, trt.options);
+		t.is(runtime, "onnxruntime");
+		t.is(trouble?.code, code);
+		t.true((await voice.speak("Hello.").samples()).length > 0);
+		await voice.dispose();
+		t.is(trt.open(), 0, "the engine is freed");
+	});
+
+test("bytes that were not tried are never opened", async (t) => {
+	for (const name of ["engine.plan", "w.safetensors"]) {
+		const { at, dir } = await house(t);
+		await writeFile(join(dir, name), "something else");
+		const trt = madeUp();
+		const { voice, trouble } = await loadVoice(at, trt.options);
+		t.is(trouble?.code, "E_TAMPERED");
+		t.is(trt.closed(), 0, "TensorRT was not even started");
+		await voice.dispose();
+	}
+	const { at } = await house(t);
+	const trt = madeUp();
+	const none = { ...trt.options, tensorrt: null };
+	const { voice, trouble } = await loadVoice(at, none);
+	t.is(trouble?.code, "E_TENSORRT");
+	await voice.dispose();
+});

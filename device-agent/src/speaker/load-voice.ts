@@ -1,0 +1,104 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { asWattvoxError, WattvoxError } from "@wattvox/core";
+import { decodeSafetensors } from "@wattvox/onnx/patch";
+import type { Tensor } from "@wattvox/runtime";
+import type { TensorRt, TrtEngine, Weights } from "@wattvox/runtime/tensorrt";
+import { type Frontend, Voice } from "@wattvox/synth";
+import type { Reason } from "../planner.ts";
+import type { EngineAt, Runtime, VoiceAt } from "./messages.ts";
+
+export interface LoadVoiceOptions {
+	threads: number;
+	/** The compiled shim; null: this device has none. */
+	tensorrt: string | null;
+	/** Opens TensorRT in this process; another one only in tests. */
+	open?: (shim: string) => Promise<TensorRt>;
+	frontend?: Frontend;
+}
+
+export interface LoadedVoice {
+	voice: Voice;
+	runtime: Runtime;
+	/** Why it does not speak by the engine that it was given. */
+	trouble?: Reason;
+}
+
+/**
+ * Loads a voice, by its engine where it has one. Whatever goes wrong with the engine, the voice speaks on
+ * ONNX Runtime instead, and it is said why.
+ *
+ * INVARIANTS
+ * - Only the very bytes that a trial has survived are opened, with the very weights it was refitted with.
+ * - The weights go into a second copy of the engine: the voice that speaks meanwhile keeps its own.
+ *
+ * @throws as {@link Voice.load} when the voice does not load on ONNX Runtime either
+ */
+export async function loadVoice(
+	{ dir, engine }: VoiceAt,
+	options: LoadVoiceOptions,
+): Promise<LoadedVoice> {
+	const { threads, frontend } = options;
+	const how = { threads, ...(frontend && { frontend }) };
+	if (!engine)
+		return { voice: await Voice.load(dir, how), runtime: "onnxruntime" };
+	try {
+		const decoder = await openEngine(engine, options);
+		return {
+			voice: await Voice.load(dir, { ...how, decoder }),
+			runtime: "tensorrt",
+		};
+	} catch (thrown) {
+		const { code, message } = asWattvoxError(thrown);
+		return {
+			voice: await Voice.load(dir, how),
+			runtime: "onnxruntime",
+			trouble: { code, message },
+		};
+	}
+}
+
+async function openEngine(
+	at: EngineAt,
+	{ tensorrt, open = openShim }: LoadVoiceOptions,
+): Promise<TrtEngine> {
+	if (tensorrt === null)
+		throw new WattvoxError("E_TENSORRT", "no shim was given");
+	const [plan, weights] = await Promise.all([
+		held(at.path, at.sha256),
+		at.weights ? held(at.weights.path, at.weights.sha256) : undefined,
+	]);
+	const runtime = await open(tensorrt);
+	const engine = await runtime
+		.deserialize(plan, { ports: at.ports })
+		// An open engine keeps what it needs of the runtime.
+		.finally(() => runtime.close());
+	try {
+		if (weights) await engine.refit(weightsOf(weights));
+		return engine;
+	} catch (thrown) {
+		await engine.dispose();
+		throw thrown;
+	}
+}
+
+async function openShim(shim: string): Promise<TensorRt> {
+	// A process without engines needs nothing of it.
+	const { openTensorRt } = await import("@wattvox/runtime/tensorrt");
+	return openTensorRt(shim);
+}
+
+/** A file's bytes, if they are those that were tried. */
+async function held(path: string, sha256: string): Promise<Uint8Array> {
+	const bytes = await readFile(path);
+	if (createHash("sha256").update(bytes).digest("hex") === sha256) return bytes;
+	throw new WattvoxError(
+		"E_TAMPERED",
+		`${path} is not what was tried on this device`,
+	);
+}
+
+function weightsOf(bytes: Uint8Array): Weights {
+	const { tensors } = decodeSafetensors(bytes);
+	return Object.fromEntries([...tensors] as [string, Tensor][]);
+}
