@@ -241,7 +241,10 @@ test("the energy gate: cheaper passes, dearer is held with its figures, unclear 
 	for (const d of strict.wave(0)) strict.good(d);
 	strict.step(MINUTE);
 	strict.step(ROLLOUT_DEFAULTS.soakMs);
+	t.is(strict.state.status, "running", "they may yet speak");
+	strict.step(3 * ROLLOUT_DEFAULTS.soakMs);
 	t.is(strict.state.status, "held");
+	t.regex(strict.state.why, /not clear after 4 soaks: 0 with the new voice/);
 });
 
 test("over thousands of faulty devices the planner ends, keeps its waves and its tries", (t) => {

@@ -195,10 +195,11 @@ function advance(
 	const last = wave === spec.waves.length - 1;
 	const energy = energyGate(state, view, now);
 	// behind the last wave nobody is left to compare with, and nobody to protect
-	const open = last || !spec.requireEnergy;
-	const lets =
-		energy.verdict === "pass" || (energy.verdict === "unknown" && open) || last;
-	if (!lets && energy.verdict === "wait" && !state.force) {
+	const needless = energy.verdict === "unknown" && !spec.requireEnergy;
+	const lets = energy.verdict === "pass" || needless || last;
+	// devices that have not spoken enough may yet
+	const unclear = energy.verdict === "wait" || energy.verdict === "unknown";
+	if (!lets && unclear && !state.force) {
 		if (now < state.settledAt + PATIENCE * spec.soakMs) {
 			state.why = `not clear yet: ${energy.why}`;
 			return;
