@@ -27,8 +27,9 @@ export function assess(
 	staleMs: number = STALE_MS,
 ): Assessed {
 	const { source, issuedAt, points } = series;
+	const notes = [...(series.notes ?? [])];
 	const unusable = (why: string): Assessed => ({
-		notes: [`${source}: ${why}; it is not planned by`],
+		notes: [...notes, `${source}: ${why}; it is not planned by`],
 	});
 	if (points.every((p) => p.value === null))
 		return unusable(
@@ -47,7 +48,6 @@ export function assess(
 				? "its forecast ends in the past"
 				: `it knows ${Math.floor(100 * known)} % of the time it speaks of`,
 		);
-	const notes: string[] = [];
 	const all = curve.known(over);
 	if (all < 0.995)
 		notes.push(

@@ -53,6 +53,8 @@ export interface PlanContext {
 	seconds: number;
 	unit: string | undefined;
 	notes: readonly string[];
+	/** What the unit is the sum of. */
+	parts: readonly Series[];
 }
 
 export interface Scheduled<T> {
@@ -60,6 +62,8 @@ export interface Scheduled<T> {
 	state: ScheduleState;
 	/** undefined: not known. */
 	saving: Saving | undefined;
+	/** Of what the unit is the sum of, as far as it is known. */
+	parts: Saving[];
 }
 
 const HOUR = 3_600_000;
@@ -114,6 +118,7 @@ export async function runScheduled<T>(
 				seconds: state.left,
 				unit: series?.unit,
 				notes: assessed.notes,
+				parts: series?.parts ?? [],
 			});
 		told = sketch;
 		const step = nextStep(made, now, o.lookMs ?? HOUR);
@@ -124,8 +129,7 @@ export async function runScheduled<T>(
 		}
 		const ended = await runSegment(o, state, clock, step.until);
 		if (!("result" in ended)) continue;
-		const saving = await settle(o, state);
-		return { result: ended.result, state, saving };
+		return { result: ended.result, state, ...(await settle(o, state)) };
 	}
 }
 
@@ -240,7 +244,7 @@ async function runSegment<T>(
 async function settle<T>(
 	o: ScheduleOptions<T>,
 	state: ScheduleState,
-): Promise<Saving | undefined> {
+): Promise<Pick<Scheduled<T>, "saving" | "parts">> {
 	const end = state.segments.at(-1)?.to ?? state.submitted;
 	const ran = state.segments.reduce((ms, s) => ms + s.to - s.from, 0);
 	state.done = true;
@@ -252,7 +256,18 @@ async function settle<T>(
 			o.signal,
 		)
 		.catch(() => undefined);
-	const of = (series: Series | null | undefined, basis: Saving["basis"]) =>
-		series && savingOf(series, state.segments, state.submitted, basis);
-	return of(found, "found") ?? of(state.forecast, "forecast") ?? undefined;
+	for (const [series, basis] of [
+		[found, "found"],
+		[state.forecast as Series | null, "forecast"],
+	] as const) {
+		const of = (some: Series) =>
+			savingOf(some, state.segments, state.submitted, basis);
+		const saving = series ? of(series) : undefined;
+		if (series && saving)
+			return {
+				saving,
+				parts: (series.parts ?? []).flatMap((p) => of(p) ?? []),
+			};
+	}
+	return { saving: undefined, parts: [] };
 }

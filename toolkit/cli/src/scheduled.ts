@@ -25,6 +25,11 @@ export const SCHEDULE_OPTIONS = {
 		type: "string",
 		describe: "Run when power is cheapest: csv:FILE with money per kWh",
 	},
+	"carbon-price": {
+		type: "number",
+		describe:
+			"With --carbon and --tariff: what a tonne of CO2e is worth, in the tariff's money; both then make one price",
+	},
 	takes: {
 		type: "string",
 		describe: "How long the work will take, such as 90m; see the manual",
@@ -44,6 +49,8 @@ export interface ScheduleResult {
 	deadline: string;
 	segments: { from: string; to: string; joules: number | null }[];
 	saving: Saving | null;
+	/** With --carbon-price: of the tariff and of carbon, each in its own unit. */
+	parts: Saving[];
 }
 
 /** Work that can be interrupted and called again; it says how far it is. */
@@ -64,10 +71,14 @@ export async function scheduled<T>(
 	work: Work<T>,
 ): Promise<{ value: T; schedule: ScheduleResult | null; text: string }> {
 	const { deadline, window, carbon, tariff } = args;
-	if (carbon !== undefined && tariff !== undefined)
+	const price = args["carbon-price"];
+	const two = carbon !== undefined && tariff !== undefined;
+	if (two !== (price !== undefined))
 		throw new WattvoxError(
 			"E_USAGE",
-			"--carbon and --tariff: which of them shall decide? Give one",
+			two
+				? "--carbon and --tariff: say with --carbon-price what a tonne of CO2e is worth, or give one of them"
+				: "--carbon-price goes with --carbon and --tariff",
 		);
 	if ([deadline, window, carbon, tariff].every((o) => o === undefined)) {
 		const value = await work(io, () => undefined);
@@ -77,10 +88,14 @@ export async function scheduled<T>(
 		import("@wattvox/cloud-trainer"),
 		import("@wattvox/energy"),
 	]);
+	const grid = () =>
+		energy.openCarbonSource(carbon ?? "unknown", { env: io.env });
 	const source =
-		tariff !== undefined
-			? energy.openTariff(tariff)
-			: energy.openCarbonSource(carbon ?? "unknown", { env: io.env });
+		tariff === undefined
+			? grid()
+			: price === undefined
+				? energy.openTariff(tariff)
+				: energy.pricedCarbon(energy.openTariff(tariff), grid(), price);
 	const now = Date.now();
 	// Before anything waits: a mistake in a pattern is told now, not at night.
 	if (window !== undefined) trainer.openWindow(window, now, now + DAY_MS);
@@ -94,9 +109,12 @@ export async function scheduled<T>(
 		io.progress.note("no --deadline: it is done within 24 hours");
 	if (args.takes === undefined)
 		io.progress.note(`no --takes: ${takes} is assumed`);
-	const { result, state, saving } = await trainer.runScheduled({
+	const { result, state, saving, parts } = await trainer.runScheduled({
 		file: join(dir, trainer.SCHEDULE_FILE),
-		request: JSON.stringify([deadline, window, carbon, tariff, args.takes]),
+		request: JSON.stringify([
+			...[deadline, window, carbon, tariff, args.takes],
+			...(price === undefined ? [] : [price]),
+		]),
 		deadline: by,
 		seconds,
 		source,
@@ -123,7 +141,8 @@ export async function scheduled<T>(
 				joules: s.joules,
 			})),
 			saving: saving ?? null,
+			parts,
 		},
-		text: `\n\n${trainer.formatSaving(saving)}`,
+		text: `\n\n${trainer.formatSaving(saving, parts)}`,
 	};
 }

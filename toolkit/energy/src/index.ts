@@ -2,6 +2,7 @@ export { SpeechAccount, type SpeechTotals } from "./account.ts";
 export * from "./attestation.ts";
 export { parseSeries, tablePoints } from "./carbon/csv.ts";
 export * from "./carbon/open.ts";
+export { pricedCarbon } from "./carbon/priced.ts";
 export * from "./carbon/source.ts";
 export { type Intensity, weightedIntensity } from "./carbon/weighted.ts";
 export { processCpuClock } from "./cpu-time.ts";

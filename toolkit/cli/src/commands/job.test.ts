@@ -64,6 +64,8 @@ test("a schedule's mistakes are told at once; a plan is shown, and its state kep
 		["--deadline", "soon"],
 		["--tariff", "fixed:3"],
 		["--carbon", "uk", "--tariff", "csv:x"],
+		["--carbon", "uk", "--carbon-price", "100"],
+		["--carbon", "uk", "--tariff", "csv:x", "--carbon-price", "0"],
 		["--deadline", "12h", "--takes", "long"],
 	]) {
 		const { code, err } = await cli(["job", file, ...bad]);
@@ -79,8 +81,11 @@ test("a schedule's mistakes are told at once; a plan is shown, and its state kep
 	t.regex(err, /No later time is better by enough/);
 	t.regex(
 		out,
-		/waiting saved 0 %: 300 instead of 300 gCO2e\/kWh, the energy is unknown/,
+		/waiting saved 0 %: 300 instead of 300 gCO2e\/kWh, (est\. )?\S+ g CO2e on (est\. )?\S+ kWh/,
 	);
+	// what each step has cost
+	t.regex(out, /^1 keys \w+ .*\d m?s .*done/m);
+	t.regex(out, /^all .*\d m?s /m);
 	const state = JSON.parse(await readFile(join(dir, "schedule.json"), "utf8"));
 	t.like(state, { done: true });
 	// A file that fails degrades to now, and says so.
@@ -100,4 +105,35 @@ test("a schedule's mistakes are told at once; a plan is shown, and its state kep
 	t.is(failing.code, 0, failing.err);
 	t.regex(failing.err, /cannot read .*none; it is not planned by/);
 	t.regex(failing.out, /not known/);
+});
+
+test("carbon at a price and a tariff decide together, and the table says both", async (t) => {
+	const dir = await temporaryDir(t);
+	const file = join(dir, "night.json");
+	const keys = join(dir, "keys");
+	await writeFile(file, JSON.stringify([["keys", "new", "a", "--out", keys]]));
+	const tariff = join(dir, "tariff.csv");
+	await writeFile(tariff, "time,price\n00:00,0.25\n12:00,0.25\n");
+	const { code, err, out } = await cli([
+		...["job", file, "--deadline", "6h", "--takes", "1m"],
+		...["--tariff", `csv:${tariff}`, "--carbon", "fixed:500"],
+		...["--carbon-price", "100"],
+	]);
+	t.is(code, 0, err);
+	t.regex(err, /per kWh +gCO2e\/kWh +per kWh with carbon +saves/);
+	// 0.25 + 500 g at 100 a tonne
+	t.regex(err, /> now .* 0\.25 +500 +0\.3/);
+	t.regex(out, /saved 0 %: 0\.3 instead of 0\.3 per kWh with carbon/);
+	t.regex(out, /saved 0 %: 0\.25 instead of 0\.25 per kWh,/);
+	t.regex(out, /saved 0 %: 500 instead of 500 gCO2e\/kWh/);
+	// one that fails leaves the other to decide, and it is said
+	await rm(keys, { recursive: true });
+	await rm(`${file}.journal`);
+	const alone = await cli([
+		...["job", file, "--deadline", "6h", "--takes", "1m", "--json"],
+		...["--tariff", `csv:${tariff}`, "--carbon", `csv:${join(dir, "none")}`],
+		...["--carbon-price", "100"],
+	]);
+	t.is(alone.code, 0, alone.err);
+	t.like(alone.json, { energy: { stages: [{ status: "done" }] } });
 });

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { facts, silentProgress, WattvoxError } from "@wattvox/core";
+import { booked } from "../booked.ts";
 import { type Command, command, type Io } from "../command.ts";
 import { SCHEDULE_OPTIONS, scheduled } from "../scheduled.ts";
 
@@ -12,6 +13,10 @@ export const job = command({
 		[
 			"job night.json --deadline 07:00 --carbon uk --takes 2h",
 			"trains, distils, exports and publishes, done by seven",
+		],
+		[
+			"job night.json --carbon uk --tariff csv:tariff.csv --carbon-price 100",
+			"by what power costs with a tonne of CO2e at 100",
 		],
 		[
 			"job night.json",
@@ -34,32 +39,55 @@ export const job = command({
 		...SCHEDULE_OPTIONS,
 	},
 	async run(args, io) {
-		const { runJob } = await import("@wattvox/cloud-trainer");
+		const [{ runJob }, { formatLedger }] = await Promise.all([
+			import("@wattvox/cloud-trainer"),
+			import("@wattvox/energy"),
+		]);
 		const steps = await readSteps(args.file, io.env);
 		const journal = args.journal ?? `${args.file}.journal`;
 		const results: Record<string, unknown> = {};
-		const { schedule, text } = await scheduled(
+		const { value, schedule, text } = await scheduled(
 			args,
 			io,
 			dirname(journal),
 			"15m",
-			(io) =>
-				runJob(
-					journal,
-					steps.map(({ name, command, args, once }) => ({
-						name,
-						once,
-						run: () => command.run(args, inner(io, name, results)),
-					})),
-					io.signal,
+			(io, report) =>
+				booked(
+					`${journal.replace(/\.journal$/, "")}.energy.jsonl`,
+					async ({ ledger, cost }) => {
+						const tell = () => report(cost());
+						const telling = setInterval(tell, TELL_MS).unref();
+						try {
+							await runJob(
+								journal,
+								steps.map(({ name, command, args, once }) => ({
+									name,
+									once,
+									run: () =>
+										ledger.stage(name, () =>
+											command.run(args, inner(io, name, results)),
+										),
+								})),
+								io.signal,
+							);
+							return ledger.summary();
+						} finally {
+							clearInterval(telling);
+							tell();
+						}
+					},
+					{ job: `job ${basename(args.file)}` },
 				),
 		);
 		io.result(
-			{ steps: steps.map((s) => s.name), results, schedule },
-			`${facts(steps.map((s) => [s.name, name(s.name, results)]))}${text}`,
+			{ steps: steps.map((s) => s.name), results, schedule, energy: value },
+			`${facts(steps.map((s) => [s.name, name(s.name, results)]))}\n\n${formatLedger(value)}${text}`,
 		);
 	},
 });
+
+/** Between two words to the schedule of what the work has cost so far, ms. */
+const TELL_MS = 10_000;
 
 const name = (step: string, results: Record<string, unknown>) =>
 	step in results ? "done" : "done before";

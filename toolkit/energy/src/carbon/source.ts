@@ -21,6 +21,10 @@ export interface Series {
 	issuedAt: number | null;
 	/** In order of time; none overlap; there may be holes. */
 	points: SeriesPoint[];
+	/** What it is the sum of, each in its own unit, where it is one. */
+	parts?: Series[];
+	/** What whoever plans by it must know. */
+	notes?: string[];
 }
 
 /** How much carbon dioxide a kilowatt-hour costs, now and later. */
