@@ -391,6 +391,7 @@ export class Agent extends EventEmitter<Events> {
 			stale: this.#stale(),
 			active: this.#active,
 			stored: new Set(await this.#state.store.bundles()),
+			staged: new Set(await this.#state.store.stagedBundles()),
 			laidOut: await this.#state.laidOut(),
 			passed: this.#passed,
 			rejected: this.#rejected,

@@ -126,6 +126,7 @@ export class Executor {
 			}
 			case "prune":
 				for (const digest of step.digests) await state.removeVoice(digest);
+				await state.store.drop(step.digests);
 				return;
 			case "wait":
 				// Waiting is the agent's: it also listens for news meanwhile.

@@ -21,6 +21,7 @@ function view(change: Partial<View> = {}): View {
 		stale: null,
 		active: null,
 		stored: new Set(),
+		staged: new Set(),
 		laidOut: new Set(),
 		passed: new Set(),
 		rejected: new Map(),
@@ -196,6 +197,21 @@ const TABLE: [string, View, Step | undefined][] = [
 		{ do: "prune", digests: [C] },
 	],
 	[
+		"so is what lies in the store for nothing, whole or half pulled",
+		view({ ...running, stored: new Set([A, C]), staged: new Set([B]) }),
+		{ do: "prune", digests: [B, C] },
+	],
+	[
+		"beside a wish that was refused the others go, and that one stays",
+		view({
+			...running,
+			desired: desired(B, 2),
+			rejected: new Map([[B, { ...reason, revision: 2 }]]),
+			stored: new Set([A, B, C]),
+		}),
+		{ do: "prune", digests: [C] },
+	],
+	[
 		"but not the one that still speaks",
 		view({
 			...running,
@@ -284,6 +300,7 @@ const anyView: fc.Arbitrary<View> = fc.record({
 		}),
 	),
 	stored: digests,
+	staged: digests,
 	laidOut: digests,
 	passed: digests,
 	rejected: fc
@@ -311,6 +328,7 @@ const inUse = (v: View): (string | null | undefined)[] => [
 	v.active?.digest,
 	v.active?.previous,
 	v.speaker.digest,
+	v.desired?.bundle,
 ];
 
 test("whatever the view: nothing unproven is activated, nothing in use is removed", (t) => {
@@ -381,9 +399,13 @@ function after(v: View, step: Step): View {
 			};
 		case "prune": {
 			const gone = new Set(step.digests);
+			const rest = (of: ReadonlySet<string>) =>
+				new Set([...of].filter((d) => !gone.has(d)));
 			return {
 				...v,
-				laidOut: new Set([...v.laidOut].filter((d) => !gone.has(d))),
+				laidOut: rest(v.laidOut),
+				stored: rest(v.stored),
+				staged: rest(v.staged),
 			};
 		}
 		case "engine":

@@ -63,6 +63,8 @@ export interface View {
 	active: Active | null;
 	/** Bundles whose every byte is in the store. */
 	stored: ReadonlySet<string>;
+	/** Bundles of which a pull has brought a part. */
+	staged: ReadonlySet<string>;
 	/** Bundles laid out as folders that can be loaded. */
 	laidOut: ReadonlySet<string>;
 	/** Bundles that spoke their golden sentences well since the agent started. */
@@ -109,7 +111,7 @@ export type Step =
 	| { do: "try"; digest: string }
 	/** Point to it: from now on this is the voice. */
 	| { do: "activate"; digest: string; revision: number }
-	/** Remove laid-out voices that nothing points to. */
+	/** Remove bundles that nothing points to: laid out, stored or half pulled. */
 	| { do: "prune"; digests: string[] }
 	/** Find or build the active voice's engine and try it, in a child process; the voice speaks meanwhile. */
 	| { do: "engine"; digest: string }
@@ -130,6 +132,7 @@ export const DEADLINES: Readonly<Partial<Record<Step["do"], number>>> = {
  * INVARIANTS
  * - A bundle becomes active only when it is laid out (so verified) and passed its golden sentences.
  * - What is active stays until another is: no step leaves the device without the voice it had.
+ * - What is removed is neither active, nor one of the last good ones, nor spoken with, nor wished for.
  * - A rejected bundle is not tried again for the revision that brought it.
  * - Expiry stops updates and nothing else: what speaks goes on, also after a restart.
  * - A voice that cannot be loaded gives way to the last good one.
@@ -184,7 +187,8 @@ function planVoice(view: View): Step | undefined {
 		return prune(view, active);
 	}
 	const rejected = view.rejected.get(desired.bundle);
-	if (rejected && rejected.revision >= desired.revision) return undefined;
+	if (rejected && rejected.revision >= desired.revision)
+		return active ? prune(view, active) : undefined;
 	if (view.stale) return undefined;
 	if (view.retryAt !== null && view.now < view.retryAt)
 		return { do: "wait", until: view.retryAt };
@@ -209,13 +213,16 @@ function canFallBack(
 	);
 }
 
+/** What is wished for stays too: a higher revision may ask for a rejected one again. */
 function prune(view: View, active: Active): Step | undefined {
 	const kept = new Set([
+		view.desired?.bundle,
 		active.digest,
 		active.previous,
 		...(active.earlier ?? []),
 		view.speaker.digest,
 	]);
-	const digests = [...view.laidOut].filter((d) => !kept.has(d)).sort();
+	const here = new Set([...view.laidOut, ...view.stored, ...view.staged]);
+	const digests = [...here].filter((d) => !kept.has(d)).sort();
 	return digests.length > 0 ? { do: "prune", digests } : undefined;
 }

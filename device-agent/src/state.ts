@@ -128,11 +128,7 @@ export class DeviceState {
 	async dropDamaged(digest: string): Promise<void> {
 		const found = await this.store.readManifest(digest);
 		if (!found) return;
-		// Without its manifest the bundle does not count as stored.
-		await rm(join(this.store.root, "bundles", zDigest.parse(digest)), {
-			recursive: true,
-			force: true,
-		});
+		await this.store.forget(digest);
 		for (const file of parseManifest(found.bytes).files) {
 			const path = this.store.blobPath(file.sha256);
 			const bytes = await readFile(path).catch(() => undefined);

@@ -2,9 +2,11 @@ import { constants } from "node:fs";
 import { readdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "ava";
+import { readManifestFiles } from "./bundle.ts";
 import { systemDisk } from "./disk.ts";
 import { hashBytes } from "./hash.ts";
 import { newKey, trustKeys } from "./keys.ts";
+import { parseManifest } from "./manifest.ts";
 import { BLOCK_BYTES } from "./names.ts";
 import { PartialBlob } from "./partial.ts";
 import { FolderStore } from "./store.ts";
@@ -41,6 +43,56 @@ test("two voices of one base share its files", async (t) => {
 	);
 	// a second checkout replaces the first
 	await t.notThrowsAsync(store.checkout(digest, join(root, "out"), trust));
+});
+
+test("a bundle that is dropped takes along what no other one needs", async (t) => {
+	const root = await temporaryDir(t);
+	const store = new FolderStore(join(root, "store"));
+	const digests: string[] = [];
+	for (const voice of ["ada", "bob"]) {
+		const dir = join(root, voice);
+		await writeBundle(dir, sampleFiles({ voice }), sampleMeta(voice), key);
+		digests.push(await store.put(dir, trust));
+	}
+	const [ada = "", bob = ""] = digests;
+	const names = async () =>
+		(await readdir(join(root, "store", "blobs", "sha256"))).sort();
+	const files = async (digest: string) => {
+		const found = await store.readManifest(digest);
+		return found ? parseManifest(found.bytes).files : [];
+	};
+	const [ofAda, ofBob] = [await files(ada), await files(bob)];
+	// a pull of a third one that was called off, and what a crash leaves
+	const dir = join(root, "eve");
+	await writeBundle(dir, sampleFiles({ voice: "eve" }), sampleMeta(), key);
+	const eve = await readManifestFiles(dir);
+	const staged = await store.stage(eve.bytes, eve.signature);
+	const unique = parseManifest(eve.bytes).files.find(
+		(f) => !ofBob.some((b) => b.sha256 === f.sha256),
+	);
+	if (!unique) return t.fail("eve has nothing of her own");
+	await (await store.partial(unique)).close();
+	const partial = join(root, "store", "partial");
+	await writeFile(join(partial, ".left.old"), "x");
+	t.deepEqual(await store.stagedBundles(), [staged]);
+
+	const freed = await store.drop([ada]);
+	t.deepEqual(await store.bundles(), [bob]);
+	t.deepEqual(await names(), ofBob.map((f) => f.sha256).sort());
+	const own = ofAda.filter((a) => !ofBob.some((b) => b.sha256 === a.sha256));
+	t.is(freed, 1 + own.reduce((sum, f) => sum + f.size, 0));
+	await t.notThrowsAsync(store.checkout(bob, join(root, "out"), trust));
+	// what is still coming keeps its part until it is dropped itself
+	t.deepEqual((await readdir(partial)).sort(), [
+		...[staged, `${unique.sha256}.part`].sort(),
+	]);
+	await store.drop([staged]);
+	t.deepEqual(await readdir(partial), []);
+
+	// blobs that an unreadable manifest may list stay
+	await writeFile(join(store.root, "bundles", bob, "manifest.json"), "{");
+	await t.throwsAsync(store.drop([ada]), { code: "E_FILE_FORMAT" });
+	t.is((await names()).length, ofBob.length);
 });
 
 test("blocks come out as they went in, and nothing comes out past the end", async (t) => {

@@ -30,6 +30,7 @@ import { BLOCK_BYTES, zDigest } from "./names.ts";
 import { PartialBlob } from "./partial.ts";
 import { ReadAhead } from "./read-ahead.ts";
 import { parseSignature, verifyBytes } from "./signature.ts";
+import { forgetBundle, sweepStore } from "./store-sweep.ts";
 
 /** Blocks: 4 MiB. */
 const COPIED_AT_ONCE = 64;
@@ -208,9 +209,33 @@ export class FolderStore implements BlockSource {
 	}
 
 	/** Digests of the bundles that are here whole. */
-	async bundles(): Promise<string[]> {
-		const names = await readdir(join(this.root, "bundles")).catch(() => []);
-		return names.filter((n) => zDigest.safeParse(n).success).sort();
+	bundles(): Promise<string[]> {
+		return digestsIn(join(this.root, "bundles"));
+	}
+
+	/** Digests of the bundles whose blobs were still coming when somebody last looked. */
+	stagedBundles(): Promise<string[]> {
+		return digestsIn(join(this.root, "partial"));
+	}
+
+	/**
+	 * Takes a bundle out and leaves its blobs.
+	 * @throws WattvoxError E_OUTPUT
+	 */
+	forget(digest: string): Promise<void> {
+		return forgetBundle(this.root, digest);
+	}
+
+	/**
+	 * Takes bundles out, whole or still coming, and every blob that no other one lists. Not beside a put
+	 * or a pull into the same folder.
+	 * @returns bytes removed
+	 * @throws WattvoxError E_FILE_FORMAT (another bundle's manifest cannot be read: its blobs are not
+	 * known, so all stay), E_OUTPUT
+	 */
+	async drop(digests: Iterable<string>): Promise<number> {
+		for (const digest of digests) await this.forget(digest);
+		return sweepStore(this.root);
 	}
 
 	/**
@@ -270,6 +295,11 @@ export class FolderStore implements BlockSource {
 			await handle.close();
 		}
 	}
+}
+
+async function digestsIn(dir: string): Promise<string[]> {
+	const names = await readdir(dir).catch(() => []);
+	return names.filter((n) => zDigest.safeParse(n).success).sort();
 }
 
 async function readIfThere(dir: string): Promise<ManifestFiles | undefined> {
