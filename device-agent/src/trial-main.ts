@@ -33,5 +33,7 @@ async function attempt(): Promise<TrialMessage> {
 }
 
 process.on("disconnect", () => process.exit(1));
+// its agent may have gone while this loaded its modules
+if (!process.connected) process.exit(1);
 const message = await attempt();
 process.send?.(message, () => process.exit(0));

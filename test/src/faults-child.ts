@@ -9,6 +9,7 @@ import type { Role } from "./faults-roles.ts";
 const role = JSON.parse(process.argv[2] ?? "{}") as Role;
 const tell = (message: object) => process.send?.(message, () => undefined);
 process.on("disconnect", () => process.exit(0));
+if (!process.connected) process.exit(0);
 process.on("SIGINT", () => undefined);
 
 /** What the parent sets. */

@@ -62,6 +62,9 @@ process.on("message", (message: ToSpeaker) => {
 	else void stop();
 });
 process.on("disconnect", () => void stop());
+// An agent that was killed while this loaded its modules was not heard going: without this its speaker
+// would keep the port, and no agent after it could start.
+if (!process.connected) process.exit(0);
 // Ctrl-C reaches the whole process group; the agent decides when the speaker ends.
 process.on("SIGINT", () => undefined);
 

@@ -1,3 +1,5 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -181,4 +183,12 @@ test("waiting for a swap can be abandoned", async (t) => {
 			message: "enough",
 		},
 	);
+});
+
+test("a speaker whose agent went before it was up ends, and keeps no port", async (t) => {
+	const config = { port: 0, threads: 1, maxWaiting: 1, voice: null };
+	const main = new URL("./main.js", import.meta.url);
+	const child = fork(main, [JSON.stringify(config)], { stdio: "ignore" });
+	child.disconnect();
+	t.deepEqual(await once(child, "exit"), [0, null]);
 });
