@@ -83,6 +83,7 @@ test("a goal without its variants is neither met nor missed", (t) => {
 test("variants compare with others that exist, and come with what they need", (t) => {
 	for (const [name, v] of Object.entries(VARIANTS)) {
 		t.true(v.against in VARIANTS, name);
+		t.false(name.includes(","), "--only takes names with commas between");
 		for (const needed of [...(v.after ?? []), v.reach ?? v.against])
 			t.true(needed in VARIANTS, name);
 	}

@@ -45,7 +45,7 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
 	"lora plus": { levers: { loraPlus: 4 }, against: "plain" },
 	sampler: { levers: { sampler: true }, against: "plain" },
 	decoder: { levers: { targets: DECODER }, against: "plain" },
-	"decoder, prefix kept": {
+	"prefix kept": {
 		levers: { targets: DECODER, batches: 16 },
 		against: "decoder",
 	},
