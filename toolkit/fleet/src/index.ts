@@ -1,3 +1,4 @@
+export * from "./attestations.ts";
 export * from "./broker.ts";
 export * from "./broker-acl.ts";
 export * from "./collector.ts";
@@ -27,6 +28,7 @@ export * from "./server/api-file.ts";
 export { passwordFile } from "./server/auth.ts";
 export * from "./server/daily-report.ts";
 export * from "./server/server.ts";
+export * from "./server/voice-costs.ts";
 export * from "./span.ts";
 export * from "./store-s3.ts";
 export * from "./store-server.ts";

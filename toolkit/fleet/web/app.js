@@ -10,6 +10,7 @@ import {
 	three,
 	wattHours,
 } from "./dom.js";
+import { voiceCard } from "./voices.js";
 
 const $ = (id) => document.getElementById(id);
 const STATES = {
@@ -342,23 +343,25 @@ function rollout(r) {
 					),
 				),
 			),
-		r.trouble.length > 0 &&
+		reasons("not where they should be", r.trouble),
+		reasons("on their way", r.underWay),
+	);
+}
+
+/** Devices, and why each is where it is. */
+function reasons(what, devices) {
+	return (
+		devices.length > 0 &&
+		el(
+			"details",
+			{},
+			el("summary", {}, `${count(devices.length)} ${what}`),
 			el(
-				"details",
-				{},
-				el(
-					"summary",
-					{},
-					`${count(r.trouble.length)} not where they should be`,
-				),
-				el(
-					"ul",
-					{ class: "trouble" },
-					r.trouble.map((d) =>
-						el("li", {}, el("b", {}, d.device), ` ${d.why}`),
-					),
-				),
+				"ul",
+				{ class: "trouble" },
+				devices.map((d) => el("li", {}, el("b", {}, d.device), ` ${d.why}`)),
 			),
+		)
 	);
 }
 
@@ -374,6 +377,15 @@ async function showRollouts() {
 					),
 				]
 			: rollouts.map(rollout)),
+	);
+}
+
+async function showVoices() {
+	const voices = await ask("/api/voices");
+	$("voices-body").replaceChildren(
+		...(voices.length === 0
+			? [el("p", { class: "quiet empty" }, "No voice is known yet.")]
+			: voices.map(voiceCard)),
 	);
 }
 
@@ -428,4 +440,9 @@ stream.addEventListener("error", () => say("reconnecting", "off"));
 load(showOverview);
 load(showDevices);
 load(showRollouts);
-setInterval(() => document.hidden || load(showOverview), 60_000);
+load(showVoices);
+setInterval(() => {
+	if (document.hidden) return;
+	load(showOverview);
+	load(showVoices);
+}, 60_000);

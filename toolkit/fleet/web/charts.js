@@ -125,18 +125,19 @@ export function energyChart(rows, kind, total, coverage) {
 }
 
 /** A small table of values. */
-export function valueTable(heads, rows) {
+export function valueTable(heads, rows, label = heads.join(", ")) {
 	return el(
 		"div",
 		{
 			class: "scroll",
 			tabindex: 0,
 			role: "region",
-			"aria-label": heads.join(", "),
+			"aria-label": label,
 		},
 		el(
 			"table",
 			{},
+			el("caption", { class: "hidden" }, label),
 			el(
 				"thead",
 				{},

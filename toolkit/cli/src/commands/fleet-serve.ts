@@ -34,6 +34,10 @@ export const fleetServe = command({
 			"on a broker that is there already",
 		],
 		[
+			"fleet serve --attestations attestations/ --trust keys/fleet.pub",
+			"with what devices measured of each voice",
+		],
+		[
 			'fleet serve --report "0 6 * * *" --webhook https://chat.example/hook',
 			"yesterday's bill every morning, as a file and by HTTP",
 		],
@@ -68,6 +72,17 @@ export const fleetServe = command({
 			type: "string",
 			default: "collector",
 			describe: "MQTT client id of the collector: one for each",
+		},
+		attestations: {
+			type: "string",
+			default: "attestations",
+			describe: "Folder of what devices measured: `energy attest` writes it",
+		},
+		trust: {
+			type: "array",
+			string: true,
+			default: [],
+			describe: "Public key, or a folder of them, that may sign those",
 		},
 		dashboard: {
 			type: "boolean",
@@ -140,8 +155,9 @@ export const fleetServe = command({
 				url = own.url;
 			}
 			const broker = await brokerAccess({ ...args, broker: url });
+			const source = fleet.openStore(args.store, io.env);
 			const server = new fleet.StoreServer({
-				source: fleet.openStore(args.store, io.env),
+				source,
 				broker,
 				...only,
 			});
@@ -168,6 +184,14 @@ export const fleetServe = command({
 				const { hash, fresh } = await fleet.passwordFile(
 					join(args.data, PASSWORD_FILE),
 				);
+				const voices = new fleet.VoiceBook({
+					attestations: args.attestations,
+					manifest: (digest) => source.readManifest(digest),
+					trust: async () =>
+						args.trust.length > 0
+							? (await import("@wattvox/bundle")).loadTrust(args.trust)
+							: undefined,
+				});
 				const web = new fleet.FleetServer({
 					...{
 						store: power,
@@ -178,6 +202,7 @@ export const fleetServe = command({
 					},
 					...{ host: args["http-host"], port: args["http-port"] },
 					...{ behindProxy: args["behind-proxy"], ...only },
+					voices: (bundles) => voices.list(bundles),
 					rollouts: async () =>
 						(await fleet.listRollouts(join(args.data, "rollouts"))).map(
 							fleet.rolloutView,

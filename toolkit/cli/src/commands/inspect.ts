@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Inspection } from "@wattvox/bundle";
 import { facts, formatSeconds, table, WattvoxError } from "@wattvox/core";
 import type { EnergyPassport } from "@wattvox/energy";
-import { findAttestations, formatAttestations } from "../attestations.ts";
+import { formatAttestations } from "../attestations.ts";
 import { command } from "../command.ts";
 
 export const inspect = command({
@@ -33,7 +33,11 @@ export const inspect = command({
 		},
 	},
 	async run({ bundle, trust, attestations }, io) {
-		const { inspectBundle, loadTrust } = await import("@wattvox/bundle");
+		const [{ inspectBundle, loadTrust }, { findAttestations }] =
+			await Promise.all([
+				import("@wattvox/bundle"),
+				import("@wattvox/fleet/attestations"),
+			]);
 		const keys = trust.length > 0 ? await loadTrust(trust) : undefined;
 		const found = await inspectBundle(bundle, keys);
 		const { found: measured, skipped } = await findAttestations(

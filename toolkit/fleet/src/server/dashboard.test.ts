@@ -88,6 +88,21 @@ inBrowser("everything is there, live, and nothing complains", async (t) => {
 	t.regex(text, /pulling, 61 %/);
 	t.regex(text, /3fa9c1d27be0 on orin-nano/);
 	t.regex(text, /Canary, energy: at most 6\.1 %/);
+	// what devices measured beside what training took; an estimate says so, a forgery shows nothing
+	await page.getByText("2.71 ± 0.0542 J").waitFor();
+	const voices = await page.locator("#voices-body").innerText();
+	t.regex(voices, /ada 3fa9c1d27be0/);
+	t.regex(voices, /took 1\.21 Wh: as much as 26\.8 min of speech on agx-orin/);
+	t.regex(voices, /15W\s+44 to 52 °C\s+ina3221\s+trusted key/);
+	t.regex(voices, /est\. 3\.4 ± 0\.068 J/);
+	t.regex(voices, /bad signature: not shown/);
+	t.notRegex(voices, /0\.01/);
+	t.regex(voices, /Training took unknown/);
+	// a rollout's devices on their way say how far they are
+	await page.getByText("2 on their way").click();
+	const waiting = await page.locator("#rollouts-body").innerText();
+	t.regex(waiting, /library-03 pulling, 61 %/);
+	t.regex(waiting, /cellar-01 has not answered yet/);
 	// a device that goes is said without a reload
 	const online = page.locator("#tiles div", { hasText: "Online" });
 	const before = await online.innerText();
@@ -199,7 +214,7 @@ inBrowser(
 		await page.getByLabel("Search devices").fill("");
 		await page.getByLabel("State").selectOption("busy");
 		await page.getByText("1 to 1 of 1").waitFor();
-		await page.getByText("pulling, 61 %").waitFor();
+		await page.getByText("pulling, 61 %", { exact: true }).waitFor();
 	},
 );
 

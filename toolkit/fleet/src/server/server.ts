@@ -22,6 +22,7 @@ import { listDevices } from "./devices.ts";
 import { LiveStream } from "./live-stream.ts";
 import { metricsOf } from "./metrics.ts";
 import { overview } from "./overview.ts";
+import type { VoiceCosts } from "./voice-costs.ts";
 
 export interface FleetServerOptions {
 	store: PowerStore;
@@ -29,6 +30,8 @@ export interface FleetServerOptions {
 	collector?: Collector;
 	/** What there is of rollouts, the newest first. */
 	rollouts?: () => Promise<RolloutView[]>;
+	/** What voices cost; asked with the bundles that devices speak with. */
+	voices?: (bundles: string[]) => Promise<VoiceCosts[]>;
 	password: PasswordHash;
 	/** Lets programs in: `Authorization: Bearer TOKEN`. Default: none that anybody knows. */
 	token?: string;
@@ -53,6 +56,7 @@ const TYPES: Readonly<Record<string, string>> = {
 	"login.html": "text/html; charset=utf-8",
 	"app.js": "text/javascript; charset=utf-8",
 	"charts.js": "text/javascript; charset=utf-8",
+	"voices.js": "text/javascript; charset=utf-8",
 	"dom.js": "text/javascript; charset=utf-8",
 	"style.css": "text/css; charset=utf-8",
 	"icon.svg": "image/svg+xml",
@@ -236,7 +240,7 @@ export class FleetServer {
 	}
 
 	#data(app: FastifyInstance): void {
-		const { store, live, collector, rollouts, fleet } = this.#o;
+		const { store, live, collector, rollouts, voices, fleet } = this.#o;
 		const now = this.#now;
 		type Query = { Querystring: Record<string, string | undefined> };
 		const table = (query: Query["Querystring"]): Promise<PowerTable> => {
@@ -266,7 +270,13 @@ export class FleetServer {
 				.header("content-disposition", 'attachment; filename="power.csv"')
 				.send(powerCsv(await table(query))),
 		);
-		app.get("/api/rollouts", async () => (await rollouts?.()) ?? []);
+		app.get("/api/rollouts", async () =>
+			((await rollouts?.()) ?? []).map((view) => withReasons(view, live)),
+		);
+		app.get("/api/voices", async () => {
+			const spoken = live.devices().flatMap(({ voice }) => voice ?? []);
+			return (await voices?.([...new Set(spoken)])) ?? [];
+		});
 		app.get("/api/live", (request, reply) => {
 			reply.hijack();
 			this.#stream.add(reply.raw, reply.getHeaders() as OutgoingHttpHeaders);
@@ -280,6 +290,17 @@ export class FleetServer {
 			reply.type(metrics.contentType).send(await metrics.text()),
 		);
 	}
+}
+
+/** A rollout whose devices on the way say how far they are. */
+function withReasons(view: RolloutView, live: LiveFleet): RolloutView {
+	return {
+		...view,
+		underWay: view.underWay.map(({ device }) => ({
+			device,
+			why: live.device(view.fleet, device)?.why || "has not answered yet",
+		})),
+	};
 }
 
 /** Why somebody sees the login page again. */

@@ -5,6 +5,7 @@ import { DuckDb } from "../power/duckdb.ts";
 import type { PowerPoint } from "../power/point.ts";
 import { SqlPowerStore } from "../power/sql-store.ts";
 import type { RolloutView } from "../rollout/view.ts";
+import type { MeasuredVoice, VoiceCosts } from "./voice-costs.ts";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -16,6 +17,7 @@ export interface TestFleet {
 	store: SqlPowerStore;
 	live: LiveFleet;
 	rollouts: () => Promise<RolloutView[]>;
+	voices: () => Promise<VoiceCosts[]>;
 	now: () => number;
 	/** Says something as a device would. */
 	say(
@@ -66,6 +68,7 @@ export async function testFleet(
 	return {
 		...{ store, live, say },
 		rollouts: async () => [rolloutSample(now)],
+		voices: async () => voicesSample(now),
 		now: () => now,
 		stop: () => store.stop(),
 	};
@@ -149,11 +152,51 @@ function state(i: number, now: number, say: TestFleet["say"]): void {
 	});
 }
 
+function voicesSample(now: number): VoiceCosts[] {
+	const one = (
+		deviceClass: string,
+		gross: number,
+		part: Partial<MeasuredVoice> = {},
+	): MeasuredVoice => ({
+		...{ deviceClass, device: null, measured: true, sensor: "ina3221" },
+		...{ made: new Date(now - DAY).toISOString(), signature: "trusted" },
+		gross: { value: gross, plusMinus: gross / 50 },
+		marginal: { value: gross / 2, plusMinus: gross / 40 },
+		...{ powerMode: "15W", temperatureC: { before: 44, after: 52 } },
+		trainingInSpeechSeconds: (1.21 * 3600) / gross,
+		...part,
+	});
+	return [
+		{
+			...{ bundle: voice(0), voice: "ada" },
+			training: { wattHours: 1.21, gramsCO2e: 0.46, measured: true },
+			attestations: [
+				one("agx-orin", 2.71),
+				one("orin-nano", 1.93),
+				one("raspberry", 3.4, {
+					...{ measured: false, sensor: "estimate", signature: "unknown" },
+					...{ powerMode: null, temperatureC: null },
+				}),
+				one("forged", 0.01, { signature: "bad", gross: null, marginal: null }),
+			],
+		},
+		{
+			...{ bundle: voice(1), voice: "ben", attestations: [] },
+			training: { wattHours: null, gramsCO2e: null, measured: false },
+		},
+	];
+}
+
 function rolloutSample(now: number): RolloutView {
 	const at = (minutes: number) =>
 		new Date(now - minutes * 60_000).toISOString();
 	return {
-		...{ id: "ada-spring", bundle: voice(0), status: "running" },
+		...{ id: "ada-spring", fleet: "home", bundle: voice(0), status: "running" },
+		// one that the fleet hears of, one that was never there
+		underWay: [
+			{ device: "library-03", why: "" },
+			{ device: "cellar-01", why: "" },
+		],
 		why: "the second wave has until 14:40 to report",
 		...{ wave: 2, waves: 4 },
 		counts: { waiting: 31, offered: 5, good: 22, failed: 2 },
