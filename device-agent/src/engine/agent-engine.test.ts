@@ -20,7 +20,7 @@ import { EngineCache } from "./engine-cache.ts";
 const it = test.serial;
 
 async function house(t: ExecutionContext, ...lies: Lie[]) {
-	t.timeout(300_000);
+	t.timeout(600_000);
 	const dir = await mkdtemp(join(tmpdir(), "wattvox-agent-engine-"));
 	const broker = await Broker.start({ port: 0 });
 	const store = new FolderStore(join(dir, "store"));

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
-import { zDigest } from "@wattvox/bundle";
+import { sha256, zDigest } from "@wattvox/bundle";
 import { ERRORS, type ErrorCode, writeAtomic } from "@wattvox/core";
 import type { EngineKey } from "@wattvox/runtime/tensorrt";
 import { z } from "zod";
@@ -290,8 +290,4 @@ export class EngineCache {
 		const name = createHash("sha256").update(JSON.stringify(kind));
 		return join(this.dir, `timing-${name.digest("hex").slice(0, 16)}.bin`);
 	}
-}
-
-function sha256(bytes: Uint8Array): string {
-	return createHash("sha256").update(bytes).digest("hex");
 }

@@ -1,7 +1,7 @@
 // An engine's job: finds or builds it and tries it. A process of its own, so that neither the models nor
 // the golden runs take the agent's memory. Started by runEngineJob with an IPC channel.
-import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
+import { sha256 } from "@wattvox/bundle";
 import { asWattvoxError } from "@wattvox/core";
 import { encodeSafetensors } from "@wattvox/onnx";
 import { workshop } from "@wattvox/runtime/tensorrt";
@@ -62,7 +62,7 @@ async function keepWeights(cache: EngineCache, made: PreparedEngine) {
 		new Map(Object.entries(made.weights)) as never,
 	);
 	const path = await cache.putWeights(made.entry.id, job.voice, bytes);
-	return { path, sha256: createHash("sha256").update(bytes).digest("hex") };
+	return { path, sha256: sha256(bytes) };
 }
 
 await tell(await attempt());

@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import {
 	canonicalBytes,
 	type PrivateKey,
 	parseCanonical,
+	sha256,
 	signBytes,
 	type Trust,
 	verifyBytes,
@@ -157,8 +157,4 @@ function envelope(head: Uint8Array): z.infer<typeof zEnvelope> {
 			{ cause },
 		);
 	}
-}
-
-function sha256(bytes: Uint8Array): string {
-	return createHash("sha256").update(bytes).digest("hex");
 }

@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { sha256 } from "@wattvox/bundle";
 import { asWattvoxError, type ErrorCode, WattvoxError } from "@wattvox/core";
 import {
 	type BuildProgress,
@@ -336,8 +336,4 @@ function speed(trial: Trial, config: VoiceConfig): number | null {
 	if (seconds.length === 0) return null;
 	const mean = seconds.reduce((a, b) => a + b, 0) / seconds.length;
 	return mean / ((config.chunk * config.hop) / config.sampleRate);
-}
-
-function sha256(bytes: Uint8Array): string {
-	return createHash("sha256").update(bytes).digest("hex");
 }

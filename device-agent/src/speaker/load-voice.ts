@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { sha256 } from "@wattvox/bundle";
 import { asWattvoxError, WattvoxError } from "@wattvox/core";
-import { decodeSafetensors } from "@wattvox/onnx/patch";
 import type { Tensor } from "@wattvox/runtime";
 import type { TensorRt, TrtEngine, Weights } from "@wattvox/runtime/tensorrt";
 import { type Frontend, Voice } from "@wattvox/synth";
@@ -74,7 +73,7 @@ async function openEngine(
 		// An open engine keeps what it needs of the runtime.
 		.finally(() => runtime.close());
 	try {
-		if (weights) await engine.refit(weightsOf(weights));
+		if (weights) await engine.refit(await weightsOf(weights));
 		return engine;
 	} catch (thrown) {
 		await engine.dispose();
@@ -89,16 +88,17 @@ async function openShim(shim: string): Promise<TensorRt> {
 }
 
 /** A file's bytes, if they are those that were tried. */
-async function held(path: string, sha256: string): Promise<Uint8Array> {
+async function held(path: string, digest: string): Promise<Uint8Array> {
 	const bytes = await readFile(path);
-	if (createHash("sha256").update(bytes).digest("hex") === sha256) return bytes;
+	if (sha256(bytes) === digest) return bytes;
 	throw new WattvoxError(
 		"E_TAMPERED",
 		`${path} is not what was tried on this device`,
 	);
 }
 
-function weightsOf(bytes: Uint8Array): Weights {
+async function weightsOf(bytes: Uint8Array): Promise<Weights> {
+	const { decodeSafetensors } = await import("@wattvox/onnx/patch");
 	const { tensors } = decodeSafetensors(bytes);
 	return Object.fromEntries([...tensors] as [string, Tensor][]);
 }

@@ -64,7 +64,7 @@ test("engine list names engines with what they depend on, and what failed", asyn
 test.serial(
 	"engine build: built, held to ONNX Runtime, found again; a lie leaves nothing to speak by",
 	async (t) => {
-		t.timeout(300_000);
+		t.timeout(600_000);
 		const dir = await temporaryDir(t);
 		const { key, publicPath } = await writeKeys(dir, "release");
 		const files = tinyVoice({ name: "ada", adapterSeed: 3 });

@@ -1,0 +1,37 @@
+import test from "ava";
+import { formatStatus, type WrittenStatus } from "./status.ts";
+
+const status = (
+	runtime: WrittenStatus["reported"]["runtime"],
+	engine: string | null = null,
+): string =>
+	formatStatus({
+		running: true,
+		pid: 7,
+		url: "http://127.0.0.1:8420",
+		connected: true,
+		trial: null,
+		speaker: { up: true, pid: 8, restarts: 0, bundle: "b", engine },
+		reported: {
+			v: 1,
+			bundle: "b".repeat(64),
+			revision: 1,
+			state: "active",
+			at: "2026-01-01T00:00:00.000Z",
+			...(runtime && { runtime }),
+		},
+	});
+
+test("the status says what computes, and why it is not the engine", (t) => {
+	t.notRegex(status(undefined), /^by /m);
+	t.regex(
+		status({ name: "tensorrt" }, "3f2a90c41b77aa"),
+		/^by +TensorRT, engine 3f2a90c41b77$/m,
+	);
+	t.regex(status({ name: "onnxruntime" }), /^by +ONNX Runtime$/m);
+	const reason = { code: "E_ENGINE_DIFFERS", message: "4 dB off" };
+	t.regex(
+		status({ name: "onnxruntime", reason }),
+		/^by +ONNX Runtime \(E_ENGINE_DIFFERS: 4 dB off\)$/m,
+	);
+});
