@@ -9,6 +9,7 @@ import {
 	parseSignature,
 	type RootTrust,
 	readManifestFiles,
+	removeDirAtomic,
 	sha256,
 	type Trust,
 	verifyBytes,
@@ -99,8 +100,9 @@ export class DeviceState {
 		return new Set(names.filter((n) => zDigest.safeParse(n).success));
 	}
 
-	async removeVoice(digest: string): Promise<void> {
-		await rm(this.voiceDir(digest), { recursive: true, force: true });
+	/** @throws WattvoxError E_OUTPUT */
+	removeVoice(digest: string): Promise<void> {
+		return removeDirAtomic(this.voiceDir(digest));
 	}
 
 	/** Path of a laid-out bundle's golden sentences; null when it has none. */

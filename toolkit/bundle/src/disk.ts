@@ -115,6 +115,26 @@ export async function makeDirAtomic(
 	}
 }
 
+/**
+ * Removes a folder whole or not at all: it loses its name first. A folder that is not there is no error.
+ * @param trash a folder on the same disk, whose names that begin with a dot mean nothing; default: beside it
+ * @throws WattvoxError E_OUTPUT
+ */
+export async function removeDirAtomic(
+	path: string,
+	trash: string = dirname(path),
+): Promise<void> {
+	const suffix = randomBytes(4).toString("hex");
+	const aside = join(trash, `.${basename(path)}.${suffix}.old`);
+	try {
+		await rename(path, aside);
+		await rm(aside, { recursive: true, force: true });
+	} catch (thrown) {
+		if ((thrown as NodeJS.ErrnoException).code !== "ENOENT")
+			throw outputError(path, thrown);
+	}
+}
+
 /** Errors that `fill` met at what it read, which keep their own code. */
 function isRead(thrown: unknown): boolean {
 	return (

@@ -1,6 +1,6 @@
 export * from "./bundle.ts";
 export * from "./canonical.ts";
-export { type Disk, systemDisk } from "./disk.ts";
+export { type Disk, removeDirAtomic, systemDisk } from "./disk.ts";
 export { hashBytes } from "./hash.ts";
 export * from "./inspect.ts";
 export {

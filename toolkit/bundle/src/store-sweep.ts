@@ -1,8 +1,8 @@
-import { randomBytes } from "node:crypto";
-import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { outputError, WattvoxError } from "@wattvox/core";
 import { readManifestFiles } from "./bundle.ts";
+import { removeDirAtomic } from "./disk.ts";
 import { parseManifest } from "./manifest.ts";
 import { zDigest } from "./names.ts";
 
@@ -16,19 +16,13 @@ export async function forgetBundle(
 	digest: string,
 ): Promise<void> {
 	const partial = join(root, "partial");
-	for (const at of ["bundles", "partial"]) {
-		const path = join(root, at, zDigest.parse(digest));
-		const suffix = randomBytes(4).toString("hex");
-		const aside = join(partial, `.${basename(path)}.${suffix}.old`);
-		try {
-			await mkdir(partial, { recursive: true });
-			await rename(path, aside);
-			await rm(aside, { recursive: true, force: true });
-		} catch (thrown) {
-			if ((thrown as NodeJS.ErrnoException).code === "ENOENT") continue;
-			throw outputError(path, thrown);
-		}
+	try {
+		await mkdir(partial, { recursive: true });
+	} catch (thrown) {
+		throw outputError(partial, thrown);
 	}
+	for (const at of ["bundles", "partial"])
+		await removeDirAtomic(join(root, at, zDigest.parse(digest)), partial);
 }
 
 /**
