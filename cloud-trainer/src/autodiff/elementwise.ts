@@ -123,9 +123,10 @@ export const elementwise = {
 	Sigmoid: unary((b, _x, y) => b.mul(y, b.sub(one(b), y))),
 	Softplus: unary((b, x) => b.op("Sigmoid", [x])),
 	Relu: unary((b, _x, y) => mask(b, b.op("Greater", [y, b.scalar(0)]))),
-	LeakyRelu: unary((b, x, _y, c) => {
+	// With alpha > 0 the signs of x and y are the same; y is what the next operator keeps anyway.
+	LeakyRelu: unary((b, x, y, c) => {
 		const alpha = floatAttr(c.node, "alpha", 0.01);
-		const m = mask(b, b.op("Greater", [x, b.scalar(0)]));
+		const m = mask(b, b.op("Greater", [alpha > 0 ? y : x, b.scalar(0)]));
 		return b.affine(m, 1 - alpha, alpha);
 	}),
 	// y = erf x: dx = g 2/sqrt(pi) exp(-x^2)

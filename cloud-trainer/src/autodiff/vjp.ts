@@ -94,7 +94,7 @@ export const fromFront = (axis: number, rank: number): number =>
 export function reshapeLike(b: GraphBuilder, v: Value, like: Value): Value {
 	if (sameShape(v.shape, like.shape)) return v;
 	const known = like.shape && product(like.shape) ? like.shape : undefined;
-	const target = known ? b.ints(known as number[]) : b.op("Shape", [like]);
+	const target = known ? b.ints(known as number[]) : sizesOf(b, like);
 	// A size of 0 is a size, not one to be copied.
 	const attrs =
 		!known && (b.graph.opsets[""] ?? 0) >= 14 ? { allowzero: 1 } : {};
@@ -108,13 +108,39 @@ function unreshaped(b: GraphBuilder, v: Value): Value {
 	return from ? unreshaped(b, b.value(from.inputs[0] as string)) : v;
 }
 
+/**
+ * The sizes of a value, int64 [rank]. Where its symbols are sizes of the graph's inputs they are read
+ * there: a forward value would otherwise be kept until the backward half asks for its shape.
+ */
+export function sizesOf(b: GraphBuilder, v: Value): Value {
+	const parts: Value[] = [];
+	let fixed: number[] = [];
+	const flush = () => {
+		if (fixed.length) parts.push(b.ints(fixed));
+		fixed = [];
+	};
+	for (const d of v.shape ?? ["?"]) {
+		if (typeof d === "number") {
+			fixed.push(d);
+			continue;
+		}
+		flush();
+		const source = b.graph.inputs.find((i) => i.shape?.includes(d));
+		const axis = source?.shape?.indexOf(d) ?? -1;
+		if (!source || axis < 0) return b.op("Shape", [v]);
+		parts.push(b.slice(b.op("Shape", [source]), 0, axis, axis + 1));
+	}
+	flush();
+	return parts.length === 1 ? (parts[0] as Value) : b.concat(parts, 0);
+}
+
 /** Broadcasts `v` to the shape of `like`. */
 export function expandLike(b: GraphBuilder, v: Value, like: Value): Value {
 	if (sameShape(v.shape, like.shape)) return v;
 	const target =
 		like.shape && product(like.shape) !== undefined
 			? b.ints(like.shape as number[])
-			: b.op("Shape", [like]);
+			: sizesOf(b, like);
 	return retype(b, b.op("Expand", [v, target]), like);
 }
 
