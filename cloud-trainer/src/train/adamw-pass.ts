@@ -1,4 +1,8 @@
+// Types alone: the worker loads this file, and nothing of what builds graphs.
 import type { AdamWOptions } from "./adamw.ts";
+
+/** Name of the output with the gradient's norm before clipping. */
+export const GRADIENT_NORM = "adamw.norm";
 
 /** The scalars of one step. */
 export interface StepScalars {

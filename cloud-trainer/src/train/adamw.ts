@@ -5,6 +5,7 @@ import {
 	type Value,
 	zeros,
 } from "@wattvox/onnx";
+import { GRADIENT_NORM } from "./adamw-pass.ts";
 
 /** Settings of AdamW (Loshchilov & Hutter, arXiv 1711.05101) with clipping by the global norm. */
 export interface AdamWOptions {
@@ -31,8 +32,7 @@ export const LEARNING_RATE = "adamw.lr";
 export const UNSCALE = "adamw.unscale";
 export const CORRECTION1 = "adamw.c1";
 export const CORRECTION2 = "adamw.c2";
-/** Name of the output with the gradient's norm before clipping. */
-export const GRADIENT_NORM = "adamw.norm";
+export { GRADIENT_NORM };
 
 /** The feeds of step `t` (from 1): the learning rate and the bias corrections 1/(1 - beta^t). */
 export function adamWScalars(

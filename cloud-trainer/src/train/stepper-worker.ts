@@ -1,8 +1,12 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { type DType, scalar, type Tensor } from "@wattvox/onnx";
+import type { DType, Tensor } from "@wattvox/onnx";
 import * as ort from "onnxruntime-node";
-import { GRADIENT_NORM } from "./adamw.ts";
-import { adamWPass, gradientNorm, type StepScalars } from "./adamw-pass.ts";
+import {
+	adamWPass,
+	GRADIENT_NORM,
+	gradientNorm,
+	type StepScalars,
+} from "./adamw-pass.ts";
 import type {
 	GradientUse,
 	OptimiserSpec,
@@ -123,7 +127,13 @@ async function run(
 			...Object.fromEntries(
 				program.results.map((n) => [n, fromOrt(out[n] as ort.Tensor)]),
 			),
-			...(done && { [GRADIENT_NORM]: scalar(done.norm) }),
+			...(done && {
+				[GRADIENT_NORM]: {
+					dtype: "float32" as const,
+					dims: [],
+					data: Float32Array.of(done.norm),
+				},
+			}),
 		},
 		applied,
 		milliseconds,
