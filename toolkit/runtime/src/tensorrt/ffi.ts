@@ -141,11 +141,16 @@ export function loadLibrary(path: string): Library {
 	return {
 		path,
 		call: (name, ...args) => of(name)(...args) ?? 0,
-		away: (name, ...args) => {
+		away: async (name, ...args) => {
 			const call = promisify(of(name).async as (...all: unknown[]) => void);
-			return (call as (...all: unknown[]) => Promise<unknown>)(
-				...args,
-			) as Promise<number>;
+			try {
+				return (await (call as (...all: unknown[]) => Promise<unknown>)(
+					...args,
+				)) as number;
+			} finally {
+				// Used until here, so that no buffer is collected while native code reads or writes it.
+				args.length = 0;
+			}
 		},
 	};
 }
