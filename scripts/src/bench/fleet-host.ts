@@ -28,10 +28,13 @@ await link?.start();
 const url = own?.url ?? broker;
 
 let peak = 0;
+const memory: number[] = [];
 const look = () => {
-	peak = Math.max(peak, process.memoryUsage().rss);
+	peak = Math.max(peak, process.memoryUsage.rss());
 };
 setInterval(look, 500).unref();
+const note = () => memory.push(process.memoryUsage.rss());
+setInterval(note, 30_000).unref();
 
 async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
 	const begin = performance.now();
@@ -42,10 +45,11 @@ async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
 process.on("message", async (asked) => {
 	look();
 	const stats = {
-		...{ counters: collector.counters, errors, peak },
+		...{ counters: collector.counters, errors, peak, memory },
 		...{ clients: own?.clients ?? null, cpu: process.cpuUsage() },
 	};
 	if (asked !== "finish") return process.send?.(stats);
+	note();
 	await collector.stop();
 	await link?.stop();
 	const day = 86_400_000;

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -21,7 +22,8 @@ import { formatMachine, machineFacts, median } from "./machine.ts";
 const USAGE = `npm run bench -- fleet [options]
 
   --devices N      each with an MQTT connection of its own (default 10000)
-  --seconds N      how long they report (default 600)
+  --minutes N      how long they report (default 10)
+  --seconds N      the same in seconds
   --period N       seconds between two reports of a device (default 10)
   --on WHAT        embedded (aedes and DuckDB), servers (Mosquitto and
                    PostgreSQL) or both (default both)
@@ -29,9 +31,26 @@ const USAGE = `npm run bench -- fleet [options]
   --json           for programs
 
 Each device is a socket in two processes: raise the limit first (ulimit -n).
+
+  npm run bench -- fleet --minutes 10 --on embedded
+  npm run bench -- fleet --minutes 10 --on servers
 `;
 
 const GOAL = { dayMs: 200, bytes: 500e6 };
+
+/** Files that a process of the bench has open beside its sockets. */
+const SPARE_FILES = 200;
+
+/** How many files a process may have open; undefined: this system does not say. */
+function openFileLimit(): number | undefined {
+	try {
+		const limits = readFileSync("/proc/self/limits", "utf8");
+		const found = /^Max open files +(\d+)/m.exec(limits);
+		return found ? Number(found[1]) : undefined;
+	} catch {
+		return undefined;
+	}
+}
 
 export interface FleetBenchOptions {
 	devices: number;
@@ -47,7 +66,8 @@ export async function run(argv: string[]): Promise<void> {
 		args: argv,
 		options: {
 			devices: { type: "string", default: "10000" },
-			seconds: { type: "string", default: "600" },
+			minutes: { type: "string", default: "10" },
+			seconds: { type: "string" },
 			period: { type: "string", default: "10" },
 			on: { type: "string", default: "both" },
 			dir: { type: "string", default: "." },
@@ -56,9 +76,10 @@ export async function run(argv: string[]): Promise<void> {
 		},
 	});
 	if (o.help) return void process.stdout.write(USAGE);
-	const [devices, seconds, period] = [o.devices, o.seconds, o.period].map(
+	const [devices, minutes, period] = [o.devices, o.minutes, o.period].map(
 		Number,
 	) as [number, number, number];
+	const seconds = o.seconds === undefined ? minutes * 60 : Number(o.seconds);
 	const on =
 		o.on === "both"
 			? (["embedded", "servers"] as const)
@@ -69,6 +90,12 @@ export async function run(argv: string[]): Promise<void> {
 		on.length === 0
 	)
 		throw new WattvoxError("E_USAGE", USAGE);
+	const sockets = openFileLimit();
+	if (sockets !== undefined && sockets < devices + SPARE_FILES)
+		throw new WattvoxError(
+			"E_USAGE",
+			`${devices} devices need ${devices + SPARE_FILES} open files, ${sockets} are allowed: ulimit -n`,
+		);
 	const interrupts = catchInterrupts();
 	const progress = o.json
 		? silentProgress
@@ -97,6 +124,8 @@ interface HostEnd {
 	counters: { received: number; written: number; batches: number };
 	errors: number;
 	peak: number;
+	/** Of the process, every half minute, bytes: a leak shows as a climb. */
+	memory: number[];
 	cpu: NodeJS.CpuUsage;
 	dayMs: number[];
 	allMs: number;
@@ -242,6 +271,15 @@ function report(results: readonly Result[]): string {
 				`${(r.got.peak / 1e6).toFixed(0)} MB`,
 				`<= ${GOAL.bytes / 1e6} MB`,
 				met(r.got.peak <= GOAL.bytes),
+			],
+			[
+				`${r.on}: its memory, start, middle and end`,
+				[0, 0.5, 1]
+					.map((at) => Math.round(at * (r.got.memory.length - 1)))
+					.map((i) => `${((r.got.memory[i] ?? 0) / 1e6).toFixed(0)} MB`)
+					.join(", "),
+				"",
+				"",
 			],
 			[
 				`${r.on}: slowest acknowledgement`,
