@@ -1,8 +1,13 @@
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import {
+	decodeSafetensors,
 	encodeModel,
 	floats,
 	type Graph,
+	hoistConstants,
 	inferTypes,
+	readModel,
 	type Tensor,
 } from "@wattvox/onnx";
 import test, { type ExecutionContext } from "ava";
@@ -291,4 +296,34 @@ test("the prefix ends where the adapters begin", (t) => {
 	t.deepEqual(layers(split?.rest), ["layers.2.fc1.weight"]);
 	t.notThrows(() => encodeModel(split?.rest as Graph));
 	t.is(splitFrozen(model().graph, parametersOf(model().graph)), undefined);
+});
+
+test("positions that follow from the batch are no part of what is kept", async (t) => {
+	const at = fileURLToPath(
+		new URL("../../fixtures/torch/gpt2-17", import.meta.url),
+	);
+	const { graph, trainable } = injectLora(
+		hoistConstants(await readModel(`${at}.onnx`)),
+		{ rank: 2, alpha: 4, targets: "*", seed: 1 },
+	);
+	const split = splitFrozen(graph, trainable);
+	t.deepEqual(split?.boundary, [
+		"/wte/Gather_output_0.base",
+		"/wpe/Gather_output_0.base",
+	]);
+	const bytes = await readFile(`${at}.feeds.safetensors`);
+	const feeds = Object.fromEntries(decodeSafetensors(bytes).tensors);
+	const ends = async (batchKey?: () => string) => {
+		const { parameters } = await fit({
+			graph,
+			loss: "y",
+			trainable,
+			steps: 3,
+			schedule: () => 0.01,
+			batch: () => feeds,
+			...(batchKey && { batchKey }),
+		});
+		return parameters;
+	};
+	t.true(furthest(await ends(() => "a"), await ends()) < 1e-5);
 });

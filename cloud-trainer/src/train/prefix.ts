@@ -30,6 +30,10 @@ export function splitFrozen(
 	const frozen: Node[] = [];
 	const later: Node[] = [];
 	const fromBatch = new Set(batch);
+	// Integers that follow from the batch without any float, such as positions, are made again by the
+	// rest: that costs less than keeping them. ONNX Runtime 1.30 also crashes on a Range that is an output
+	// and the index of a Gather.
+	const again = new Set(batch);
 	for (const node of graph.nodes) {
 		const reads = readsOf(node);
 		if (reads.some((n) => trained.has(n))) {
@@ -42,6 +46,16 @@ export function splitFrozen(
 		if (reads.some((n) => fromBatch.has(n)) && typed) {
 			for (const o of node.outputs) if (o) fromBatch.add(o);
 			frozen.push(node);
+			const whole = (n: string) =>
+				again.has(n) || (!fromBatch.has(n) && !trained.has(n));
+			const light =
+				reads.every(whole) &&
+				node.outputs.every((o) =>
+					/^u?int|bool/.test(types.get(o)?.dtype ?? ""),
+				);
+			if (!light) continue;
+			later.push(node);
+			for (const o of node.outputs) again.add(o);
 		} else later.push(node);
 	}
 	if (!frozen.some((n) => HEAVY.test(n.op))) return undefined;
@@ -49,7 +63,9 @@ export function splitFrozen(
 	const outputs = graph.outputs.map((v) => v.name);
 	const boundary = [
 		...new Set(
-			[...later.flatMap(readsOf), ...outputs].filter((n) => made.has(n)),
+			[...later.flatMap(readsOf), ...outputs].filter(
+				(n) => made.has(n) && !again.has(n),
+			),
 		),
 	];
 	const cut: Graph = {
@@ -68,7 +84,7 @@ export function splitFrozen(
 		// Outputs that training cannot move are the prefix's own: they are told by it.
 		rest: subgraph(
 			cut,
-			outputs.filter((n) => !made.has(n)),
+			outputs.filter((n) => !made.has(n) || again.has(n)),
 		),
 		boundary,
 	};

@@ -136,7 +136,8 @@ async function work(
 	const { TUNE, tuneModel, tuneSettings } = await import(
 		"@wattvox/cloud-trainer"
 	);
-	const { steps } = tuneSettings(o.spec);
+	const { steps, losses, loss } = tuneSettings(o.spec);
+	const lowered = losses ? "loss" : loss;
 	const task = io.progress.task("fit", steps);
 	const left = pace(steps);
 	let held = "";
@@ -159,7 +160,7 @@ async function work(
 					const energy = books.spent(stage);
 					report({ secondsLeft: left(step), ...books.cost() });
 					task.update(step, {
-						loss: (values.loss ?? Number.NaN).toPrecision(4),
+						loss: (values[lowered] ?? Number.NaN).toPrecision(4),
 						...(held && { "held-out": held }),
 						...(energy !== undefined && { energy }),
 					});
