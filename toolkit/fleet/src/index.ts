@@ -9,6 +9,7 @@ export * from "./open-store.ts";
 export * from "./power/open.ts";
 export * from "./power/point.ts";
 export * from "./power/store.ts";
+export * from "./power-codecarbon.ts";
 export * from "./power-csv.ts";
 export * from "./power-table.ts";
 export * from "./publish.ts";

@@ -20,12 +20,12 @@ const COLUMNS = [
 
 /** A table as CSV (RFC 4180), one line per row, without the total. Unknown is empty, never 0. */
 export function powerCsv({ rows }: PowerTable): string {
-	const lines = rows.map((row) => COLUMNS.map((c) => cell(row[c])));
+	const lines = rows.map((row) => COLUMNS.map((c) => csvCell(row[c])));
 	return [COLUMNS, ...lines].map((line) => `${line.join(",")}\r\n`).join("");
 }
 
 /** Quoted where it must be; no cell begins a formula in a spreadsheet. */
-function cell(value: string | number | null): string {
+export function csvCell(value: string | number | null): string {
 	if (value === null) return "";
 	const text = String(value);
 	const safe =

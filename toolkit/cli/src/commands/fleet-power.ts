@@ -31,6 +31,11 @@ export const fleetPower = command({
 			default: false,
 			describe: "Comma-separated values",
 		},
+		codecarbon: {
+			type: "boolean",
+			default: false,
+			describe: "The same in CodeCarbon's columns, kWh",
+		},
 		...DATA_OPTIONS,
 	},
 	async run(args, io) {
@@ -38,6 +43,7 @@ export const fleetPower = command({
 			askServer,
 			formatPowerTable,
 			parseSince,
+			powerCodeCarbonCsv,
 			powerCsv,
 			powerStore,
 			powerTable,
@@ -59,7 +65,11 @@ export const fleetPower = command({
 		const show = (table: PowerTable) =>
 			io.result(
 				table,
-				args.csv ? powerCsv(table).trimEnd() : formatPowerTable(table),
+				args.codecarbon
+					? powerCodeCarbonCsv(table, new Date()).trimEnd()
+					: args.csv
+						? powerCsv(table).trimEnd()
+						: formatPowerTable(table),
 			);
 		// the database of one machine is held by the server while that runs
 		const answer =

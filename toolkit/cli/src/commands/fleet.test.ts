@@ -88,6 +88,10 @@ test("serve, publish, report power, stop, and read the bill", async (t) => {
 		...["--since", "2025-12-31"],
 	]);
 	t.regex(csv.out, /^name,.*\r\n[0-9a-f]{12},/);
+	const carbon = await cli([
+		...["fleet", "power", "--data", data, "--codecarbon", "--by", "voice"],
+	]);
+	t.regex(carbon.out, /^timestamp,project_name,.*\r\n.*,fleet by voice,ever,/);
 	t.is((await cli(["fleet", "power", "--by", "day"])).code, 2);
 });
 
