@@ -36,6 +36,7 @@ import { PowerReporter } from "./power-reporter.ts";
 import { type AgentStatus, Reporter } from "./reporter.ts";
 import { Retry, repeats } from "./retry.ts";
 import type { VoiceAt } from "./speaker/messages.ts";
+import { checkPlayer } from "./speaker/player.ts";
 import { SpeakerProcess } from "./speaker/speaker-process.ts";
 import { DeviceState } from "./state.ts";
 import { Uplink } from "./uplink.ts";
@@ -93,6 +94,7 @@ export class Agent extends EventEmitter<Events> {
 		const { fleet, device, threads = 1, trust } = options;
 		checkId(fleet, "fleet id");
 		checkId(device, "device id");
+		checkPlayer(options.playback ?? {});
 		this.#o = options;
 		this.#deviceClass = checkId(
 			options.deviceClass ??
@@ -128,6 +130,7 @@ export class Agent extends EventEmitter<Events> {
 			port: options.port ?? 8420,
 			threads,
 			maxWaiting: options.maxWaiting ?? 16,
+			playback: options.playback ?? {},
 			clock: this.#clock,
 			voice: () => this.#active && this.#at(this.#active.digest),
 			onChange: () => {

@@ -20,6 +20,9 @@ const HELP = `wattvox-agent: the device's side of wattvox
       --trust FILE     a root file, or public keys (.pub) or a folder of them; may be repeated
       --port N         of the speech API (default 8420)
       --threads N      inside one operator (default 1)
+      --player P       that plays /v1/audio/play: pw-cat, aplay, or a path to one
+                       (default: pw-cat where PipeWire runs, else aplay)
+      --audio-device D PipeWire's target or ALSA's device (default: the system's)
       --daily-mb N     of bundles that may come in a day, UTC (default: no limit)
       --shim FILE      the TensorRT shim, compiled on this device: voices speak by TensorRT
                        where that holds (default: ONNX Runtime alone)
@@ -34,6 +37,8 @@ const HELP = `wattvox-agent: the device's side of wattvox
 
   curl -s http://127.0.0.1:8420/v1/audio/speech -H 'content-type: application/json' \\
       -d '{"input": "Good morning."}' > good-morning.wav
+  curl -s http://127.0.0.1:8420/v1/audio/play -H 'content-type: application/json' \\
+      -d '{"input": "Good morning."}'
 `;
 
 const OPTIONS = {
@@ -44,6 +49,8 @@ const OPTIONS = {
 	trust: { type: "string", multiple: true },
 	port: { type: "string" },
 	threads: { type: "string" },
+	player: { type: "string" },
+	"audio-device": { type: "string" },
 	"daily-mb": { type: "string" },
 	shim: { type: "string" },
 	precision: { type: "string" },
@@ -96,6 +103,7 @@ async function run(values: Values): Promise<void> {
 		...(port !== undefined && { port }),
 		...(threads !== undefined && { threads }),
 		...engineOf(values),
+		playback: { player: values.player, audioDevice: values["audio-device"] },
 		...(daily !== undefined && { dailyBytes: daily * 1_000_000 }),
 		...(deviceClass !== undefined && { deviceClass }),
 		...(hostRoot !== undefined && { hostRoot }),

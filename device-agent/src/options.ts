@@ -4,6 +4,7 @@ import type { PowerSource } from "@wattvox/energy";
 import type { LinkOptions } from "@wattvox/link";
 import type { GoldenLimits } from "@wattvox/synth";
 import type { EngineSettings } from "./engine/engines.ts";
+import type { PlayerChoice } from "./speaker/player.ts";
 
 export interface AgentOptions {
 	/** The broker and how to get in; the client id is the device's. */
@@ -22,6 +23,8 @@ export interface AgentOptions {
 	dailyBytes?: number;
 	/** Requests that may wait for their turn. Default 16. */
 	maxWaiting?: number;
+	/** What plays on the device itself (`POST /v1/audio/play`). Default: what is installed. */
+	playback?: PlayerChoice;
 	/** Of the golden sentences, where they differ from the defaults. */
 	limits?: Partial<GoldenLimits>;
 	/** Speak by TensorRT where that holds. Default: ONNX Runtime alone. */

@@ -10,6 +10,7 @@ import type {
 	ToSpeaker,
 	VoiceAt,
 } from "./messages.ts";
+import { choosePlayer } from "./player.ts";
 import { SpeechServer } from "./server.ts";
 import { VoiceSlot } from "./voice-slot.ts";
 
@@ -55,6 +56,7 @@ const server = new SpeechServer({
 	slot,
 	port: config.port,
 	maxWaiting: config.maxWaiting,
+	player: () => choosePlayer(config.playback),
 	onEvent: tell,
 });
 process.on("message", (message: ToSpeaker) => {

@@ -1,6 +1,7 @@
 // Messages between the agent and its speaker process. Both ends are ours: nothing is parsed.
 import type { ErrorCode } from "@wattvox/core";
 import type { Ports } from "@wattvox/runtime/tensorrt";
+import type { PlayerChoice } from "./player.ts";
 
 /** How a speaker process is started; its only argument, as JSON. */
 export interface SpeakerConfig {
@@ -11,6 +12,8 @@ export interface SpeakerConfig {
 	threads: number;
 	/** Requests that may wait for their turn. */
 	maxWaiting: number;
+	/** What plays on the device itself. */
+	playback: PlayerChoice;
 	/** What to load first. */
 	voice: VoiceAt | null;
 }

@@ -1,8 +1,11 @@
+import { readFile } from "node:fs/promises";
 import { request } from "node:http";
+import { join } from "node:path";
 import { readWav } from "@wattvox/speech";
 import { Voice } from "@wattvox/synth";
 import { spellingFrontend, tinyVoice } from "@wattvox/synth/testing";
 import test from "ava";
+import { fakePlayer } from "./_fake-player.test.ts";
 import type { FromSpeaker } from "./messages.ts";
 import { SpeechServer, type SpeechServerOptions } from "./server.ts";
 import { VoiceSlot } from "./voice-slot.ts";
@@ -37,20 +40,22 @@ async function serve(t: Context, options: Partial<SpeechServerOptions> = {}) {
 		await server.stop();
 		await slot.close();
 	});
-	const say = (body: object, signal?: AbortSignal) =>
-		fetch(`${url}/v1/audio/speech`, {
+	const post = (what: string, body: object, signal?: AbortSignal) =>
+		fetch(`${url}/v1/audio/${what}`, {
 			method: "POST",
 			headers: { "content-type": "application/json" },
 			body: JSON.stringify(body),
 			...(signal && { signal }),
 		});
+	const say = post.bind(null, "speech");
+	const play = post.bind(null, "play");
 	const until = async (met: () => boolean) => {
 		while (!met())
 			await new Promise<void>((resolve) => {
 				heard = resolve;
 			});
 	};
-	return { slot, events, url, say, until, server };
+	return { slot, events, url, say, play, until, server };
 }
 
 test("speech comes as a wav file with its tag, or as plain samples", async (t) => {
@@ -219,4 +224,78 @@ test("a swap while speaking drops nothing: each utterance keeps its voice", asyn
 		slot.swap("c", () => Promise.reject(new Error("does not load"))),
 	);
 	t.is(slot.digest, "b");
+});
+
+test("play is heard from the device, in turn with the others, and says how it went", async (t) => {
+	const player = await fakePlayer(t, "cat > sound");
+	const { slot, say, play, url, events } = await serve(t, {
+		player: () => player,
+	});
+	const none = await play({ input: TEXT });
+	t.is(none.status, 503);
+	await slot.swap("a", () => load());
+	const [played, spoken] = await Promise.all([
+		play({ input: TEXT }),
+		say({ input: TEXT, response_format: "pcm" }),
+	]);
+	t.is(played.status, 200);
+	t.regex(played.headers.get("x-synthetic-audio") ?? "", /Synthetic/);
+	const answer = (await played.json()) as Record<string, number>;
+	const samples = new Uint8Array(await spoken.arrayBuffer());
+	t.deepEqual(
+		new Uint8Array(await readFile(join(player.dir, "sound"))),
+		samples,
+	);
+	t.like(answer, { voice: "tiny", bundle: "a", player: "make-believe" });
+	t.true(Math.abs((answer.seconds ?? 0) - samples.length / 2 / 16_000) < 1e-6);
+	const end = events.find((e) => e.kind === "end");
+	t.true(end?.kind === "end" && end.whole);
+	// a busy machine may have had some
+	const { underruns } = answer;
+	const health = await (await fetch(`${url}/healthz`)).json();
+	t.like(health, { played: 1, underruns });
+	const metrics = await (await fetch(`${url}/metrics`)).text();
+	t.regex(metrics, /^wattvox_played_total 1$/m);
+	t.true(metrics.includes(`\nwattvox_underruns_total ${underruns}\n`));
+	t.is((await play({ input: TEXT, voice: "nova" })).status, 400);
+});
+
+test("underruns are counted, and a player that fails takes nothing with it", async (t) => {
+	const words = 'echo "underrun!!! (at least 9.0 ms long)" >&2; cat >/dev/null';
+	let player = await fakePlayer(t, words);
+	const { slot, say, play, url } = await serve(t, {
+		player: () => player,
+		stuckMs: 300,
+	});
+	await slot.swap("a", () => load());
+	const dry = await play({ input: TEXT });
+	t.true(((await dry.json()) as { underruns: number }).underruns >= 1);
+	for (const script of ["exit 2", "cat >/dev/null; exec sleep 1000"]) {
+		player = await fakePlayer(t, script);
+		const broken = await play({ input: "No." });
+		t.is(broken.status, 500);
+		t.is((await problem(broken)).code, "E_PLAYER");
+	}
+	const next = await say({ input: "Hello." });
+	t.is(next.status, 200);
+	await next.arrayBuffer();
+	const metrics = await (await fetch(`${url}/metrics`)).text();
+	t.regex(metrics, /^wattvox_underruns_total [1-9]/m);
+	t.regex(metrics, /^wattvox_failed_total 2$/m);
+});
+
+test("who asked for sound and leaves stops it", async (t) => {
+	const player = await fakePlayer(t, "exec sleep 1000");
+	const { slot, say, play, events, until } = await serve(t, {
+		player: () => player,
+	});
+	await slot.swap("a", () => load());
+	const stop = new AbortController();
+	const asked = play({ input: LONG }, stop.signal);
+	await until(() => events.length > 0);
+	stop.abort();
+	await t.throwsAsync(asked, { any: true, name: "AbortError" });
+	await until(() => events.length === 2);
+	t.like(events[1], { kind: "end", whole: false });
+	t.is((await say({ input: "Hello." })).status, 200);
 });

@@ -1,12 +1,15 @@
 import { once } from "node:events";
-import type { Server } from "node:http";
-import type { Socket } from "node:net";
 import { Readable } from "node:stream";
-import { asWattvoxError, EXIT, type WattvoxError } from "@wattvox/core";
+import { asWattvoxError, WattvoxError } from "@wattvox/core";
 import { syntheticTag, type Utterance, type Voice } from "@wattvox/synth";
 import Fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import { z } from "zod";
+import { errorBody, refuse } from "./answers.ts";
+import { Connections } from "./connections.ts";
+import { Counters } from "./counters.ts";
 import type { FromSpeaker } from "./messages.ts";
+import { type PlayOptions, play } from "./playback.ts";
+import { choosePlayer, type Player } from "./player.ts";
 import { Turns } from "./turns.ts";
 import type { VoiceSlot } from "./voice-slot.ts";
 import { pcm16, wavStreamHeader } from "./wav-stream.ts";
@@ -21,6 +24,7 @@ const zSpeech = z.object({
 	response_format: z.enum(["wav", "pcm"]).default("wav"),
 	speed: z.number().min(0.25).max(4).default(1),
 });
+type Wanted = z.infer<typeof zSpeech>;
 
 /** A listener that takes nothing for this long is cut off: others wait for their turn behind it. */
 const STALL_MS = 60_000;
@@ -31,29 +35,31 @@ export interface SpeechServerOptions {
 	port?: number;
 	/** Requests that may wait for their turn. Default 16. */
 	maxWaiting?: number;
+	/** What plays `/v1/audio/play`, asked anew each time. Default: what is installed. */
+	player?: () => Player;
+	/** When a player counts as stuck; see {@link PlayOptions}. */
+	stuckMs?: PlayOptions["stuckMs"];
 	/** Told when an utterance begins and ends. */
 	onEvent?: (event: Extract<FromSpeaker, { kind: "begin" | "end" }>) => void;
 }
 
 /**
- * The local speech API: `POST /v1/audio/speech`, streamed chunk by chunk, and `GET /healthz`.
- * It listens on loopback alone.
+ * The local speech API: `POST /v1/audio/speech`, streamed chunk by chunk; `POST /v1/audio/play`, heard from
+ * the device itself; `GET /healthz` and `/metrics`. It listens on loopback alone.
  */
 export class SpeechServer {
 	readonly #o: SpeechServerOptions;
 	readonly #app: FastifyInstance;
 	readonly #turns: Turns;
-	readonly #stats = { utterances: 0, audioSeconds: 0, computeSeconds: 0 };
-	readonly #answers = { refused: 0, failed: 0 };
-	readonly #sockets = new Map<Socket, number>();
-	#stopping = false;
+	readonly #counters = new Counters();
+	readonly #connections: Connections;
 	#next = 0;
 
 	constructor(options: SpeechServerOptions) {
 		this.#o = options;
 		this.#turns = new Turns(options.maxWaiting ?? 16);
 		this.#app = Fastify({ bodyLimit: 256 * 1024 });
-		this.#watchSockets(this.#app.server);
+		this.#connections = new Connections(this.#app.server);
 		this.#routes();
 	}
 
@@ -66,31 +72,9 @@ export class SpeechServer {
 
 	/** Takes no new requests and ends when those under way have. Idempotent. */
 	async stop(): Promise<void> {
-		this.#stopping = true;
 		const closed = this.#app.close();
-		for (const [socket, requests] of this.#sockets)
-			if (requests === 0) socket.destroy();
+		this.#connections.close();
 		await closed;
-	}
-
-	/**
-	 * Counts the requests of each connection. Node's own closing leaves connections open on which
-	 * nothing was ever asked, and browsers and `fetch` keep such spares.
-	 */
-	#watchSockets(server: Server): void {
-		server.on("connection", (socket) => {
-			this.#sockets.set(socket, 0);
-			socket.once("close", () => this.#sockets.delete(socket));
-		});
-		server.on("request", ({ socket }, response) => {
-			this.#sockets.set(socket, (this.#sockets.get(socket) ?? 0) + 1);
-			response.once("close", () => {
-				const left = (this.#sockets.get(socket) ?? 1) - 1;
-				if (this.#sockets.has(socket)) this.#sockets.set(socket, left);
-				// end, not destroy: what was written last is still on its way
-				if (this.#stopping && left === 0) socket.end();
-			});
-		});
 	}
 
 	#routes(): void {
@@ -101,34 +85,46 @@ export class SpeechServer {
 			if (!["127.0.0.1", "localhost", "::1"].includes(host))
 				return reply
 					.code(403)
-					.send(body("E_USAGE", "this service is for the device itself"));
+					.send(errorBody("E_USAGE", "this service is for the device itself"));
 		});
 		app.setErrorHandler(async (thrown, _request, reply) => {
 			const status = (thrown as { statusCode?: number }).statusCode;
 			const error = asWattvoxError(thrown);
 			if (status && status < 500)
-				return reply.code(status).send(body("E_USAGE", error.message));
+				return reply.code(status).send(errorBody("E_USAGE", error.message));
 			return refuse(reply, error);
 		});
 		app.addHook("onResponse", async (request, reply) => {
 			if (!request.url.startsWith("/v1/")) return;
-			if (reply.statusCode === 429) this.#answers.refused++;
-			if (reply.statusCode >= 500) this.#answers.failed++;
+			this.#counters.answered(reply.statusCode);
 		});
-		app.post("/v1/audio/speech", async (request, reply) => {
-			const parsed = zSpeech.safeParse(request.body);
-			if (!parsed.success)
-				return reply
-					.code(400)
-					.send(body("E_USAGE", z.prettifyError(parsed.error)));
-			const gone = new AbortController();
-			reply.raw.once("close", () => gone.abort());
-			return this.#speak(parsed.data, reply, gone.signal);
-		});
+		const post = (
+			path: string,
+			serve: (
+				wanted: Wanted,
+				reply: FastifyReply,
+				gone: AbortSignal,
+			) => Promise<FastifyReply>,
+		) =>
+			app.post(path, async (request, reply) => {
+				const parsed = zSpeech.safeParse(request.body);
+				if (!parsed.success)
+					return reply
+						.code(400)
+						.send(errorBody("E_USAGE", z.prettifyError(parsed.error)));
+				const gone = new AbortController();
+				reply.raw.once("close", () => gone.abort());
+				return serve(parsed.data, reply, gone.signal);
+			});
+		post("/v1/audio/speech", (...request) => this.#speak(...request));
+		post("/v1/audio/play", (...request) => this.#play(...request));
 		app.get("/metrics", async (_request, reply) =>
-			reply
-				.type("text/plain; version=0.0.4; charset=utf-8")
-				.send(this.#metrics()),
+			reply.type("text/plain; version=0.0.4; charset=utf-8").send(
+				this.#counters.metrics({
+					waiting: this.#turns.waiting,
+					loaded: this.#o.slot.digest !== null,
+				}),
+			),
 		);
 		app.get("/healthz", async (_request, reply) => {
 			const { slot } = this.#o;
@@ -137,35 +133,13 @@ export class SpeechServer {
 				voice: slot.voice?.config.name ?? null,
 				bundle: slot.digest,
 				waiting: this.#turns.waiting,
-				...this.#stats,
+				...this.#counters.health,
 			});
 		});
 	}
 
-	/** Prometheus' text format. */
-	#metrics(): string {
-		const { utterances, audioSeconds, computeSeconds } = this.#stats;
-		const { refused, failed } = this.#answers;
-		const { digest } = this.#o.slot;
-		const rows: [name: string, kind: string, help: string, value: number][] = [
-			["utterances_total", "counter", "Utterances spoken whole", utterances],
-			["audio_seconds_total", "counter", "Sound made", audioSeconds],
-			["compute_seconds_total", "counter", "Time to make it", computeSeconds],
-			["refused_total", "counter", "Requests beyond the queue (429)", refused],
-			["failed_total", "counter", "Requests that failed here (5xx)", failed],
-			["waiting", "gauge", "Requests that wait", this.#turns.waiting],
-			["voice_loaded", "gauge", "Whether a voice speaks", digest ? 1 : 0],
-		];
-		return rows
-			.map(
-				([name, kind, help, value]) =>
-					`# HELP wattvox_${name} ${help}\n# TYPE wattvox_${name} ${kind}\nwattvox_${name} ${value}\n`,
-			)
-			.join("");
-	}
-
 	async #speak(
-		wanted: z.infer<typeof zSpeech>,
+		wanted: Wanted,
 		reply: FastifyReply,
 		signal: AbortSignal,
 	): Promise<FastifyReply> {
@@ -174,24 +148,7 @@ export class SpeechServer {
 		return new Promise<FastifyReply>((answered, failed) => {
 			this.#o.slot
 				.use(async (voice, digest) => {
-					const name = voice.config.name;
-					if (![undefined, "default", name].includes(wanted.voice)) {
-						answered(
-							reply
-								.code(400)
-								.send(
-									body(
-										"E_USAGE",
-										`no voice "${wanted.voice}"; there is "${name}"`,
-									),
-								),
-						);
-						return;
-					}
-					const utterance = voice.speak(wanted.input, {
-						speed: wanted.speed,
-						signal,
-					});
+					const utterance = begin(voice, wanted, signal);
 					await this.#account(utterance, digest, async () => {
 						const sound = await this.#sound(
 							utterance,
@@ -202,15 +159,13 @@ export class SpeechServer {
 						// Node destroys the connection then, and restores its own limit afterwards.
 						reply.raw.socket?.setTimeout(STALL_MS);
 						answered(
-							reply
+							about(reply, voice, digest)
 								.type(
 									wanted.response_format === "wav"
 										? "audio/wav"
 										: `audio/pcm;rate=${utterance.sampleRate};channels=1;bits=16`,
 								)
 								.header("x-sample-rate", utterance.sampleRate)
-								.header("x-synthetic-audio", syntheticTag(name))
-								.header("x-wattvox-bundle", digest)
 								.send(sound),
 						);
 						await ended;
@@ -220,6 +175,42 @@ export class SpeechServer {
 				.catch(failed)
 				.finally(give);
 		}).catch((thrown) => refuse(reply, asWattvoxError(thrown)));
+	}
+
+	/** Speaks from the device itself; answers when all of it was heard. Others wait for their turn meanwhile. */
+	async #play(
+		wanted: Wanted,
+		reply: FastifyReply,
+		signal: AbortSignal,
+	): Promise<FastifyReply> {
+		const give = await this.#turns.take(signal);
+		try {
+			return await this.#o.slot.use(async (voice, digest) => {
+				const utterance = begin(voice, wanted, signal);
+				const player = (this.#o.player ?? choosePlayer)();
+				let played: Awaited<ReturnType<typeof play>> | undefined;
+				await this.#account(utterance, digest, async () => {
+					played = await play(utterance, {
+						player,
+						rate: utterance.sampleRate,
+						signal,
+						stuckMs: this.#o.stuckMs,
+					});
+					this.#counters.played(played);
+					return true;
+				});
+				return about(reply, voice, digest).send({
+					voice: voice.config.name,
+					bundle: digest,
+					player: player.system,
+					...played,
+				});
+			});
+		} catch (thrown) {
+			return refuse(reply, asWattvoxError(thrown));
+		} finally {
+			give();
+		}
 	}
 
 	/** The bytes of an utterance. Its first chunk is computed when this resolves. */
@@ -259,9 +250,7 @@ export class SpeechServer {
 			whole = await speak();
 		} finally {
 			const { audioSeconds, computeMs, firstSoundMs } = utterance.stats;
-			if (whole) this.#stats.utterances++;
-			this.#stats.audioSeconds += audioSeconds;
-			this.#stats.computeSeconds += computeMs / 1000;
+			this.#counters.spoke(utterance.stats, whole);
 			onEvent?.({
 				kind: "end",
 				id,
@@ -274,20 +263,28 @@ export class SpeechServer {
 	}
 }
 
-function refuse(reply: FastifyReply, error: WattvoxError): FastifyReply {
-	if (error.code === "E_BUSY") reply.header("retry-after", "1");
-	return reply.code(statusOf(error)).send(body(error.code, error.message));
+/** @throws WattvoxError E_USAGE for another voice than this */
+function begin(
+	voice: Voice,
+	{ input, speed, voice: asked }: Wanted,
+	signal: AbortSignal,
+): Utterance {
+	const { name } = voice.config;
+	if (![undefined, "default", name].includes(asked))
+		throw new WattvoxError(
+			"E_USAGE",
+			`no voice "${asked}"; there is "${name}"`,
+		);
+	return voice.speak(input, { speed, signal });
 }
 
-function statusOf(error: WattvoxError): number {
-	if (error.code === "E_BUSY") return 429;
-	if (error.code === "E_NO_VOICE") return 503;
-	// The text is the caller's; a model that fails is ours.
-	if (error.code === "E_MODEL") return 500;
-	return error.exit === EXIT.input || error.exit === EXIT.usage ? 400 : 500;
-}
-
-/** An error as OpenAI's API words it. */
-function body(code: string, message: string) {
-	return { error: { message, type: "invalid_request_error", code } };
+/** Says which bundle speaks, and that it is no human being. */
+function about(
+	reply: FastifyReply,
+	voice: Voice,
+	digest: string,
+): FastifyReply {
+	return reply
+		.header("x-synthetic-audio", syntheticTag(voice.config.name))
+		.header("x-wattvox-bundle", digest);
 }

@@ -15,12 +15,15 @@ import type {
 	ToSpeaker,
 	VoiceAt,
 } from "./messages.ts";
+import type { PlayerChoice } from "./player.ts";
 
 export interface SpeakerProcessOptions {
 	/** 0 takes a free port, which is then kept across restarts. */
 	port: number;
 	threads: number;
 	maxWaiting: number;
+	/** What plays on the device itself. Default: what is installed. */
+	playback?: PlayerChoice;
 	/** What a new process is to load. */
 	voice: () => VoiceAt | null;
 	/** Something changed: up, down, loaded, not loaded. */
@@ -191,11 +194,12 @@ export class SpeakerProcess {
 		this.#born = this.#clock.monotonic();
 		this.#loading = voice?.digest ?? null;
 		this.#engine = voice?.engine?.id ?? null;
-		const { threads, maxWaiting, tensorrt = null } = this.#o;
+		const { threads, maxWaiting, tensorrt = null, playback = {} } = this.#o;
 		const config: SpeakerConfig = {
 			port: this.#port || this.#o.port,
 			threads,
 			maxWaiting,
+			playback,
 			tensorrt,
 			voice,
 		};

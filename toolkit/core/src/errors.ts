@@ -166,6 +166,10 @@ export const ERRORS = {
 		exit: EXIT.resource,
 		help: "Native code crashed in a process of its own; what speaks goes on. Do not use this engine; build it again or stay with ONNX Runtime.",
 	},
+	E_PLAYER: {
+		exit: EXIT.resource,
+		help: "Install alsa-utils or pipewire-bin, choose with --player and --audio-device, and let the agent's account use the sound card (group audio).",
+	},
 	E_CLOCK: {
 		exit: EXIT.resource,
 		help: "Set the clock (`timedatectl set-ntp true`); until then no update is taken, speech goes on.",

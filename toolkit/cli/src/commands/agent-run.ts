@@ -33,6 +33,15 @@ export const agentRun = command({
 		},
 		port: { type: "number", default: 8420, describe: "Of the speech API" },
 		threads: { type: "number", default: 1, describe: "Of one operator" },
+		player: {
+			type: "string",
+			describe:
+				"What plays /v1/audio/play: pw-cat, aplay, or a path to one; by default what runs here",
+		},
+		"audio-device": {
+			type: "string",
+			describe: "PipeWire's target or ALSA's device to play to",
+		},
 		"daily-mb": {
 			type: "number",
 			describe: "Megabytes of bundles that may come in a day (UTC)",
@@ -74,6 +83,7 @@ export const agentRun = command({
 			trust: await loadTrust(args.trust),
 			port: args.port,
 			threads: args.threads,
+			playback: { player: args.player, audioDevice: args["audio-device"] },
 			...(args["daily-mb"] !== undefined && {
 				dailyBytes: args["daily-mb"] * 1_000_000,
 			}),
