@@ -186,6 +186,8 @@ export async function campaign(
 	/** Good voices wished for since the last look: any of them may have become the last good one. */
 	let candidates: Wishable[] = [];
 	const wishes = new Set<Wishable>();
+	/** Since the last look. */
+	let childKills = 0;
 
 	/** Somebody who speaks all the time. */
 	const prober = (async () => {
@@ -226,6 +228,7 @@ export async function campaign(
 			`look ${result.looks}: ${wished?.good ? "the voice wished for" : "the last good voice"} after ${Math.round(took)} ms`,
 		);
 		candidates = [];
+		childKills = 0;
 	};
 
 	/** @returns "" when the device is where it should be, otherwise what is missing */
@@ -236,8 +239,15 @@ export async function campaign(
 		const speaks = house.voices.find((v) => v.digest === bundle);
 		if (!speaks?.good) return "it speaks with what it should not";
 		lastGood = speaks;
+		// A speaker that was killed three times while it loaded a voice looks like a voice that kills its
+		// speaker: the device gives it up, and goes back to a good one until it is wished for again.
+		const givenUp =
+			childKills >= 3 &&
+			reported?.state === "failed" &&
+			reported.reason?.code === "E_MODEL" &&
+			candidates.includes(speaks);
 		if (wished?.good)
-			return speaks === wished && reported?.state === "active"
+			return givenUp || (speaks === wished && reported?.state === "active")
 				? ""
 				: `it speaks with another voice (${reported?.state} ${reported?.reason?.message ?? ""})`;
 		if (reported?.state !== "failed") return `it reports ${reported?.state}`;
@@ -266,6 +276,7 @@ export async function campaign(
 				await delay(600 * random() ** 2);
 				last = pick(names);
 				result.faults[last] = (result.faults[last] ?? 0) + 1;
+				if (last === "agent's child killed") childKills++;
 				await FAULTS[last]?.(house, random);
 			}
 			await look(last);
