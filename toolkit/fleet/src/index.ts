@@ -15,6 +15,7 @@ export * from "./power-table.ts";
 export * from "./publish.ts";
 export * from "./rollout/check.ts";
 export * from "./rollout/claim.ts";
+export * from "./rollout/engines.ts";
 export * from "./rollout/files.ts";
 export * from "./rollout/format.ts";
 export * from "./rollout/gates.ts";

@@ -3,6 +3,7 @@ import { WattvoxError } from "@wattvox/core";
 import type { InferredOptionTypes } from "yargs";
 import { brokerAccess } from "../broker-options.ts";
 import { command, type Io } from "../command.ts";
+import { enginesBuilt } from "../rollout-engines.ts";
 import {
 	parseFaults,
 	RUNNER_OPTIONS,
@@ -64,6 +65,10 @@ export const rolloutStart = command({
 			"under roots; no wave passes without measured joules",
 		],
 		[
+			"rollout start voice/ --root keys/root.json --key keys/fleet.key --engine nano=orin.engine",
+			"not while a class of devices that speak by TensorRT lacks a signed engine",
+		],
+		[
 			"rollout start --dry-run --devices 5000 --waves 1%,25%,100% --fault golden=2%",
 			"the same planner over 5,000 made-up devices, faults and all",
 		],
@@ -90,6 +95,19 @@ export const rolloutStart = command({
 			type: "boolean",
 			default: false,
 			describe: "Also a bundle that does not say what its speaker agreed to",
+		},
+		"require-engines": {
+			type: "boolean",
+			default: false,
+			describe:
+				"Refuse while a class of devices that speak by TensorRT lacks an --engine",
+		},
+		engine: {
+			type: "array",
+			string: true,
+			default: [],
+			describe:
+				"CLASS=FILE: a device class and the engine that was built and signed for it; implies --require-engines",
 		},
 		...SPEC_OPTIONS,
 		"dry-run": {
@@ -140,20 +158,23 @@ export const rolloutStart = command({
 		if (args.bundle === undefined || args.key === undefined)
 			throw new WattvoxError("E_USAGE", "name the bundle and --key");
 		const { loadPrivateKey, loadTrust } = await import("@wattvox/bundle");
-		const { root, trust } = args;
+		const { root, trust, bundle, engine } = args;
 		const task = io.progress.task("looking at the fleet");
 		const state = await fleet
 			.prepareRollout(
 				{ ...spec, id: args.id },
 				{
 					dir: rolloutsDir(args.data),
-					bundleDir: args.bundle,
+					bundleDir: bundle,
 					store: fleet.openStore(args.store, io.env),
 					key: await loadPrivateKey(args.key),
 					...(root !== undefined && { roots: await readFile(root) }),
 					...(trust.length > 0 && { trust: await loadTrust(trust) }),
 					broker: await brokerAccess(args),
 					withoutConsent: args["without-consent"],
+					...((args["require-engines"] || engine.length > 0) && {
+						engines: (trusted) => enginesBuilt(bundle, engine, trusted),
+					}),
 				},
 				io.signal,
 			)

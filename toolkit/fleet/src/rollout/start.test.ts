@@ -9,7 +9,13 @@ import {
 	writeBundle,
 } from "@wattvox/bundle";
 import { sampleFiles, sampleMeta, temporaryDir } from "@wattvox/bundle/testing";
-import { encode, type Link, readDesired, topic } from "@wattvox/link";
+import {
+	encode,
+	type Link,
+	type Reported,
+	readDesired,
+	topic,
+} from "@wattvox/link";
 import test, { type ExecutionContext } from "ava";
 import { Broker } from "../broker.ts";
 import { connect } from "../testing.ts";
@@ -77,7 +83,11 @@ async function house(t: ExecutionContext) {
 		...part,
 	});
 	/** A device that was set up with the first root, and does as it is told. */
-	const device = async (name: string, told: string[]): Promise<Link> => {
+	const device = async (
+		name: string,
+		told: string[],
+		part: Partial<Reported> = {},
+	): Promise<Link> => {
 		const trust = RootTrust.open(r.first);
 		const link = await connect(broker.url, name);
 		t.teardown(() => link.stop());
@@ -87,6 +97,7 @@ async function house(t: ExecutionContext) {
 				encode({
 					...{ v: 1, bundle, revision, state: "active" },
 					...{ deviceClass: "nano", at: new Date().toISOString() },
+					...part,
 				}),
 				{ qos: 1, retain: true },
 			);
@@ -182,4 +193,33 @@ test("a rollout that cannot go well is refused before anything is told or left b
 		id: "r1",
 	} as never);
 	t.is((await loadRollout(join(h.dir, "rollouts"), "r1")).status, "running");
+});
+
+test("a rollout that wants engines does not start while a target class lacks one", async (t) => {
+	t.timeout(60_000);
+	const h = await house(t);
+	const told: string[] = [];
+	const runtime = { name: "tensorrt" } as const;
+	await h.device("d1", told, { runtime });
+	await h.device("d2", told, { runtime, deviceClass: "agx" });
+	const bundle = await h.bundle("ada");
+	const builders: boolean[] = [];
+	const start = (id: string, built: string[], classes: string[] | null) =>
+		prepareRollout(
+			{ ...SPEC, id, classes },
+			h.options(bundle, {
+				engines: async (trust) => {
+					builders.push(trust.find(h.next.id, "desired") !== undefined);
+					return new Set(built);
+				},
+			}),
+			never,
+		);
+	const lacks = { code: "E_USAGE", message: /for device class agx:/ };
+	await t.throwsAsync(start("r1", ["nano"], null), lacks);
+	t.deepEqual(await listRollouts(join(h.dir, "rollouts")), []);
+	t.deepEqual(told, []);
+	const { devices } = await start("r2", ["nano"], ["nano"]);
+	t.deepEqual(Object.keys(devices), ["d1"]);
+	t.deepEqual(builders, [true, true], "the trust is that of the roots");
 });

@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { NO_CONSENT, openBundle } from "@wattvox/bundle";
+import { NO_CONSENT, openBundle, RootTrust, type Trust } from "@wattvox/bundle";
 import { type Clock, checkId, systemClock, WattvoxError } from "@wattvox/core";
 import { Link, type LinkOptions } from "@wattvox/link";
 import { type Publisher, publisherTrust } from "../desire.ts";
 import type { Store } from "../open-store.ts";
 import { checkRollout } from "./check.ts";
+import { checkEngines } from "./engines.ts";
 import { createRollout, listRollouts } from "./files.ts";
 import { beginning, type RolloutSpec, type RolloutState } from "./spec.ts";
 import { surveyFleet } from "./survey.ts";
@@ -20,6 +21,12 @@ export interface PrepareRolloutOptions extends Publisher {
 	broker: Omit<LinkOptions, "clientId" | "presence">;
 	/** Whether a bundle without a consent statement may go out. */
 	withoutConsent?: boolean;
+	/**
+	 * Refuses a rollout while a class of devices that speak by TensorRT lacks an engine.
+	 * @param trust the devices' own: the roots', where there are any
+	 * @returns the classes that have a signed engine for the bundle
+	 */
+	engines?: (trust: Trust) => Promise<ReadonlySet<string>>;
 	clock?: Clock;
 }
 
@@ -58,6 +65,9 @@ export async function prepareRollout(
 			"E_USAGE",
 			`the store has no bundle ${previous} to go back to (--previous)`,
 		);
+	const built = await options.engines?.(
+		options.roots ? RootTrust.open(options.roots) : trust,
+	);
 	const id = spec.id ?? `to-${bundle.digest.slice(0, 12)}`;
 	const full = { ...spec, id, bundle: bundle.digest };
 	const link = new Link({
@@ -75,6 +85,17 @@ export async function prepareRollout(
 		})),
 		await listRollouts(dir),
 	);
+	if (built) {
+		const targets = new Set(chosen);
+		checkEngines(
+			known
+				.filter((d) => targets.has(d.device))
+				.map(({ device, deviceClass, reported }) => ({
+					...{ device, deviceClass, runtime: reported?.runtime },
+				})),
+			built,
+		);
+	}
 	await store.put(bundleDir, trust, signal);
 	const state = beginning(full, chosen, clock.wall());
 	await createRollout(dir, state);
