@@ -32,7 +32,7 @@ export const SCHEDULE_OPTIONS = {
 	},
 	takes: {
 		type: "string",
-		describe: "How long the work will take, such as 90m; see the manual",
+		describe: "How long the work will take, such as 90m; by default a guess",
 	},
 	pause: {
 		type: "boolean",

@@ -28,7 +28,7 @@ export const energyAttest = command({
 			string: true,
 			default: [],
 			describe:
-				"Public key, or a folder of them, that must have signed the bundle",
+				"A root file, or public keys (or a folder of them), that must have signed the bundle",
 		},
 		class: {
 			type: "string",

@@ -82,7 +82,8 @@ export const fleetServe = command({
 			type: "array",
 			string: true,
 			default: [],
-			describe: "Public key, or a folder of them, that may sign those",
+			describe:
+				"A root file, or public keys (or a folder of them), that may sign those",
 		},
 		dashboard: {
 			type: "boolean",

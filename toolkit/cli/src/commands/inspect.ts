@@ -24,7 +24,8 @@ export const inspect = command({
 			type: "array",
 			string: true,
 			default: [],
-			describe: "Public key, or a folder of them, that may have signed it",
+			describe:
+				"A root file, or public keys (or a folder of them), that may have signed it",
 		},
 		attestations: {
 			type: "string",

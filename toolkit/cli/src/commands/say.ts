@@ -41,7 +41,7 @@ export const say = command({
 			string: true,
 			default: [],
 			describe:
-				"Public key, or a folder of them, that must have signed the bundle",
+				"A root file, or public keys (or a folder of them), that must have signed the bundle",
 		},
 	},
 	async run(args, io) {
