@@ -4,8 +4,12 @@ import { type Case, checkCase, Draw } from "./testing.ts";
 
 /** Runs of a case, and the opsets of its graphs. */
 export interface RuleTestOptions {
-	opsets?: readonly number[];
-	runs?: number;
+	/** A test for each of them. A list among them is one test, whose runs draw from it. */
+	opsets?: readonly (number | readonly number[])[];
+	/** Runs of each test, or of the tests of an operator. */
+	runs?: number | ((op: string) => number);
+	/** Operators that are younger than some of the opsets: there their own is taken. */
+	since?: Readonly<Record<string, number>>;
 	/** Largest deviation, where an operator's own rounding is above the usual. */
 	tolerance?: number;
 	/** Further cases with the one opset of their graphs. */
@@ -17,7 +21,13 @@ export function ruleTests(
 	test: TestFn,
 	cases: Readonly<Record<string, Case>>,
 	rules: Readonly<Record<string, unknown>>,
-	{ opsets = [17], runs = 12, tolerance, later = {} }: RuleTestOptions = {},
+	{
+		opsets = [17],
+		runs = 12,
+		since = {},
+		tolerance,
+		later = {},
+	}: RuleTestOptions = {},
 ): void {
 	const all = [
 		...opsets.flatMap((opset) =>
@@ -33,17 +43,22 @@ export function ruleTests(
 	});
 	for (const [op, opset, build] of all)
 		test.serial(
-			`${op}, opset ${opset}: the gradient is what finite differences give`,
+			`${op}, opset ${[opset].flat().join(" or ")}: the gradient is what finite differences give`,
 			async (t) => {
 				await fc.assert(
 					fc.asyncProperty(fc.gen(), async (g) => {
+						const drawn =
+							typeof opset === "number" ? opset : g(fc.constantFrom, ...opset);
 						const d = new Draw(
 							(min, max) => g(fc.integer, { min, max }),
-							opset,
+							Math.max(drawn, since[op] ?? 0),
 						);
 						t.is(await checkCase(d, build, tolerance), undefined);
 					}),
-					{ numRuns: runs, includeErrorInReport: true },
+					{
+						numRuns: typeof runs === "number" ? runs : runs(op),
+						includeErrorInReport: true,
+					},
 				);
 			},
 		);

@@ -1,14 +1,8 @@
 import { floats, GraphBuilder } from "@wattvox/onnx";
 import test from "ava";
-import fc from "fast-check";
+import { ruleTests } from "./_rule-tests.test.ts";
 import { activations } from "./activations.ts";
-import {
-	type Case,
-	checkCase,
-	Draw,
-	gradientsAt,
-	type Range,
-} from "./testing.ts";
+import { type Case, gradientsAt, type Range } from "./testing.ts";
 
 const unary =
 	(op: string, range: Range = {}, attrs: readonly string[] = []): Case =>
@@ -70,27 +64,11 @@ const CASES: Record<keyof typeof activations, Case> = {
 /** Operators that are younger than the oldest opset we differentiate. */
 const SINCE: Record<string, number> = { HardSwish: 14, Mish: 18, Swish: 24 };
 
-test("every rule has a case", (t) => {
-	t.deepEqual(Object.keys(CASES).sort(), Object.keys(activations).sort());
+ruleTests(test, CASES, activations, {
+	opsets: [[13, 18, 22]],
+	runs: 6,
+	since: SINCE,
 });
-
-for (const [op, build] of Object.entries(CASES))
-	test.serial(
-		`${op}: the gradient is what finite differences give`,
-		async (t) => {
-			await fc.assert(
-				fc.asyncProperty(fc.gen(), async (g) => {
-					const opset = g(fc.constantFrom, 13, 18, 22);
-					const d = new Draw(
-						(min, max) => g(fc.integer, { min, max }),
-						Math.max(opset, SINCE[op] ?? 0),
-					);
-					t.is(await checkCase(d, build), undefined);
-				}),
-				{ numRuns: 6 },
-			);
-		},
-	);
 
 test("slopes where the pieces meet are those of the flat or the lower side", async (t) => {
 	for (const [op, x, slope] of [

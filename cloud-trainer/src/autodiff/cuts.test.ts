@@ -1,7 +1,7 @@
 import test from "ava";
-import fc from "fast-check";
+import { ruleTests } from "./_rule-tests.test.ts";
 import { cuts } from "./cuts.ts";
-import { type Case, checkCase, Draw } from "./testing.ts";
+import type { Case } from "./testing.ts";
 
 const FAR = 2 ** 31 - 1;
 
@@ -97,21 +97,7 @@ const CASES: Record<keyof typeof cuts, Case> = {
 	},
 };
 
-test("every rule has a case", (t) => {
-	t.deepEqual(Object.keys(CASES).sort(), Object.keys(cuts).sort());
+ruleTests(test, CASES, cuts, {
+	opsets: [[14, 18, 19, 22]],
+	runs: (op) => (op === "Pad" || op === "Slice" ? 40 : 10),
 });
-
-for (const [op, build] of Object.entries(CASES))
-	test.serial(
-		`${op}: the gradient is what finite differences give`,
-		async (t) => {
-			await fc.assert(
-				fc.asyncProperty(fc.gen(), async (g) => {
-					const opset = g(fc.constantFrom, 14, 18, 19, 22);
-					const d = new Draw((min, max) => g(fc.integer, { min, max }), opset);
-					t.is(await checkCase(d, build), undefined);
-				}),
-				{ numRuns: op === "Pad" || op === "Slice" ? 40 : 10 },
-			);
-		},
-	);

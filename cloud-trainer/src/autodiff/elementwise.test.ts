@@ -1,7 +1,7 @@
 import test from "ava";
-import fc from "fast-check";
+import { ruleTests } from "./_rule-tests.test.ts";
 import { elementwise } from "./elementwise.ts";
-import { type Case, checkCase, Draw, type Range } from "./testing.ts";
+import type { Case, Range } from "./testing.ts";
 
 const unary =
 	(op: string, range: Range = {}): Case =>
@@ -117,20 +117,4 @@ const CASES: Record<keyof typeof elementwise, Case> = {
 	Dropout: unary("Dropout"),
 };
 
-test("every rule has a case", (t) => {
-	t.deepEqual(Object.keys(CASES).sort(), Object.keys(elementwise).sort());
-});
-
-for (const [op, build] of Object.entries(CASES))
-	test.serial(
-		`${op}: the gradient is what finite differences give`,
-		async (t) => {
-			await fc.assert(
-				fc.asyncProperty(fc.gen(), async (g) => {
-					const d = new Draw((min, max) => g(fc.integer, { min, max }));
-					t.is(await checkCase(d, build), undefined);
-				}),
-				{ numRuns: 8 },
-			);
-		},
-	);
+ruleTests(test, CASES, elementwise, { runs: 8 });

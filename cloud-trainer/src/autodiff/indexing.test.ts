@@ -7,11 +7,11 @@ import {
 	type Value,
 } from "@wattvox/onnx";
 import test from "ava";
-import fc from "fast-check";
 import * as ort from "onnxruntime-node";
+import { ruleTests } from "./_rule-tests.test.ts";
 import { differentiate } from "./differentiate.ts";
 import { indexing } from "./indexing.ts";
-import { type Case, checkCase, Draw } from "./testing.ts";
+import type { Case, Draw } from "./testing.ts";
 
 /** A shape with an axis, and that axis' size. */
 function axed(d: Draw, max = 4) {
@@ -120,24 +120,7 @@ const CASES: Record<keyof typeof indexing, Case> = {
 	},
 };
 
-test("every rule has a case", (t) => {
-	t.deepEqual(Object.keys(CASES).sort(), Object.keys(indexing).sort());
-});
-
-for (const [op, build] of Object.entries(CASES))
-	test.serial(
-		`${op}: the gradient is what finite differences give`,
-		async (t) => {
-			await fc.assert(
-				fc.asyncProperty(fc.gen(), async (g) => {
-					const opset = g(fc.constantFrom, 13, 18, 22);
-					const d = new Draw((min, max) => g(fc.integer, { min, max }), opset);
-					t.is(await checkCase(d, build), undefined);
-				}),
-				{ numRuns: 25 },
-			);
-		},
-	);
+ruleTests(test, CASES, indexing, { opsets: [[13, 18, 22]], runs: 25 });
 
 /** Gradients of sum(y * weights) for the inputs, with a number of threads. */
 async function backward(

@@ -1,7 +1,7 @@
 import test from "ava";
-import fc from "fast-check";
+import { ruleTests } from "./_rule-tests.test.ts";
 import { linear } from "./linear.ts";
-import { type Case, checkCase, Draw } from "./testing.ts";
+import type { Case } from "./testing.ts";
 
 const CASES: Record<keyof typeof linear, Case> = {
 	MatMul: (d) => {
@@ -61,24 +61,4 @@ const CASES: Record<keyof typeof linear, Case> = {
 	},
 };
 
-test("every rule has a case", (t) => {
-	t.deepEqual(Object.keys(CASES).sort(), Object.keys(linear).sort());
-});
-
-for (const [op, build] of Object.entries(CASES))
-	for (const opset of [17, 18])
-		test.serial(
-			`${op}, opset ${opset}: the gradient is what finite differences give`,
-			async (t) => {
-				await fc.assert(
-					fc.asyncProperty(fc.gen(), async (g) => {
-						const d = new Draw(
-							(min, max) => g(fc.integer, { min, max }),
-							opset,
-						);
-						t.is(await checkCase(d, build), undefined);
-					}),
-					{ numRuns: 15 },
-				);
-			},
-		);
+ruleTests(test, CASES, linear, { opsets: [17, 18], runs: 15 });

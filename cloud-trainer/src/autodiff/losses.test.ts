@@ -1,8 +1,8 @@
 import { floats, GraphBuilder, int64s } from "@wattvox/onnx";
 import test from "ava";
-import fc from "fast-check";
-import type { losses } from "./losses.ts";
-import { type Case, checkCase, Draw, gradientsAt } from "./testing.ts";
+import { ruleTests } from "./_rule-tests.test.ts";
+import { losses } from "./losses.ts";
+import { type Case, gradientsAt } from "./testing.ts";
 
 const IGNORED = -1;
 
@@ -45,20 +45,7 @@ const CASES: Record<keyof typeof losses, Case> = {
 	SoftmaxCrossEntropyLoss: loss("SoftmaxCrossEntropyLoss"),
 };
 
-for (const [op, build] of Object.entries(CASES))
-	test.serial(
-		`${op}: the gradient is what finite differences give`,
-		async (t) => {
-			await fc.assert(
-				fc.asyncProperty(fc.gen(), async (g) => {
-					const opset = g(fc.constantFrom, 13, 18, 22);
-					const d = new Draw((min, max) => g(fc.integer, { min, max }), opset);
-					t.is(await checkCase(d, build), undefined);
-				}),
-				{ numRuns: 25 },
-			);
-		},
-	);
+ruleTests(test, CASES, losses, { opsets: [[13, 18, 22]], runs: 25 });
 
 test("cross-entropy of two classes: softmax minus the label, the ignored row zero", async (t) => {
 	const b = new GraphBuilder();

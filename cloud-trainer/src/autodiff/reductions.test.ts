@@ -1,14 +1,8 @@
 import { floats, GraphBuilder } from "@wattvox/onnx";
 import test from "ava";
-import fc from "fast-check";
+import { ruleTests } from "./_rule-tests.test.ts";
 import { reductions } from "./reductions.ts";
-import {
-	type Case,
-	checkCase,
-	Draw,
-	gradientsAt,
-	type Range,
-} from "./testing.ts";
+import { type Case, gradientsAt, type Range } from "./testing.ts";
 
 /**
  * Axes are an input for ReduceSum, and for all from opset 18 on, constant or fed; else an attribute.
@@ -61,24 +55,7 @@ const CASES: Record<keyof typeof reductions, Case> = {
 	},
 };
 
-test("every rule has a case", (t) => {
-	t.deepEqual(Object.keys(CASES).sort(), Object.keys(reductions).sort());
-});
-
-for (const [op, build] of Object.entries(CASES))
-	test.serial(
-		`${op}: the gradient is what finite differences give`,
-		async (t) => {
-			await fc.assert(
-				fc.asyncProperty(fc.gen(), async (g) => {
-					const opset = g(fc.constantFrom, 13, 17, 18, 21);
-					const d = new Draw((min, max) => g(fc.integer, { min, max }), opset);
-					t.is(await checkCase(d, build), undefined);
-				}),
-				{ numRuns: 12 },
-			);
-		},
-	);
+ruleTests(test, CASES, reductions, { opsets: [[13, 17, 18, 21]] });
 
 test("a product has gradients where factors are zero", async (t) => {
 	const x = floats([2, 3, 4, 2, 0, 4, 0, 3, 0], [3, 3]);
