@@ -69,6 +69,7 @@ export const demo = command({
 			base: await baseDir(args.base),
 			out: args.out,
 			sentences: [...SENTENCES, args.text],
+			unheard: !own && args.base === undefined,
 			threads: args.threads,
 			consent:
 				args.consent ??

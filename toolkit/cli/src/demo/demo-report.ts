@@ -50,7 +50,7 @@ export async function demoReport(
 		createdAt: new Date(),
 		voice: {
 			name: run.name,
-			about: `Fine-tuned from ${Math.round(seconds)} seconds of a voice that the base has never heard, distilled, signed, delivered over MQTT, verified, and spoken by an agent on this machine.`,
+			about: `Fine-tuned from ${Math.round(seconds)} seconds of a voice${o.unheard ? " that the base has never heard" : ""}, distilled, signed, delivered over MQTT, verified, and spoken by an agent on this machine.`,
 			facts: [
 				["Base", `${run.base.name} (${run.base.language})`],
 				[

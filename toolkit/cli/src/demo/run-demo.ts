@@ -40,6 +40,8 @@ export interface DemoOptions {
 	/** At most so many steps of each training. */
 	steps?: number;
 	consent: string;
+	/** The base is known to have trained without this voice. */
+	unheard: boolean;
 	/** Seconds of the fixed workload; undefined: only where a sensor measures, and then 30. */
 	workload?: number;
 }
