@@ -10,6 +10,7 @@ import {
 import { Agent } from "./agent.ts";
 import { diagnose, formatDiagnosis, writeDiagnosis } from "./doctor.ts";
 import type { EngineSettings } from "./engine/engines.ts";
+import { parseLimits } from "./limits.ts";
 import { formatStatus, readStatus } from "./status.ts";
 
 const HELP = `wattvox-agent: the device's side of wattvox
@@ -20,6 +21,8 @@ const HELP = `wattvox-agent: the device's side of wattvox
       --trust FILE     a root file, or public keys (.pub) or a folder of them; may be repeated
       --port N         of the speech API (default 8420)
       --threads N      inside one operator (default 1)
+      --limit NAME=N   of the golden sentences: mel-distance, length-difference,
+                       real-time-factor, first-sound-ms, underruns; may be repeated
       --player P       that plays /v1/audio/play: pw-cat, aplay, or a path to one
                        (default: pw-cat where PipeWire runs, else aplay)
       --audio-device D PipeWire's target or ALSA's device (default: the system's)
@@ -49,6 +52,7 @@ const OPTIONS = {
 	trust: { type: "string", multiple: true },
 	port: { type: "string" },
 	threads: { type: "string" },
+	limit: { type: "string", multiple: true },
 	player: { type: "string" },
 	"audio-device": { type: "string" },
 	"daily-mb": { type: "string" },
@@ -103,6 +107,7 @@ async function run(values: Values): Promise<void> {
 		...(port !== undefined && { port }),
 		...(threads !== undefined && { threads }),
 		...engineOf(values),
+		limits: parseLimits(values.limit ?? []),
 		playback: { player: values.player, audioDevice: values["audio-device"] },
 		...(daily !== undefined && { dailyBytes: daily * 1_000_000 }),
 		...(deviceClass !== undefined && { deviceClass }),

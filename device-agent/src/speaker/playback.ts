@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { basename } from "node:path";
 import { type Clock, systemClock, WattvoxError } from "@wattvox/core";
+import { Playhead } from "@wattvox/synth";
 import type { Player } from "./player.ts";
-import { Playhead } from "./playhead.ts";
 import { pcm16 } from "./wav-stream.ts";
 
 export interface PlayOptions {

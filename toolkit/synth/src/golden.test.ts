@@ -1,3 +1,4 @@
+import { systemClock } from "@wattvox/core";
 import { BASE_MEL } from "@wattvox/speech";
 import test from "ava";
 import {
@@ -43,6 +44,30 @@ test("another voice fails them and the result says why", async (t) => {
 	t.regex(slow.problems.join("; "), /real-time factor .*first sound/s);
 	await voice.dispose();
 	await other.dispose();
+});
+
+test("underruns are counted as a player would have had them", async (t) => {
+	const voice = await load(1);
+	const golden = await makeGolden(voice, SENTENCES, BASE_MEL);
+	const count = (stepMs: number, limits = LIMITS) => {
+		let now = 0;
+		const monotonic = () => {
+			now += stepMs;
+			return now;
+		};
+		const clock = { ...systemClock, monotonic };
+		return checkGolden(voice, golden, limits, undefined, clock);
+	};
+	t.is((await count(0)).underruns, 0);
+	// each chunk a minute after the one before
+	const slow = await count(60_000);
+	t.true(slow.underruns > 0);
+	t.true(slow.passed);
+	const held = await count(60_000, { ...LIMITS, underruns: 0 });
+	t.false(held.passed);
+	t.regex(held.problems.join("; "), /underruns in its own playback, limit 0/);
+	t.true((await count(0, { ...LIMITS, underruns: 0 })).passed);
+	await voice.dispose();
 });
 
 test("a damaged golden.json is refused", async (t) => {

@@ -8,6 +8,7 @@ export {
 	makeGolden,
 	parseGolden,
 } from "./golden.ts";
+export { Playhead } from "./playhead.ts";
 export { type SayOptions, sayToFile, syntheticTag } from "./say.ts";
 export {
 	concat,

@@ -33,6 +33,12 @@ export const agentRun = command({
 		},
 		port: { type: "number", default: 8420, describe: "Of the speech API" },
 		threads: { type: "number", default: 1, describe: "Of one operator" },
+		limit: {
+			type: "array",
+			string: true,
+			describe:
+				"Of the golden sentences, NAME=NUMBER: mel-distance, length-difference, real-time-factor, first-sound-ms or underruns",
+		},
 		player: {
 			type: "string",
 			describe:
@@ -69,7 +75,7 @@ export const agentRun = command({
 	},
 	service: true,
 	async run(args, io) {
-		const [{ Agent }, { loadTrust }, { createLog, logLevel }] =
+		const [{ Agent, parseLimits }, { loadTrust }, { createLog, logLevel }] =
 			await Promise.all([
 				import("@wattvox/device-agent"),
 				import("@wattvox/bundle"),
@@ -83,6 +89,7 @@ export const agentRun = command({
 			trust: await loadTrust(args.trust),
 			port: args.port,
 			threads: args.threads,
+			limits: parseLimits(args.limit ?? []),
 			playback: { player: args.player, audioDevice: args["audio-device"] },
 			...(args["daily-mb"] !== undefined && {
 				dailyBytes: args["daily-mb"] * 1_000_000,
