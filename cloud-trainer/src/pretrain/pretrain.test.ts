@@ -12,6 +12,7 @@ import { studentConfig, teacherConfig, vocoderConfig } from "@wattvox/models";
 import { toPhones, writeWav } from "@wattvox/speech";
 import test from "ava";
 import { ENGLISH_PHONES, readCorpus, symbolsOf } from "../data/corpus.ts";
+import { TINY } from "../voice/_tiny-base.test.ts";
 import { readWeights } from "./base.ts";
 import { pretrain } from "./pretrain.ts";
 
@@ -45,20 +46,9 @@ function chords(text: string, pitch: number, rate = 16000): Float32Array {
 }
 
 const symbols = symbolsOf(ENGLISH_PHONES).length;
-const tiny = {
-	width: 16,
-	heads: 2,
-	trunkLayers: 1,
-	contentLayers: 1,
-	cond: 8,
-	decoderWidth: 16,
-	decoderLayers: 1,
-	posteriorWidth: 8,
-	expand: 1,
-};
 const SIZES = {
-	teacher: { ...teacherConfig(symbols), ...tiny, decoderWidth: 24 },
-	student: { ...studentConfig(symbols), ...tiny },
+	teacher: { ...teacherConfig(symbols), ...TINY, decoderWidth: 24 },
+	student: { ...studentConfig(symbols), ...TINY },
 	vocoder: { ...vocoderConfig, width: 16, layers: 1, expand: 1 },
 	speaker: { width: 16, layers: 1, expand: 1 },
 	aligner: { width: 24, layers: 1, expand: 1 },

@@ -1,45 +1,19 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-	AUDIO,
-	seededRandom,
-	studentConfig,
-	teacherConfig,
-} from "@wattvox/models";
+import { AUDIO, seededRandom } from "@wattvox/models";
 import { mergeIntoWeights, type Tensor } from "@wattvox/onnx";
 import test, { type ExecutionContext } from "ava";
 import type { Example } from "../data/features.ts";
-import { teacherOutputs } from "../graphs/acoustic.ts";
-import { type Base, newBase } from "../pretrain/base.ts";
 import type { DriftReport } from "../train/drift.ts";
 import { furthest } from "../train/testing.ts";
+import { base, drawn } from "./_tiny-base.test.ts";
 import {
 	ADAPT,
 	type AdaptOptions,
 	adaptTeacher,
 	distilVoice,
 } from "./adapt.ts";
-
-const TINY = {
-	width: 16,
-	heads: 2,
-	trunkLayers: 1,
-	contentLayers: 1,
-	cond: 8,
-	decoderWidth: 16,
-	decoderLayers: 1,
-	posteriorWidth: 8,
-	expand: 1,
-};
-const SYMBOLS = ["_", "pau", "aa", "b"];
-const base: Base = {
-	...newBase("tiny", "en", SYMBOLS),
-	teacher: { ...teacherConfig(SYMBOLS.length), ...TINY, decoderWidth: 24 },
-	student: { ...studentConfig(SYMBOLS.length), ...TINY },
-};
-const drawn = (size: "teacher" | "student") =>
-	teacherOutputs(base[size], 1, false).initializers;
 
 /** Sentences of different lengths: parts of a batch weigh differently. */
 function example(i: number): Example {
