@@ -4,13 +4,14 @@ import { formatStatus, type WrittenStatus } from "./status.ts";
 const status = (
 	runtime: WrittenStatus["reported"]["runtime"],
 	engine: string | null = null,
+	trial: WrittenStatus["trial"] = null,
 ): string =>
 	formatStatus({
 		running: true,
 		pid: 7,
 		url: "http://127.0.0.1:8420",
 		connected: true,
-		trial: null,
+		trial,
 		speaker: { up: true, pid: 8, restarts: 0, bundle: "b", engine },
 		reported: {
 			v: 1,
@@ -33,5 +34,18 @@ test("the status says what computes, and why it is not the engine", (t) => {
 	t.regex(
 		status({ name: "onnxruntime", reason }),
 		/^by +ONNX Runtime \(E_ENGINE_DIFFERS: 4 dB off\)$/m,
+	);
+});
+
+test("the status shows the newest trial's figures", (t) => {
+	t.notRegex(status(undefined), /^trial /m);
+	const trial = {
+		...{ bundle: "3f2a90c41b77aa", passed: false, problems: ["too slow"] },
+		...{ melDistance: 0.1234, realTimeFactor: 0.9, firstSoundMs: 41.6 },
+		underruns: 2,
+	};
+	t.regex(
+		status(undefined, null, trial),
+		/^trial +3f2a90c41b77 failed, mel distance 0\.123, real-time factor 0\.900, first sound 42 ms, underruns 2$/m,
 	);
 });

@@ -57,7 +57,20 @@ export function formatStatus(status: WrittenStatus): string {
 			"pulled",
 			`${reported.progress.done} of ${reported.progress.total} bytes`,
 		]);
+	if (status.trial) lines.push(["trial", trialLine(status.trial)]);
 	return facts(lines);
+}
+
+/** The golden sentences' figures; an agent before this one may have written fewer. */
+function trialLine(trial: NonNullable<AgentStatus["trial"]>): string {
+	const { bundle, passed, melDistance, realTimeFactor, firstSoundMs } = trial;
+	return [
+		`${bundle.slice(0, 12)} ${passed ? "passed" : "failed"}`,
+		`mel distance ${melDistance.toFixed(3)}`,
+		`real-time factor ${realTimeFactor.toFixed(3)}`,
+		`first sound ${Math.round(firstSoundMs)} ms`,
+		`underruns ${trial.underruns ?? "unknown"}`,
+	].join(", ");
 }
 
 function runtimeLines({
