@@ -32,6 +32,7 @@ import { tinyBundle, tinyVoice } from "@wattvox/synth/testing";
 import test, { type ExecutionContext } from "ava";
 import { Agent } from "./agent.ts";
 import type { AgentOptions } from "./options.ts";
+import { fakePlayer } from "./speaker/_fake-player.test.ts";
 
 // Real processes and a real broker; they would only slow each other down side by side.
 const it = test.serial;
@@ -215,8 +216,9 @@ it("a published bundle is pulled, proves itself, speaks, and its power is report
 	t.true((trial?.melDistance ?? 9) < 0.05);
 });
 
-it("after a restart it speaks at once, with no broker", async (t) => {
+it("after a restart it speaks and plays at once, with no broker", async (t) => {
 	const f = await fleet(t);
+	const { program, dir } = await fakePlayer(t, 'echo "$@" > args; cat > sound');
 	const first = await f.agent();
 	const { path, digest } = await f.bundle("anna");
 	await f.publish(path);
@@ -225,11 +227,28 @@ it("after a restart it speaks at once, with no broker", async (t) => {
 	await first.stop();
 	const again = await f.agent({
 		broker: { url: "mqtt://127.0.0.1:9", connectTimeoutMs: 200 },
+		playback: { player: program, audioDevice: "kitchen" },
 	});
 	await again.speaksWith(digest);
 	t.is((await say(again)).bundle, digest);
+	const played = await fetch(`${again.url}/v1/audio/play`, {
+		method: "POST",
+		headers: { "content-type": "application/json" },
+		body: JSON.stringify({ input: "Good morning." }),
+	});
+	const { seconds, player } = (await played.json()) as Record<string, unknown>;
+	t.is(player, "ALSA");
+	const sound = await readFile(join(dir, "sound"));
+	t.is(sound.length, Math.round(Number(seconds) * 16_000) * 2);
+	t.regex(
+		await readFile(join(dir, "args"), "utf8"),
+		/-f S16_LE -c 1 -r 16000 --device=kitchen -$/m,
+	);
 	t.false(again.status().connected);
 	await t.throwsAsync(f.agent(), { code: "E_BUSY" });
+	await t.throwsAsync(f.agent({ playback: { player: "/bin/sh" } }), {
+		code: "E_USAGE",
+	});
 });
 
 it("a voice that does not sound as it should leaves the old one speaking, and says why", async (t) => {
