@@ -1,11 +1,7 @@
 import { parseArgs } from "node:util";
-import {
-	catchInterrupts,
-	plainProgress,
-	silentProgress,
-	WattvoxError,
-} from "@wattvox/core";
+import { WattvoxError } from "@wattvox/core";
 import { DeviceRig } from "./device-rig.ts";
+import { printed } from "./printed.ts";
 
 /** A benchmark on a fleet of one, and what tells it from the others. */
 export interface DeviceBench<Result> {
@@ -57,22 +53,11 @@ export async function runDeviceBench<Result>(
 		!(Number.isSafeInteger(number) && number >= count.least)
 	)
 		throw new WattvoxError("E_USAGE", usage);
-	const interrupts = catchInterrupts();
-	const progress = o.json
-		? silentProgress
-		: plainProgress((line) => process.stderr.write(`${line}\n`));
-	try {
-		const result = await bench.measure(
-			{ voice, count: number, dir },
-			progress.note,
-			interrupts.signal,
-		);
-		process.stdout.write(
-			o.json ? `${JSON.stringify(result, null, "\t")}\n` : bench.report(result),
-		);
-	} finally {
-		interrupts.stop();
-	}
+	await printed(o.json === true, {
+		measure: (note, signal) =>
+			bench.measure({ voice, count: number, dir }, note, signal),
+		report: bench.report,
+	});
 }
 
 /**

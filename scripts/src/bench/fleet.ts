@@ -1,23 +1,17 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import {
-	catchInterrupts,
-	plainProgress,
-	silentProgress,
-	table,
-	WattvoxError,
-} from "@wattvox/core";
+import { table, WattvoxError } from "@wattvox/core";
 import {
 	BROKERS,
 	postgresMissing,
 	startPostgres,
 } from "@wattvox/fleet/testing";
 import { formatMachine, machineFacts, median } from "./machine.ts";
+import { printed, withFolder } from "./printed.ts";
 
 const USAGE = `npm run bench -- fleet [options]
 
@@ -96,28 +90,22 @@ export async function run(argv: string[]): Promise<void> {
 			"E_USAGE",
 			`${devices} devices need ${devices + SPARE_FILES} open files, ${sockets} are allowed: ulimit -n`,
 		);
-	const interrupts = catchInterrupts();
-	const progress = o.json
-		? silentProgress
-		: plainProgress((line) => process.stderr.write(`${line}\n`));
-	const dir = await mkdtemp(join(o.dir, "bench-fleet-"));
-	try {
-		const results = [];
-		for (const kind of on)
-			results.push(
-				await measureFleet(
-					{ devices, seconds, period, on: kind, dir: join(dir, kind) },
-					progress.note,
-					interrupts.signal,
-				),
-			);
-		process.stdout.write(
-			o.json ? `${JSON.stringify(results, null, "\t")}\n` : report(results),
-		);
-	} finally {
-		interrupts.stop();
-		await rm(dir, { recursive: true, force: true });
-	}
+	await printed(o.json, {
+		measure: (note, signal) =>
+			withFolder(o.dir, "bench-fleet-", async (dir) => {
+				const results = [];
+				for (const kind of on)
+					results.push(
+						await measureFleet(
+							{ devices, seconds, period, on: kind, dir: join(dir, kind) },
+							note,
+							signal,
+						),
+					);
+				return results;
+			}),
+		report,
+	});
 }
 
 interface HostEnd {

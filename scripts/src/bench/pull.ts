@@ -1,7 +1,7 @@
 import { fork } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdir, mkdtemp, open, rm } from "node:fs/promises";
+import { mkdir, open, rm } from "node:fs/promises";
 import { get, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -14,15 +14,10 @@ import {
 	writeBundle,
 } from "@wattvox/bundle";
 import { sampleFiles, sampleMeta } from "@wattvox/bundle/testing";
-import {
-	catchInterrupts,
-	plainProgress,
-	silentProgress,
-	table,
-	WattvoxError,
-} from "@wattvox/core";
+import { table, WattvoxError } from "@wattvox/core";
 import { Link, type PullResult, pullBundle } from "@wattvox/link";
 import { formatMachine, machineFacts, median } from "./machine.ts";
+import { printed, withFolder } from "./printed.ts";
 
 const USAGE = `npm run bench -- pull [options]
 
@@ -63,24 +58,13 @@ export async function run(argv: string[]): Promise<void> {
 	const runs = Number(o.runs);
 	if (!(megabytes >= 100) || !(Number.isSafeInteger(runs) && runs > 0))
 		throw new WattvoxError("E_USAGE", USAGE);
-	const interrupts = catchInterrupts();
-	const progress = o.json
-		? silentProgress
-		: plainProgress((line) => process.stderr.write(`${line}\n`));
-	const dir = await mkdtemp(join(o.dir, "bench-pull-"));
-	try {
-		const result = await measurePull(
-			{ bytes: megabytes * 1e6, runs, dir },
-			progress.note,
-			interrupts.signal,
-		);
-		process.stdout.write(
-			o.json ? `${JSON.stringify(result, null, "\t")}\n` : report(result),
-		);
-	} finally {
-		interrupts.stop();
-		await rm(dir, { recursive: true, force: true });
-	}
+	await printed(o.json, {
+		measure: (note, signal) =>
+			withFolder(o.dir, "bench-pull-", (dir) =>
+				measurePull({ bytes: megabytes * 1e6, runs, dir }, note, signal),
+			),
+		report,
+	});
 }
 
 interface Sample {
