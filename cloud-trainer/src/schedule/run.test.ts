@@ -178,6 +178,22 @@ test("a forecast that fails, at once or later, never stops the work, and it is s
 	t.regex(formatSaving(done.saving), /not known/);
 });
 
+test("a saving that is only the rounding of a sum is none", (t) => {
+	const saving = {
+		...{ ran: 0.3, atOnce: 0.3, kWh: 2e-6, measured: false },
+		...{ unit: "per kWh", basis: "found" as const },
+	};
+	for (const digit of [1e-16, -1e-16])
+		t.regex(
+			formatSaving({ ...saving, share: digit, saved: digit * 1e-6 }),
+			/waiting saved 0 %: 0.3 instead of 0.3 per kWh, est. 0 of the tariff's money/,
+		);
+	t.regex(
+		formatSaving({ ...saving, share: -0.1, saved: -0.03 }),
+		/waiting cost 10 %.* est. 0.03 of/,
+	);
+});
+
 test("a forecast that turns while it waits changes the plan", async (t) => {
 	const { clock, go } = await setting(t);
 	const { ran, work } = labour(clock, 1);

@@ -103,12 +103,14 @@ export function formatSaving(
 		: unit.endsWith("carbon")
 			? "of the tariff's money, carbon at its price"
 			: "of the tariff's money";
-	const word = share >= 0 ? "saved" : "cost";
+	// Sums of the same figures in another order differ in their last digit: that is no cost.
+	const none = Math.abs(share) < 1e-9;
+	const word = none || share > 0 ? "saved" : "cost";
 	return [
 		`Against running at once, waiting ${word} ${percent(Math.abs(share))}: ${amount(ran)} instead of ${amount(atOnce)} ${unit}`,
 		saved === null
 			? ", the energy is unknown"
-			: `, ${label}${amount(Math.abs(saved))} ${what} on ${label}${amount(kWh)} kWh`,
+			: `, ${label}${amount(none ? 0 : Math.abs(saved))} ${what} on ${label}${amount(kWh)} kWh`,
 		basis === "found" ? " (figures of what happened)." : " (by the forecast).",
 	].join("");
 }
