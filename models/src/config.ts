@@ -59,7 +59,7 @@ export const studentConfig = (symbols: number): AcousticConfig => ({
 	contentLayers: 1,
 	cond: 64,
 	decoderWidth: 128,
-	decoderLayers: 4,
+	decoderLayers: 5,
 	posteriorWidth: 64,
 	expand: 2,
 });

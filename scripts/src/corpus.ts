@@ -13,7 +13,7 @@ import { makeEval, makeTarget } from "./corpus/targets.ts";
 const HELP = `Makes the speech that the base is trained on, and the recordings it is judged by.
 usage: node scripts/dist/corpus.js [--out DIR] [--target DIR] [--second-target DIR] [--eval DIR]
   --out DIR            training corpus: wavs/, utterances.jsonl, speakers.json, heldout.txt; resumes
-    --hours H          length in hours (default 6)
+    --hours H          length in hours (default 10)
     --seed N           default 1
     --only ID,ID       these speakers only
     --jobs J           utterances spoken at once (default: processors)
@@ -72,7 +72,7 @@ async function main(): Promise<void> {
 		if (out) {
 			const summary = await generate(out, {
 				...common,
-				hours: number(values.hours, 6, "hours"),
+				hours: number(values.hours, 10, "hours"),
 				seed: Math.round(number(values.seed, 1, "seed")),
 				...(values.only ? { only: values.only.split(",") } : {}),
 				jobs: Math.round(number(values.jobs, availableParallelism(), "jobs")),

@@ -52,7 +52,7 @@ export const STEPS: Record<StageName, number> = {
 	aligner: 700,
 	vocoder: 7000,
 	teacher: 9600,
-	student: 13000,
+	student: 28200,
 };
 
 /** Rounds of training and realigning that a flat start takes. */

@@ -58,7 +58,7 @@ test("a small corpus is made, resumed and checked", async (t) => {
 		"es-004-m1",
 	];
 	const options = {
-		hours: 0.02,
+		hours: 0.01,
 		seed: 1,
 		jobs: 2,
 		only,
@@ -130,7 +130,7 @@ test("an interrupted run ends with the interrupt", async (t) => {
 		fail: () => undefined,
 	};
 	const run = generate(dir, {
-		hours: 0.02,
+		hours: 0.01,
 		seed: 1,
 		jobs: 2,
 		only: ["slt", "awb"],

@@ -86,10 +86,10 @@ const GROUPS: readonly Group[] = [
 const ESPEAK_TRAIN = 96;
 const ESPEAK_FORMANT: readonly [number, number] = [0.86, 1.16];
 const RATE: readonly [number, number] = [0.8, 1.3];
-const PLAIN_UTTERANCES = 900;
+const PLAIN_UTTERANCES = 2250;
 const PSEUDO_UTTERANCES = 20;
 /** Hours of speech that the utterance counts above come to. */
-export const NATURAL_HOURS = 6;
+export const NATURAL_HOURS = 10;
 
 function between([low, high]: readonly [number, number], at: number): number {
 	return Math.round((low + (high - low) * at) * 1000) / 1000;
