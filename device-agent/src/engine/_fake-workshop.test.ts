@@ -13,6 +13,7 @@ import type {
 	TrialRequest,
 	Workshop,
 } from "@wattvox/runtime/tensorrt";
+import { ORIN } from "@wattvox/runtime/testing";
 
 /** What a made-up TensorRT is asked to do wrong; each may depend on whether the engine allows refits. */
 export interface Lies {
@@ -41,18 +42,7 @@ export class FakeWorkshop implements Workshop {
 	}
 
 	get #facts(): TensorRtFacts {
-		return {
-			tensorrt: this.lies.tensorrt ?? "10.3.0.26",
-			headers: "10.3.0",
-			cuda: "12.6",
-			cudaDriver: "12.6",
-			computeCapability: "8.7",
-			device: "Orin",
-			multiprocessors: 8,
-			memoryBytes: 8e9,
-			l4t: "36.4.3",
-			module: "Orin Nano",
-		};
+		return { ...ORIN, tensorrt: this.lies.tensorrt ?? ORIN.tensorrt };
 	}
 
 	async facts(): Promise<TensorRtFacts> {

@@ -15,6 +15,7 @@ import {
 	engineKey,
 	type TensorRtFacts,
 } from "@wattvox/runtime/tensorrt";
+import { ORIN } from "@wattvox/runtime/testing";
 import test, { type ExecutionContext } from "ava";
 import {
 	EngineCache,
@@ -22,20 +23,8 @@ import {
 	engineId,
 } from "./engine-cache.ts";
 
-const facts: TensorRtFacts = {
-	tensorrt: "10.3.0.26",
-	headers: "10.3.0",
-	cuda: "12.6",
-	cudaDriver: "12.6",
-	computeCapability: "8.7",
-	device: "Orin",
-	multiprocessors: 8,
-	memoryBytes: 8e9,
-	l4t: "36.4.3",
-	module: "Orin Nano",
-};
 const key = (onnx: string, change: Partial<TensorRtFacts> = {}): EngineKey =>
-	engineKey({ ...facts, ...change }, onnx, {});
+	engineKey({ ...ORIN, ...change }, onnx, {});
 const plan = (byte: number, size = 100) => new Uint8Array(size).fill(byte);
 const built = { kind: "built", seconds: 3 } as const;
 

@@ -1,22 +1,11 @@
 import { newKey, trustKeys } from "@wattvox/bundle";
 import { engineKey, type TensorRtFacts } from "@wattvox/runtime/tensorrt";
+import { ORIN } from "@wattvox/runtime/testing";
 import test from "ava";
 import fc from "fast-check";
 import { openPack, packEngine, requireClass } from "./pack.ts";
 
-const facts: TensorRtFacts = {
-	tensorrt: "10.3.0.26",
-	headers: "10.3.0",
-	cuda: "12.6",
-	cudaDriver: "12.6",
-	computeCapability: "8.7",
-	device: "Orin",
-	multiprocessors: 8,
-	memoryBytes: 8e9,
-	l4t: "36.4.3",
-	module: "Orin Nano",
-};
-const key = engineKey(facts, "a".repeat(64), {
+const key = engineKey(ORIN, "a".repeat(64), {
 	refit: true,
 	precision: "fp16",
 });
@@ -74,7 +63,7 @@ test("whichever byte is changed, cut or added, it is not opened", (t) => {
 });
 
 test("an engine for another class of device is refused, and what differs is named", (t) => {
-	t.notThrows(() => requireClass(key, { ...facts, memoryBytes: 4e9 }));
+	t.notThrows(() => requireClass(key, { ...ORIN, memoryBytes: 4e9 }));
 	const changes: Partial<TensorRtFacts>[] = [
 		{ tensorrt: "10.3.0.27" },
 		{ cuda: "12.5" },
@@ -86,7 +75,7 @@ test("an engine for another class of device is refused, and what differs is name
 		{ module: "Orin NX" },
 	];
 	for (const change of changes)
-		t.throws(() => requireClass(key, { ...facts, ...change }), {
+		t.throws(() => requireClass(key, { ...ORIN, ...change }), {
 			code: "E_ENGINE_LOAD",
 			message: new RegExp(Object.keys(change)[0] ?? ""),
 		});

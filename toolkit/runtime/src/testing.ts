@@ -8,6 +8,21 @@ import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { compileShim } from "./tensorrt/compile.ts";
+import type { TensorRtFacts } from "./tensorrt/index.ts";
+
+/** What a TensorRT on an Orin Nano could say of itself. */
+export const ORIN: Readonly<TensorRtFacts> = {
+	tensorrt: "10.3.0.26",
+	headers: "10.3.0",
+	cuda: "12.6",
+	cudaDriver: "12.6",
+	computeCapability: "8.7",
+	device: "Orin",
+	multiprocessors: 8,
+	memoryBytes: 8e9,
+	l4t: "36.4.3",
+	module: "Orin Nano",
+};
 
 /** What the stand-in can be told to do wrong; stand-in/stand-in.h says what each does. */
 export type Lie =

@@ -3,26 +3,13 @@ import { join } from "node:path";
 import { writeBundle, writeKeys } from "@wattvox/bundle";
 import { temporaryDir } from "@wattvox/bundle/testing";
 import { EngineCache } from "@wattvox/device-agent/engine";
-import { engineKey, type TensorRtFacts } from "@wattvox/runtime/tensorrt";
-import { lie, standIn } from "@wattvox/runtime/testing";
+import { engineKey } from "@wattvox/runtime/tensorrt";
+import { lie, ORIN, standIn } from "@wattvox/runtime/testing";
 import { BASE_MEL } from "@wattvox/speech";
 import { makeGolden, Voice } from "@wattvox/synth";
 import { tinyBundle, tinyVoice } from "@wattvox/synth/testing";
 import test from "ava";
 import { cli } from "../testing.ts";
-
-const facts: TensorRtFacts = {
-	tensorrt: "10.3.0.26",
-	headers: "10.3.0",
-	cuda: "12.6",
-	cudaDriver: "12.6",
-	computeCapability: "8.7",
-	device: "Orin",
-	multiprocessors: 8,
-	memoryBytes: 8e9,
-	l4t: "36.4.3",
-	module: "Orin Nano",
-};
 
 test("engine shim without TensorRT's headers says so and leaves nothing", async (t) => {
 	const dir = await temporaryDir(t);
@@ -37,7 +24,7 @@ test("engine list names engines with what they depend on, and what failed", asyn
 	const dir = await temporaryDir(t);
 	t.regex((await cli(["engine", "list", "--data", dir])).out, /no engines/);
 	const cache = new EngineCache(join(dir, "engines"));
-	const key = engineKey(facts, "a".repeat(64), { precision: "fp16" });
+	const key = engineKey(ORIN, "a".repeat(64), { precision: "fp16" });
 	const { id } = await cache.put(key, new Uint8Array(2_500_000), {
 		kind: "built",
 		seconds: 71,
