@@ -8,11 +8,15 @@ const CASES: Record<string, Case> = {
 		d.b.op("Gelu", [d.active(d.shape())], {}, "com.microsoft"),
 	"com.microsoft.FastGelu": (d) => {
 		const shape = d.shape(1);
+		// Below -3 the sum of x and bias leaves 1 + tanh(x) nothing but rounding.
+		const size: [number, number] = [0.1, 1];
 		return d.b.op(
 			"FastGelu",
 			[
-				d.active(shape, { fixed: [-1] }),
-				d.flag() ? d.active(shape.slice(-1), { fixed: "all" }) : undefined,
+				d.active(shape, { fixed: [-1], size }),
+				d.flag()
+					? d.active(shape.slice(-1), { fixed: "all", size })
+					: undefined,
 			],
 			{},
 			"com.microsoft",
