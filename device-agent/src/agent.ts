@@ -1,58 +1,35 @@
-import { EventEmitter } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { cpus } from "node:os";
-import { checkTrustTime, RootTrust } from "@wattvox/bundle";
-import {
-	asWattvoxError,
-	checkId,
-	createLog,
-	type Log,
-	systemClock,
-	WattvoxError,
-} from "@wattvox/core";
-import {
-	deviceClassOf,
-	openPowerSource,
-	type PowerSource,
-	readBoard,
-} from "@wattvox/energy";
-import type { Desired, Reported } from "@wattvox/link";
-import { Bell } from "./bell.ts";
+import { checkId, createLog, systemClock, WattvoxError } from "@wattvox/core";
+import { deviceClassOf, readBoard } from "@wattvox/energy";
+import type { Reported } from "@wattvox/link";
 import { ByteBudget } from "./byte-budget.ts";
+import { DevicePower } from "./device-power.ts";
 import { Engines } from "./engine/engines.ts";
 import { Executor } from "./executor.ts";
 import { FlooredClock, Floors } from "./floors.ts";
+import { Inbox } from "./inbox.ts";
 import { lockDir } from "./lock.ts";
 import type { AgentOptions } from "./options.ts";
-import {
-	type Active,
-	type EngineView,
-	plan,
-	type Reason,
-	type Rejected,
-	type Step,
-} from "./planner.ts";
-import { PowerBuffer } from "./power-buffer.ts";
-import { PowerReporter } from "./power-reporter.ts";
 import { type AgentStatus, Reporter } from "./reporter.ts";
-import { Retry, repeats } from "./retry.ts";
 import type { VoiceAt } from "./speaker/messages.ts";
 import { checkPlayer } from "./speaker/player.ts";
 import { SpeakerProcess } from "./speaker/speaker-process.ts";
 import { DeviceState } from "./state.ts";
+import { TrustKeeper } from "./trust-keeper.ts";
 import { Uplink } from "./uplink.ts";
 import { Wishes } from "./wishes.ts";
+import { Work } from "./work.ts";
 
 interface Events {
 	/** What it runs, or how far it is with that, has changed. */
 	reported: [Reported];
 }
 
-/** Between two looks while updates wait for a clock or a newer root, ms. */
-const STALE_MS = 30_000;
-
 /**
  * The agent of one device: takes signed wishes, brings voices, lets them prove themselves, and keeps
- * a speaker process speaking.
+ * a speaker process speaking. It puts the parts together; deciding is the planner's, doing the executor's,
+ * and what goes round between them is {@link Work}.
  *
  * INVARIANTS
  * - There is always a voice that can speak, unless none ever arrived.
@@ -64,65 +41,42 @@ const STALE_MS = 30_000;
  */
 export class Agent extends EventEmitter<Events> {
 	readonly #o: AgentOptions;
-	readonly #deviceClass: string;
-	readonly #clock: FlooredClock;
-	readonly #floors: Floors;
-	readonly #log: Log;
 	readonly #state: DeviceState;
 	readonly #wishes: Wishes;
+	readonly #trust: TrustKeeper;
 	readonly #speaker: SpeakerProcess;
 	readonly #uplink: Uplink;
-	readonly #executor: Executor;
 	readonly #engines: Engines | undefined;
-	/** Breaks off the search for an engine: an update is worth more. */
-	#searching: AbortController | undefined;
 	readonly #reporter: Reporter;
-	readonly #retry: Retry;
-	readonly #bell: Bell;
-	readonly #stop = new AbortController();
-	readonly #passed = new Set<string>();
-	#active: Active | null = null;
-	#rejected = new Map<string, Rejected>();
-	#power: PowerReporter | undefined;
-	#ownSource: PowerSource | undefined;
+	readonly #power: DevicePower;
+	readonly #work: Work;
+	readonly #inbox: Inbox;
 	#unlock: (() => Promise<void>) | undefined;
-	#working: Promise<void> | undefined;
-	#rootsKept = 0;
 
 	constructor(options: AgentOptions) {
 		super();
-		const { fleet, device, threads = 1, trust } = options;
+		const { fleet, device, dataDir, threads = 1, trust } = options;
 		checkId(fleet, "fleet id");
 		checkId(device, "device id");
 		checkPlayer(options.playback ?? {});
 		this.#o = options;
-		this.#deviceClass = checkId(
+		const deviceClass = checkId(
 			options.deviceClass ??
 				deviceClassOf(readBoard(options.hostRoot).model, cpus()[0]?.model),
 			"device class",
 		);
-		this.#clock = new FlooredClock(options.clock ?? systemClock);
-		this.#floors = new Floors(options.dataDir, trust);
-		this.#clock.hold(() => this.#floors.time);
-		this.#log = options.log ?? createLog("agent");
-		this.#bell = new Bell(this.#clock);
-		this.#retry = new Retry(this.#clock, options.retryMs);
-		this.#state = new DeviceState(options.dataDir);
-		this.#wishes = new Wishes(
-			this.#state,
-			{ fleet, device },
-			trust,
-			this.#floors,
-		);
+		const clock = new FlooredClock(options.clock ?? systemClock);
+		const floors = new Floors(dataDir, trust);
+		clock.hold(() => floors.time);
+		const log = options.log ?? createLog("agent");
+		const self = { fleet, device, clock };
+		const state = new DeviceState(dataDir);
+		this.#state = state;
+		this.#trust = new TrustKeeper({ trust, state, floors, log });
+		this.#wishes = new Wishes(state, { fleet, device }, trust, floors);
 		this.#engines =
 			options.engine &&
-			new Engines({
-				dataDir: options.dataDir,
-				settings: options.engine,
-				trust,
-				threads,
-				log: this.#log,
-			});
+			new Engines({ dataDir, settings: options.engine, trust, threads, log });
 		this.#speaker = new SpeakerProcess({
 			tensorrt: options.engine?.shim ?? null,
 			onEngineTrouble: (digest, _, reason) =>
@@ -131,66 +85,90 @@ export class Agent extends EventEmitter<Events> {
 			threads,
 			maxWaiting: options.maxWaiting ?? 16,
 			playback: options.playback ?? {},
-			clock: this.#clock,
-			voice: () => this.#active && this.#at(this.#active.digest),
+			clock,
+			voice: () => this.#voice(),
 			onChange: () => {
-				this.#power?.voiceMayHaveChanged();
+				this.#power.reporter?.voiceMayHaveChanged();
 				this.#wake();
 			},
-			onUtterance: (event) => this.#power?.heard(event),
+			onUtterance: (event) => this.#power.reporter?.heard(event),
 		});
 		this.#uplink = new Uplink({
 			broker: options.broker,
-			fleet,
-			device,
-			clock: this.#clock,
-			log: this.#log,
-			onDesired: (payload) => this.#wish(payload),
-			onRoots: (payload) => this.#follow(payload),
+			...self,
+			log,
+			onDesired: (payload) => this.#inbox.desired(payload),
+			onRoots: (payload) => this.#inbox.roots(payload),
 			onReady: () => {
 				this.#reporter.again();
-				this.#power?.report();
-				this.#power?.catchUp().catch(() => undefined);
+				this.#power.reporter?.report();
+				this.#power.reporter?.catchUp().catch(() => undefined);
 			},
 		});
 		this.#reporter = new Reporter({
-			clock: this.#clock,
-			state: this.#state,
+			clock,
+			state,
 			speaker: this.#speaker,
 			uplink: this.#uplink,
 			seen: () => ({
 				desired: this.#wishes.current,
-				stale: this.#stale(),
-				active: this.#active,
-				rejected: this.#rejected,
+				stale: this.#work.stale,
+				active: this.#work.active,
+				rejected: this.#work.rejected,
 				speaker: this.#speaker,
-				deviceClass: this.#deviceClass,
-				measured: this.#power?.measured,
-				engine: this.#engineView(),
+				deviceClass,
+				measured: this.#power.reporter?.measured,
+				engine: this.#work.engine,
 				runtime: this.#speaker.runtime,
 			}),
 			onChange: (reported) => this.emit("reported", reported),
 		});
-		this.#executor = new Executor({
-			fleet,
+		this.#power = new DevicePower({
 			device,
-			trust,
-			clock: this.#clock,
-			...(options.dailyBytes !== undefined && {
-				budget: new ByteBudget(
-					options.dataDir,
-					options.dailyBytes,
-					this.#clock,
-				),
-			}),
-			state: this.#state,
+			deviceClass,
+			source: options.power,
+			hostRoot: options.hostRoot,
+			dataDir,
+			// while a speaker is started anew it has none; it will have this one
+			voice: () => this.#speaker.digest ?? this.#work.active?.digest ?? null,
+			publish: (message) => this.#uplink.publish("power", message, false),
+			online: () => this.#uplink.ready,
+			everyMs: options.powerEveryMs ?? 60_000,
+			clock,
+		});
+		this.#work = new Work({
+			clock,
+			log,
+			state,
+			wishes: this.#wishes,
+			trust: this.#trust,
 			speaker: this.#speaker,
 			engines: this.#engines,
-			threads,
-			limits: options.limits ?? {},
-			link: (signal) => this.#uplink.link(signal),
-			onProgress: (done, total) => this.#reporter.progress(done, total),
-			onTrial: (bundle, result) => this.#reporter.trial(bundle, result),
+			reporter: this.#reporter,
+			retryMs: options.retryMs,
+			executor: new Executor({
+				...self,
+				trust,
+				...(options.dailyBytes !== undefined && {
+					budget: new ByteBudget(dataDir, options.dailyBytes, clock),
+				}),
+				state,
+				speaker: this.#speaker,
+				engines: this.#engines,
+				threads,
+				limits: options.limits ?? {},
+				link: (signal) => this.#uplink.link(signal),
+				onProgress: (done, total) => this.#reporter.progress(done, total),
+				onTrial: (bundle, result) => this.#reporter.trial(bundle, result),
+			}),
+		});
+		this.#inbox = new Inbox({
+			wishes: this.#wishes,
+			trust: this.#trust,
+			work: this.#work,
+			reporter: this.#reporter,
+			log,
+			onNews: () => this.#wake(),
 		});
 	}
 
@@ -207,31 +185,27 @@ export class Agent extends EventEmitter<Events> {
 		await this.#state.prepare();
 		this.#unlock = await lockDir(this.#o.dataDir);
 		try {
-			await this.#recallTrust();
+			await this.#trust.recall();
 			await this.#wishes.recall();
-			this.#active = await this.#state.recallActive((digest) =>
-				this.#log.error({ bundle: digest }, "the active voice is damaged"),
-			);
-			await this.#startPower();
+			await this.#work.recall();
+			await this.#power.start();
 			await this.#speaker.start(signal);
 		} catch (thrown) {
 			await this.stop();
 			throw thrown;
 		}
 		this.#uplink.start();
-		this.#working = this.#work();
+		this.#work.start();
 	}
 
 	/** Ends the speaker after its requests, and says goodbye to the broker. Idempotent. */
 	async stop(): Promise<void> {
-		this.#stop.abort(new WattvoxError("E_INTERRUPTED", "the agent stops"));
-		this.#bell.ring();
-		await this.#working;
+		await this.#work.stop();
 		await this.#speaker.stop();
-		await this.#power?.stop();
+		await this.#power.stop();
 		await this.#uplink.stop();
 		await this.#reporter.stop();
-		await this.#ownSource?.close();
+		await this.#power.close();
 		await this.#unlock?.();
 	}
 
@@ -247,239 +221,31 @@ export class Agent extends EventEmitter<Events> {
 		for (;;) {
 			signal?.throwIfAborted();
 			if (this.#speaker.digest === bundle) return;
-			const refused = this.#rejected.get(bundle);
+			const refused = this.#work.rejected.get(bundle);
+			const wished = this.#wishes.current;
 			if (
 				refused &&
-				this.#wishes.current?.bundle === bundle &&
-				refused.revision >= this.#wishes.current.revision
+				wished?.bundle === bundle &&
+				refused.revision >= wished.revision
 			)
 				throw new WattvoxError(refused.code, refused.message);
-			await new Promise<void>((resolve, reject) => {
-				const abort = () => {
-					this.off("reported", heard);
-					reject(signal?.reason);
-				};
-				const heard = () => {
-					signal?.removeEventListener("abort", abort);
-					resolve();
-				};
-				signal?.addEventListener("abort", abort, { once: true });
-				this.once("reported", heard);
+			await once(this, "reported", { signal }).catch((thrown) => {
+				throw signal?.aborted ? signal.reason : thrown;
 			});
 		}
 	}
 
-	/** The roots and floors of earlier runs, before anything is believed by them. */
-	async #recallTrust(): Promise<void> {
-		const { trust } = this.#o;
-		if (trust instanceof RootTrust) {
-			const broken = await this.#state.recallRoots(trust);
-			if (broken) this.#log.error({ code: broken.code }, broken.message);
-			this.#rootsKept = trust.root.version;
-		}
-		await this.#floors.recall();
-	}
-
-	/** Hears of newer roots. They count at once and are on disk before the next step. */
-	#follow(payload: Buffer): void {
-		const { trust } = this.#o;
-		if (!(trust instanceof RootTrust)) return;
-		try {
-			if (!trust.update(payload)) return;
-			this.#log.info({ version: trust.root.version }, "a new root is trusted");
-			this.#retry.reset();
-		} catch (thrown) {
-			const { code, message } = asWattvoxError(thrown);
-			this.#log.warn({ code }, `refused: ${message}`);
-			this.#reporter.trouble({ code, message });
-		}
-		this.#wake();
-	}
-
-	async #keepRoots(): Promise<void> {
-		const { trust } = this.#o;
-		if (!(trust instanceof RootTrust)) return;
-		const { version } = trust.root;
-		if (version === this.#rootsKept) return;
-		await this.#state.setRoots(trust);
-		this.#rootsKept = version;
-	}
-
-	/** Why no update may begin. */
-	#stale(): Reason | null {
-		const now = this.#clock.wall();
-		const expires = this.#wishes.current?.expires;
-		if (expires !== undefined && Date.parse(expires) <= now)
-			return {
-				code: "E_EXPIRED",
-				message: `the desired state expired on ${expires}`,
-			};
-		try {
-			checkTrustTime(this.#o.trust, now);
-			return null;
-		} catch (thrown) {
-			const { code, message } = asWattvoxError(thrown);
-			return { code, message };
-		}
-	}
-
-	#at(digest: string): VoiceAt {
+	/** What a new speaker process is to load. */
+	#voice(): VoiceAt | null {
+		const digest = this.#work.active?.digest;
+		if (digest === undefined) return null;
 		const engine = this.#engines?.ready(digest);
 		const dir = this.#state.voiceDir(digest);
 		return { digest, dir, ...(engine && { engine }) };
 	}
 
-	#engineView(): EngineView | null {
-		return this.#active && this.#engines
-			? this.#engines.view(this.#active.digest)
-			: null;
-	}
-
-	async #startPower(): Promise<void> {
-		let source = this.#o.power;
-		if (!source) {
-			const { hostRoot: root } = this.#o;
-			source = (await openPowerSource(root === undefined ? {} : { root }))
-				.source;
-			this.#ownSource = source;
-		}
-		this.#power = new PowerReporter({
-			device: this.#o.device,
-			deviceClass: this.#deviceClass,
-			source,
-			// while a speaker is started anew it has none; it will have this one
-			voice: () => this.#speaker.digest ?? this.#active?.digest ?? null,
-			publish: (message) => this.#uplink.publish("power", message, false),
-			online: () => this.#uplink.ready,
-			buffer: new PowerBuffer(this.#o.dataDir),
-			everyMs: this.#o.powerEveryMs ?? 60_000,
-			clock: this.#clock,
-		});
-		await this.#power.start();
-	}
-
-	/** Looks, plans and executes until the agent stops. */
-	async #work(): Promise<void> {
-		const { signal } = this.#stop;
-		while (!signal.aborted) {
-			this.#bell.reset();
-			try {
-				const step = plan(await this.#look());
-				this.#reporter.step(step);
-				if (!step || step.do === "wait")
-					await this.#bell.wait(step?.until ?? this.#lookAgain());
-				else await this.#perform(step, signal);
-			} catch (thrown) {
-				// The disk cannot be read or written: nothing to be done but to look again later.
-				this.#trouble(asWattvoxError(thrown));
-				await this.#bell.wait(this.#retry.later());
-			}
-		}
-	}
-
-	/** A clock that was put right rings no bell. */
-	#lookAgain(): number | undefined {
-		return this.#stale() ? this.#clock.monotonic() + STALE_MS : undefined;
-	}
-
-	async #look() {
-		await this.#keepRoots();
-		await this.#wishes.keep();
-		this.#active = await this.#state.active();
-		this.#rejected = await this.#state.rejected();
-		const { up, digest, failed, engine } = this.#speaker;
-		return {
-			now: this.#clock.monotonic(),
-			desired: this.#wishes.current,
-			stale: this.#stale(),
-			active: this.#active,
-			stored: new Set(await this.#state.store.bundles()),
-			staged: new Set(await this.#state.store.stagedBundles()),
-			laidOut: await this.#state.laidOut(),
-			passed: this.#passed,
-			rejected: this.#rejected,
-			speaker: { up, digest, failed, engine },
-			engine: this.#engineView(),
-			retryAt: this.#retry.at,
-		};
-	}
-
-	async #perform(step: Step, signal: AbortSignal): Promise<void> {
-		this.#log.info({ step }, "step");
-		if (step.do === "engine") return this.#search(step, signal);
-		const wished = this.#wishes.current;
-		try {
-			await this.#executor.execute(step, signal);
-			if (step.do === "try") this.#passed.add(step.digest);
-			if (step.do === "fall-back") this.#passed.delete(step.from);
-			if (step.do === "activate") this.#reporter.trouble(undefined);
-			this.#retry.reset();
-		} catch (thrown) {
-			if (!signal.aborted)
-				await this.#failed(step, wished, asWattvoxError(thrown));
-		}
-	}
-
-	/** Looks for an engine until an update comes in between; what failed is not an error of the voice. */
-	async #search(step: Step, signal: AbortSignal): Promise<void> {
-		const searching = new AbortController();
-		this.#searching = searching;
-		try {
-			const either = AbortSignal.any([signal, searching.signal]);
-			await this.#executor.execute(step, either);
-		} catch (thrown) {
-			if (signal.aborted || searching.signal.aborted) return;
-			const { code, message } = asWattvoxError(thrown);
-			if (step.do === "engine")
-				this.#engines?.blame(step.digest, { code, message });
-		} finally {
-			this.#searching = undefined;
-		}
-	}
-
-	/** A failure that would only repeat rejects the bundle; any other is tried again later. */
-	async #failed(
-		step: Step,
-		wished: Desired | null,
-		error: WattvoxError,
-	): Promise<void> {
-		// What the speaker could not load is in the view already, and planned for.
-		if (step.do === "swap" && this.#speaker.failed) return;
-		this.#trouble(error, step);
-		if (wished && repeats(step, error)) {
-			const { code, message } = error;
-			const rejected = await this.#state.rejected();
-			const { bundle, revision } = wished;
-			await this.#state.setRejected(
-				rejected.set(bundle, { code, message, revision }),
-			);
-			this.#reporter.trouble(undefined);
-			return;
-		}
-		this.#retry.later((error as { retryAfterMs?: number }).retryAfterMs);
-	}
-
-	#trouble({ code, message }: WattvoxError, step?: Step): void {
-		this.#log.warn({ code, ...(step && { step }) }, message);
-		this.#reporter.trouble({ code, message });
-	}
-
 	#wake(): void {
-		this.#bell.ring();
+		this.#work.wake();
 		this.#reporter.say();
-	}
-
-	#wish(payload: Buffer): void {
-		const heard = this.#wishes.hear(payload);
-		if (heard === "known") return;
-		if (heard === "new") {
-			this.#reporter.trouble(undefined);
-			this.#retry.reset();
-			this.#searching?.abort();
-			this.#wake();
-			return;
-		}
-		this.#log.warn({ code: heard.code }, `refused: ${heard.message}`);
-		this.#reporter.trouble(heard);
 	}
 }
