@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
 import { replay } from "./carbon.ts";
+import { boundByRules } from "./carbon-rules.ts";
 import {
 	HOUR,
 	NoisyForecast,
@@ -78,4 +79,20 @@ test("a file is read as whole hours, holes from the day before", async (t) => {
 	const { values } = await yearFromFile(path);
 	t.is(values.length, 49);
 	t.true(values.every((v) => v === 100.5));
+});
+
+test("no rule beats the truth, waiting for the smallest forecast is one of them, and errors cost all of them", (t) => {
+	const year = syntheticYear(2);
+	const told = boundByRules(year, new NoisyForecast(year, 0, 1), 0, 12, 97);
+	t.true(Math.abs(told.plain - 1) < 1e-9, `${told.plain}`);
+	t.true(told.best <= 1 + 1e-9);
+	const erring = boundByRules(
+		year,
+		new NoisyForecast(year, 0.1, 1),
+		0.1,
+		12,
+		97,
+	);
+	t.true(erring.plain < 0.97 && erring.plain > 0.3, `${erring.plain}`);
+	t.true(erring.best >= erring.plain && erring.best < 1, `${erring.best}`);
 });

@@ -140,6 +140,12 @@ export const rolloutStart = command({
 		const fleet = await import("@wattvox/fleet");
 		const spec = readSpec(args, fleet.ROLLOUT_DEFAULTS);
 		if (args["dry-run"]) {
+			// Made-up devices speak by no engine: to accept these would promise a check that is not made.
+			if (args["require-engines"] || args.engine.length > 0)
+				throw new WattvoxError(
+					"E_USAGE",
+					"--dry-run plays the planner alone: leave out --engine and --require-engines",
+				);
 			const { energyRatio: _, ...shares } = fleet.FAULTS;
 			const faults = parseFaults(args.fault, Object.keys(shares));
 			const played = fleet.simulate(

@@ -21,6 +21,11 @@ test("a dry run plays the planner and touches nothing", async (t) => {
 	t.is((await cli([...bad, "--fault", "rust=1%"])).code, 2);
 	const failing = await cli([...bad, "--fault", "golden=40%", "--json"]);
 	t.like(failing.json, { rollout: { status: "held", wave: 1 } });
+	for (const engines of [["--require-engines"], ["--engine", "nano=x"]]) {
+		const refused = await cli([...bad, ...engines]);
+		t.is(refused.code, 2);
+		t.regex(refused.err, /leave out --engine/);
+	}
 	const text = await cli(["rollout", "start", "--dry-run", "--devices", "50"]);
 	t.regex(text.out, /50 made-up devices, \d+ offers/);
 });
