@@ -76,7 +76,10 @@ export async function parse(
 	await new Promise<void>((resolve, reject) => {
 		const done = (error: unknown, output: string) => {
 			if (error instanceof WattvoxError) reject(error);
-			else if (error) reject(usageError(error, output));
+			else if (error)
+				reject(
+					unknownCommand(argv, commands, groups) ?? usageError(error, output),
+				);
 			else {
 				if (output)
 					asked = { kind: "text", text: output + examples(argv, commands) };
@@ -187,6 +190,26 @@ function unshield(value: unknown): unknown {
 	return typeof value === "string" && value.startsWith(SHIELD)
 		? value.slice(SHIELD.length)
 		: value;
+}
+
+/** What is said of a first word that begins no command; yargs would call all words unknown. */
+function unknownCommand(
+	argv: readonly string[],
+	commands: readonly Command[],
+	groups: Readonly<Record<string, string>>,
+): WattvoxError | undefined {
+	const word = argv[0];
+	if (word === undefined || word.startsWith("-")) return undefined;
+	const names = [
+		...Object.keys(groups),
+		...commands.map((c) => firstWord(c, groups)).filter(Boolean),
+	].sort();
+	return names.includes(word)
+		? undefined
+		: new WattvoxError(
+				"E_USAGE",
+				`there is no command "${word}"; there are ${names.join(", ")}`,
+			);
 }
 
 function usageError(thrown: unknown, output: string): WattvoxError {

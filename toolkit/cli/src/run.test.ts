@@ -107,6 +107,11 @@ for (const argv of [
 		t.regex(err, /^error E_USAGE: \S.*\n {2}See --help\.\n$/);
 	});
 
+test("a mistyped command is named, and so are those that exist", async (t) => {
+	const { err } = await mine(["ehco", "x"]);
+	t.regex(err, /there is no command "ehco"; there are .*\becho\b/);
+});
+
 test("an array takes repeated flags and no positional", async (t) => {
 	const { json } = await mine([..."echo --tag a --tag b x --json".split(" ")]);
 	t.like(json, { text: "x", tag: ["a", "b"] });
