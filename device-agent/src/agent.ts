@@ -7,7 +7,7 @@ import { ByteBudget } from "./byte-budget.ts";
 import { DevicePower } from "./device-power.ts";
 import { Engines } from "./engine/engines.ts";
 import { Executor } from "./executor.ts";
-import { FlooredClock, Floors } from "./floors.ts";
+import { FlooredClock, Floors, SOFTWARE_FLOOR } from "./floors.ts";
 import { Inbox } from "./inbox.ts";
 import { lockDir } from "./lock.ts";
 import type { AgentOptions } from "./options.ts";
@@ -94,7 +94,10 @@ export class Agent extends EventEmitter<Events> {
 			onUtterance: (event) => this.#power.reporter?.heard(event),
 		});
 		this.#uplink = new Uplink({
-			broker: options.broker,
+			broker: {
+				timeFloor: () => Math.max(SOFTWARE_FLOOR, floors.time),
+				...options.broker,
+			},
 			...self,
 			log,
 			onDesired: (payload) => this.#inbox.desired(payload),

@@ -11,7 +11,7 @@ import { hottest, openNvml, openPowerSource, readBoard } from "@wattvox/energy";
 import { Link, type LinkOptions } from "@wattvox/link";
 import { encodeModel, GraphBuilder } from "@wattvox/onnx";
 import { createEngine, tensor } from "@wattvox/runtime";
-import { Floors } from "./floors.ts";
+import { Floors, SOFTWARE_FLOOR } from "./floors.ts";
 import { findPlayers } from "./speaker/player.ts";
 import { readStatus } from "./status.ts";
 
@@ -46,8 +46,6 @@ export interface Diagnosis {
 	worst?: WattvoxError;
 }
 
-/** No clock of this software's age shows less: 1 January 2026. */
-const CLOCK_FLOOR = Date.UTC(2026, 0, 1);
 /** Bytes that a base, its engine and a pull under way take. */
 const ROOM = 200e6;
 
@@ -182,12 +180,7 @@ async function clock(
 	dataDir?: string,
 	trust?: readonly string[],
 ): Promise<string> {
-	let floor = CLOCK_FLOOR;
-	if (dataDir !== undefined && trust?.length) {
-		const floors = new Floors(dataDir, await loadTrust(trust));
-		await floors.recall();
-		floor = Math.max(floor, floors.time);
-	}
+	const floor = await timeFloor(dataDir, trust);
 	const text = new Date(now).toISOString();
 	if (now < floor)
 		throw new WattvoxError(
@@ -195,6 +188,17 @@ async function clock(
 			`it shows ${text}, but it was ${new Date(floor).toISOString()} already`,
 		);
 	return text;
+}
+
+/** It is not earlier than this, as far as the agent knows. */
+async function timeFloor(
+	dataDir?: string,
+	trust?: readonly string[],
+): Promise<number> {
+	if (dataDir === undefined || !trust?.length) return SOFTWARE_FLOOR;
+	const floors = new Floors(dataDir, await loadTrust(trust));
+	await floors.recall();
+	return Math.max(SOFTWARE_FLOOR, floors.time);
 }
 
 async function disk(dataDir?: string): Promise<string> {
@@ -250,7 +254,12 @@ async function answers(
 ): Promise<string> {
 	// Not the agent's own id: the broker would put the agent out.
 	const clientId = `${(o.device ?? "device").slice(0, 50)}-doctor`;
-	const link = new Link({ ...broker, clientId, persistent: false });
+	// keys that cannot be read are a finding of their own
+	const floor = await timeFloor(o.dataDir, o.trust).catch(() => SOFTWARE_FLOOR);
+	const link = new Link({
+		...{ ...broker, clientId, persistent: false },
+		timeFloor: () => floor,
+	});
 	const begin = performance.now();
 	try {
 		await link.start(o.signal);

@@ -15,6 +15,9 @@ const zFloors = z.object({
 });
 type Keys = z.infer<typeof zFloors>["keys"];
 
+/** No clock of this software's age shows less: 1 January 2026. */
+export const SOFTWARE_FLOOR: number = Date.UTC(2026, 0, 1);
+
 /**
  * Below what a device never goes back: the revision of its desired state, and time itself.
  *

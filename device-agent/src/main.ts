@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { loadTrust } from "@wattvox/bundle";
 import {
@@ -31,11 +32,14 @@ const HELP = `wattvox-agent: the device's side of wattvox
                        where that holds (default: ONNX Runtime alone)
       --precision P    of TensorRT's engines: fp32 (default), fp16 or bf16
       --username NAME  for the broker; the password comes from WATTVOX_BROKER_PASSWORD
+      --ca FILE        certificate authority of the broker, PEM (default: those of Node)
+      --tls-cert FILE  own certificate for the broker, PEM, with --tls-key FILE
       --class ID       what kind of device it is (default: what its board says)
       --host-root DIR  in a container: where the host's / is mounted, for its power sensors
   wattvox-agent status --data DIR [--json]
       what the agent on this data folder runs
-  wattvox-agent doctor [--data DIR] [--trust FILE]... [--broker URL] [--report FILE] [--json]
+  wattvox-agent doctor [--data DIR] [--trust FILE]... [--broker URL] [--ca FILE]
+                       [--report FILE] [--json]
       whether this board has what an agent needs; --report writes it down, to attach to an issue
 
   curl -s http://127.0.0.1:8420/v1/audio/speech -H 'content-type: application/json' \\
@@ -59,6 +63,9 @@ const OPTIONS = {
 	shim: { type: "string" },
 	precision: { type: "string" },
 	username: { type: "string" },
+	ca: { type: "string" },
+	"tls-cert": { type: "string" },
+	"tls-key": { type: "string" },
 	class: { type: "string" },
 	"host-root": { type: "string" },
 	report: { type: "string" },
@@ -98,7 +105,7 @@ async function run(values: Values): Promise<void> {
 	const daily = number(values["daily-mb"], "daily-mb", 1, 1_000_000);
 	const { class: deviceClass, "host-root": hostRoot } = values;
 	const agent = new Agent({
-		broker: account(needed(values.broker, "broker"), values),
+		broker: await account(needed(values.broker, "broker"), values),
 		fleet: needed(values.fleet, "fleet"),
 		device: needed(values.device, "device"),
 		dataDir: needed(values.data, "data"),
@@ -130,12 +137,23 @@ async function run(values: Values): Promise<void> {
 }
 
 /** The broker, and how to get in. */
-function account(url: string, { username }: Values) {
+async function account(url: string, values: Values) {
+	const { username, ca, "tls-cert": cert, "tls-key": key } = values;
 	const password = process.env.WATTVOX_BROKER_PASSWORD;
+	if ((cert === undefined) !== (key === undefined))
+		throw usage("--tls-cert and --tls-key go together");
+	const text = (path: string) => readFile(path, "utf8");
 	return {
 		url,
 		...(username !== undefined && { username }),
 		...(password !== undefined && { password }),
+		...((ca ?? cert) !== undefined && {
+			tls: {
+				...(ca !== undefined && { ca: await text(ca) }),
+				...(cert !== undefined && { cert: await text(cert) }),
+				...(key !== undefined && { key: await text(key) }),
+			},
+		}),
 	};
 }
 
@@ -146,7 +164,7 @@ async function doctor(values: Values): Promise<void> {
 		const found = await diagnose({
 			...(data !== undefined && { dataDir: data }),
 			...(trust && { trust }),
-			...(broker !== undefined && { broker: account(broker, values) }),
+			...(broker !== undefined && { broker: await account(broker, values) }),
 			...(device !== undefined && { device }),
 			signal: interrupts.signal,
 		});

@@ -8,7 +8,8 @@ import {
 	systemClock,
 	WattvoxError,
 } from "@wattvox/core";
-import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
+import type { IClientOptions, MqttClient } from "mqtt";
+import { connectBroker } from "./connect-broker.ts";
 import { Inbox } from "./inbox.ts";
 import type { Handler, LinkOptions } from "./link-options.ts";
 import { encode, type Presence } from "./messages.ts";
@@ -68,6 +69,11 @@ export class Link {
 	/** Connected, subscribed and announced. */
 	get ready(): boolean {
 		return this.#ready;
+	}
+
+	/** What went wrong last; undefined while nothing ever did. */
+	get lastError(): Error | undefined {
+		return this.#lastError;
 	}
 
 	/**
@@ -261,7 +267,12 @@ export class Link {
 			...o.tls,
 			...this.#newWill(),
 		};
-		const client = mqtt.connect(o.url, options);
+		const { timeFloor: floor } = o;
+		const client = connectBroker(
+			o.url,
+			options,
+			floor && { floor, clock: this.#clock },
+		);
 		this.#client = client;
 		client.on("connect", () => void this.#connected(client));
 		client.on("message", (name, payload, packet) => {

@@ -22,6 +22,12 @@ export interface LinkOptions {
 	/** PEM: certificate authority, own certificate and key. */
 	tls?: { ca?: string; cert?: string; key?: string };
 	/**
+	 * It is not earlier than this, milliseconds since 1970: for boards without a clock. While the clock
+	 * stands below it, and `tls.ca` is given, a broker's certificate is held to this floor in place of the
+	 * clock. Default: the clock is believed.
+	 */
+	timeFloor?: () => number;
+	/**
 	 * The broker keeps subscriptions and QoS 1 messages while this client is away. Default false.
 	 * The client id must then stay the same.
 	 */
