@@ -8,7 +8,6 @@ import test, { type ExecutionContext } from "ava";
 import { Bell } from "./bell.ts";
 import { Floors } from "./floors.ts";
 import { Latest } from "./latest.ts";
-import { alive, lockDir } from "./lock.ts";
 import { Retry, repeats } from "./retry.ts";
 import { Turns } from "./speaker/turns.ts";
 import { DeviceState } from "./state.ts";
@@ -69,24 +68,6 @@ test("Turns go one by one in order, up to a bound, and those who leave make room
 	(await fourth)();
 	t.deepEqual(order, ["third", "fourth"]);
 	(await turns.take(never))();
-});
-
-test("a data folder has one agent; a dead one's lock is taken over", async (t) => {
-	const dir = await folder(t);
-	const unlock = await lockDir(dir);
-	await t.throwsAsync(lockDir(dir), { code: "E_BUSY" });
-	await unlock();
-	await unlock();
-	// Process 1 runs, whoever that is.
-	await writeFile(join(dir, "agent.pid"), "1");
-	await t.throwsAsync(lockDir(dir), { code: "E_BUSY", message: /process 1/ });
-	for (const left of ["", "x", "-4", String(process.pid), "4194999"]) {
-		await writeFile(join(dir, "agent.pid"), left);
-		await (await lockDir(dir))();
-	}
-	await t.throwsAsync(lockDir(join(dir, "none")), { code: "E_OUTPUT" });
-	t.true(alive(process.pid));
-	t.false(alive(4_194_999));
 });
 
 test("waits grow with failures, up to a limit, and begin anew after a success", async (t) => {

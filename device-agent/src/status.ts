@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { facts, WattvoxError } from "@wattvox/core";
-import { alive } from "./lock.ts";
+import { agentOf } from "./lock.ts";
 import type { AgentStatus } from "./reporter.ts";
 
 /** What an agent last wrote about itself, and whether it still runs. */
@@ -17,7 +17,8 @@ export async function readStatus(dataDir: string): Promise<WrittenStatus> {
 	const path = join(dataDir, "status.json");
 	try {
 		const written = JSON.parse(await readFile(path, "utf8")) as AgentStatus;
-		return { running: alive(written.pid), ...written };
+		const running = (await agentOf(dataDir)) === written.pid;
+		return { running, ...written };
 	} catch (cause) {
 		throw new WattvoxError("E_FILE_MISSING", `no agent ever ran on ${path}`, {
 			cause,

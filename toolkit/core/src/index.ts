@@ -1,4 +1,5 @@
 export * from "./abort.ts";
+export * from "./claim.ts";
 export * from "./clock.ts";
 export * from "./errors.ts";
 export * from "./files.ts";

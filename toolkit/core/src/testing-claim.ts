@@ -1,16 +1,17 @@
-// A process that takes a rollout's claim, for tests: told what to do over IPC.
+// A process that claims a name, for tests: told what to do over IPC.
 import { open, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { asWattvoxError } from "@wattvox/core";
-import { claimRollout } from "./claim.ts";
+import { claim } from "./claim.ts";
+import { asWattvoxError } from "./errors.ts";
 
-const [dir = "", id = ""] = process.argv.slice(2);
+const [dir = "", name = ""] = process.argv.slice(2);
+const take = () => claim(dir, name, String);
 process.on("disconnect", () => process.exit(0));
 
 /** Takes it and keeps it. */
 async function hold(): Promise<string> {
 	try {
-		await claimRollout(dir, id);
+		await take();
 		return "held";
 	} catch (thrown) {
 		return asWattvoxError(thrown).code;
@@ -24,7 +25,7 @@ async function contend(rounds: number): Promise<string> {
 	for (let i = 0; i < rounds; i++) {
 		let giveBack: () => Promise<void>;
 		try {
-			giveBack = await claimRollout(dir, id);
+			giveBack = await take();
 		} catch (thrown) {
 			const { code, message } = asWattvoxError(thrown);
 			if (code !== "E_BUSY") return `${code}: ${message}`;

@@ -1,13 +1,22 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { readdir, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { temporaryDir } from "@wattvox/bundle/testing";
 import test, { type ExecutionContext } from "ava";
-import { claimRollout, runnerOf } from "./claim.ts";
+import { claim, claimantOf } from "./claim.ts";
 
 const MAIN = fileURLToPath(new URL("./testing-claim.js", import.meta.url));
+
+const claimed = (dir: string, name: string) =>
+	claim(dir, name, (pid) => `process ${pid} has it`);
+
+async function temporaryDir(t: ExecutionContext): Promise<string> {
+	const dir = await mkdtemp(join(tmpdir(), "wattvox-claim-"));
+	t.teardown(() => rm(dir, { recursive: true, force: true }));
+	return dir;
+}
 
 async function processes(t: ExecutionContext, dir: string, count: number) {
 	const started = Array.from({ length: count }, () =>
@@ -36,7 +45,7 @@ test("one process at a time, however many want it at once", async (t) => {
 	t.log(said.join(", "));
 	for (const line of said) t.regex(line, /^won \d+$/);
 	t.true(said.some((line) => line !== "won 0"));
-	t.is(await runnerOf(dir, "r1"), undefined);
+	t.is(await claimantOf(dir, "r1"), undefined);
 	// what was tried leaves one file behind, not one for every try
 	const left = (await readdir(dir)).filter((name) => !/\.claim$/.test(name));
 	t.deepEqual(left, []);
@@ -49,31 +58,40 @@ test("a process that was killed is taken over, by one of those that want to", as
 	const [first, ...rivals] = await processes(t, dir, 4);
 	if (!first) return t.fail();
 	t.is(await ask(first, {}), "held");
-	t.is(await runnerOf(dir, "r1"), first.pid);
+	t.is(await claimantOf(dir, "r1"), first.pid);
 	for (const rival of rivals) t.is(await ask(rival, {}), "E_BUSY");
 	first.kill("SIGKILL");
 	await once(first, "exit");
-	t.is(await runnerOf(dir, "r1"), undefined);
+	t.is(await claimantOf(dir, "r1"), undefined);
 	const said = await Promise.all(rivals.map((rival) => ask(rival, {})));
 	t.deepEqual(said.sort(), ["E_BUSY", "E_BUSY", "held"]);
 });
 
 test("a number that another process has got since is no claim; neither is nonsense", async (t) => {
 	const dir = await temporaryDir(t);
-	for (const [n, text] of ["", "x", "-1 -", `${process.pid} other`].entries()) {
+	for (const [n, text] of [
+		"",
+		"x",
+		"-1 -",
+		"4194999 -",
+		`${process.pid} other`,
+	].entries()) {
 		await writeFile(join(dir, `r1.${n + 1}.claim`), text);
-		t.is(await runnerOf(dir, "r1"), undefined, text);
+		t.is(await claimantOf(dir, "r1"), undefined, text);
 	}
-	const giveBack = await claimRollout(dir, "r1");
-	t.is(await runnerOf(dir, "r1"), process.pid);
-	await t.throwsAsync(claimRollout(dir, "r1"), { code: "E_BUSY" });
-	await (await claimRollout(dir, "r1x"))();
+	const giveBack = await claimed(dir, "r1");
+	t.is(await claimantOf(dir, "r1"), process.pid);
+	await t.throwsAsync(claimed(dir, "r1"), {
+		code: "E_BUSY",
+		message: `process ${process.pid} has it`,
+	});
+	await (await claimed(dir, "r1x"))();
 	await giveBack();
 	await giveBack();
-	t.is(await runnerOf(dir, "r1"), undefined);
-	await t.throwsAsync(claimRollout(dir, "../r"), { code: "E_USAGE" });
+	t.is(await claimantOf(dir, "r1"), undefined);
+	await t.throwsAsync(claimed(dir, "../r"), { code: "E_USAGE" });
 	await writeFile(join(dir, "file"), "");
-	await t.throwsAsync(claimRollout(join(dir, "file"), "r1"), {
+	await t.throwsAsync(claimed(join(dir, "file"), "r1"), {
 		code: "E_OUTPUT",
 	});
 });
