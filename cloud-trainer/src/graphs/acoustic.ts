@@ -187,6 +187,36 @@ export function acousticLoss(
 }
 
 /**
+ * The same for the decoder alone, whose content rows are an input: what `acousticLoss` is without the
+ * posterior where the text side stays as it is. Outputs `loss`, `loss.mel`, and `loss.variance` where that
+ * counts.
+ */
+export function decoderLoss(
+	c: AcousticConfig,
+	seed: number,
+	{ variance = 0 }: Pick<AcousticLossOptions, "variance"> = {},
+): Graph {
+	const n = start("decoder", seed);
+	const { b } = n;
+	const content = b.input("content", "float32", ["B", "F", CONTENT]);
+	const position = b.input("position", "float32", ["B", "F", POSITION]);
+	const speaker = b.input("speaker", "float32", ["B", SPEAKER]);
+	const said = b.input("mel", "float32", ["B", "F", AUDIO.nMels]);
+	const mask = b.input("loss_mask", "float32", ["B", "F", 1]);
+	const first = frameStart(n, c, content, position, speaker);
+	const mel = frameEnd(n, c, first, first.prior.mean, AUDIO.nMels);
+	const gap = b.output(l1(n, mel, said, mask), "loss.mel");
+	let total = gap;
+	if (variance > 0) {
+		const spread = varianceGap(n, mel, said, mask);
+		b.output(spread, "loss.variance");
+		total = b.add(total, b.affine(spread, variance));
+	}
+	b.output(total, LOSS);
+	return b.graph;
+}
+
+/**
  * What a student learns from: run it on the same batch. Outputs `t.content` [B, T, 256], `t.attention`,
  * `t.mel` [B, F, 80], `t.log_duration` [B, T], `t.prior` [B, F, 16].
  */

@@ -1,16 +1,24 @@
 import { join } from "node:path";
+import { WattvoxError } from "@wattvox/core";
 import { type AcousticConfig, AUDIO, decoderReach } from "@wattvox/models";
-import { encodeModel, type Graph, type Tensor } from "@wattvox/onnx";
+import {
+	encodeModel,
+	type Graph,
+	mergeIntoWeights,
+	type Tensor,
+} from "@wattvox/onnx";
 import {
 	acousticBatch,
 	type BatchOptions,
 	drawSimilar,
 } from "../data/acoustic-batch.ts";
+import { decoderBatch } from "../data/decoder-batch.ts";
 import type { Example } from "../data/features.ts";
 import { StepRandom } from "../data/random.ts";
 import {
 	type AcousticLossOptions,
 	acousticLoss,
+	decoderLoss,
 	distillationLoss,
 	teacherOutputs,
 } from "../graphs/acoustic.ts";
@@ -29,6 +37,7 @@ import { type FitResult, fit, type StepReport } from "../train/fit.ts";
 import { warmLinear } from "../train/schedule.ts";
 import type { Stepper } from "../train/stepper.ts";
 import { calibrate } from "./calibrate.ts";
+import { LAST } from "./head-start.ts";
 import {
 	distillationTerms,
 	fitLevers,
@@ -38,6 +47,7 @@ import {
 	wholeAdapter,
 	wholeSettings,
 } from "./levers.ts";
+import { bringLast, opening } from "./opening.ts";
 
 /** Which weights a voice adapts: every product of the text side and of the decoder. */
 export const VOICE_TARGETS = /^(text|decoder)\..*\.w$/;
@@ -126,6 +136,8 @@ async function adapt(
 	rest: {
 		/** The model that learns, and the voice that it learns. */
 		config: AcousticConfig;
+		/** All of its weights, those that `graph` leaves out too. */
+		weights: ReadonlyMap<string, Tensor>;
 		voice: VoiceData;
 		batch: (step: number) => Promise<Record<string, Tensor>>;
 		validation: readonly Record<string, Tensor>[];
@@ -178,10 +190,16 @@ async function adapt(
 	const settings = o.full
 		? wholeSettings(lora, adapter, injected.adapted)
 		: lora;
+	const { weights } = rest;
+	if (o.headStart) {
+		const whole = mergeIntoWeights(weights, adapter, loraScale(settings));
+		const of = (name: string) => whole.get(name) as Tensor;
+		bringLast(adapter, of(LAST.weight), of(LAST.bias));
+	}
 	if (o.calibrate && !result.interrupted)
 		await calibrate(
 			rest.config,
-			graph.initializers,
+			weights,
 			adapter,
 			loraScale(settings),
 			rest.voice,
@@ -249,7 +267,7 @@ export function adaptTeacher(
 ): Promise<Adapted> {
 	return adaptOnRecordings(
 		"teacher-lora",
-		withWeights(acousticLoss(base.teacher, 0, lossOf(o)), weights),
+		weights,
 		base.teacher,
 		voice,
 		o,
@@ -266,7 +284,7 @@ export function adaptStudentDirectly(
 ): Promise<Adapted> {
 	return adaptOnRecordings(
 		"student-direct",
-		withWeights(acousticLoss(base.student, 0, lossOf(o)), weights),
+		weights,
 		base.student,
 		voice,
 		o,
@@ -274,34 +292,45 @@ export function adaptStudentDirectly(
 	);
 }
 
-function adaptOnRecordings(
+async function adaptOnRecordings(
 	name: string,
-	graph: Graph,
+	base: ReadonlyMap<string, Tensor>,
 	config: AcousticConfig,
 	voice: VoiceData,
 	o: AdaptOptions,
 	perSecond: number,
 ): Promise<Adapted> {
+	if (o.decoderOnly && o.sampler)
+		throw new WattvoxError(
+			"E_USAGE",
+			"the decoder alone learns from whole sentences: leave the sampler out",
+		);
 	const edge = decoderReach(config);
 	const [train, held] = split(voice.examples);
 	const shape = { size: o.batch, frames: o.frames, edge, posteriorShare: 0 };
 	const pool = poolOf(train, o, perSecond);
+	const { weights, content } = await opening(config, base, voice, o);
+	const loss = content ? decoderLoss : acousticLoss;
+	const graph = withWeights(loss(config, 0, lossOf(o)), weights);
+	const fed = (feeds: Record<string, Tensor>, of: readonly Example[]) =>
+		content ? decoderBatch(feeds, of, content) : feeds;
 	const batch = (step: number) => {
 		const random = new StepRandom(o.seed, step);
-		return acousticBatch(
-			draw(pool(step), o, random),
-			shape,
-			() => voice.speaker,
-			0,
-			random,
+		const drawn = draw(pool(step), o, random);
+		return fed(
+			acousticBatch(drawn, shape, () => voice.speaker, 0, random),
+			drawn,
 		);
 	};
 	return adapt(name, graph, o, {
 		config,
+		weights,
 		voice,
 		batch: async (step) => batch(step),
-		validation: heldOutFeeds(held, o, edge, voice.speaker),
-		terms: recordingTerms(o.variance),
+		validation: heldOutFeeds(held, o, edge, voice.speaker).map((feeds) =>
+			fed(feeds, held),
+		),
+		terms: recordingTerms(o.variance, !content),
 		sample: () => batch(0),
 		probes: probesOf(held, shape, voice.speaker),
 	});
@@ -322,13 +351,19 @@ export async function distilVoice(
 	extra: readonly Example[],
 	o: AdaptOptions,
 ): Promise<Adapted> {
+	if (o.decoderOnly)
+		throw new WattvoxError(
+			"E_USAGE",
+			"a distillation teaches the text side too: leave --decoder-only out",
+		);
 	const [train, held] = split(voice.examples);
 	const edge = decoderReach(base.student);
+	const { weights } = await opening(base.student, studentWeights, voice, o);
 	const shape = { size: o.batch, frames: o.frames, edge, posteriorShare: 0 };
 	const source = withWeights(teacherOutputs(base.teacher, 0, false), teacher);
 	const graph = withWeights(
 		distillationLoss(base.student, 0, 0, lossOf(o)),
-		studentWeights,
+		weights,
 	);
 	let stepper: Stepper | undefined;
 	const says = async (feeds: Record<string, Tensor>) => ({
@@ -357,6 +392,7 @@ export async function distilVoice(
 	};
 	return adapt("student-lora", graph, o, {
 		config: base.student,
+		weights,
 		voice,
 		programs: { teacher: encodeModel(source) },
 		onStart: (s) => {

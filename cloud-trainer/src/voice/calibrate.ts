@@ -4,23 +4,14 @@ import {
 	MEL_MEAN,
 	MEL_SCALE,
 } from "@wattvox/models";
-import {
-	encodeModel,
-	floats,
-	loraKey,
-	mergeIntoWeights,
-	savedKey,
-	type Tensor,
-} from "@wattvox/onnx";
-import { createEngine } from "@wattvox/runtime";
-import { acousticBatch } from "../data/acoustic-batch.ts";
-import { StepRandom } from "../data/random.ts";
+import { floats, mergeIntoWeights, type Tensor } from "@wattvox/onnx";
 import { teacherOutputs } from "../graphs/acoustic.ts";
 import { withWeights } from "../pretrain/base.ts";
 import type { VoiceData } from "./adapt.ts";
+import { LAST } from "./head-start.ts";
+import { bringLast } from "./opening.ts";
+import { sentenceRows } from "./rows.ts";
 
-/** The layer that a calibration changes: hidden rows to log-mel. */
-const OUT = { weight: "decoder.out.w", bias: "decoder.out.b" };
 /** A mel-cepstrum's spread is never changed by more than this factor: a minute says no more. */
 const MOST = 2;
 /** Frames whose loudest band lies this far (nepers) below the sentence's peak are pauses: 40 dB. */
@@ -165,41 +156,18 @@ export async function calibrate(
 	threads: number,
 ): Promise<void> {
 	const adapted = mergeIntoWeights(weights, adapter, scale);
-	const engine = await createEngine(
-		encodeModel(withWeights(teacherOutputs(c, 0, false), adapted)),
-		{ threads },
-	);
-	const spoken: Float32Array[] = [];
-	try {
-		for (const e of voice.examples) {
-			const batch = acousticBatch(
-				[e],
-				{ size: 1, frames: e.frames, edge: 0, posteriorShare: 0 },
-				() => voice.speaker,
-				0,
-				new StepRandom(0, 0),
-			);
-			const feeds = Object.fromEntries(
-				engine.inputs.map((i) => [i.name, batch[i.name] as Tensor]),
-			);
-			const said = await engine.run(feeds as never);
-			spoken.push(Float32Array.from(said["t.mel"]?.data as Float32Array));
-		}
-	} finally {
-		await engine.dispose();
-	}
+	const graph = withWeights(teacherOutputs(c, 0, false), adapted);
+	const rows = await sentenceRows(graph, ["t.mel"], voice, threads);
+	const spoken = rows.flat();
 	const clip = voice.examples.map((e) => Float32Array.from(e.mel));
 	const map = matching(
 		cepstralStats(spoken, AUDIO.nMels),
 		cepstralStats(clip, AUDIO.nMels),
 	);
 	const { w, b } = folded(
-		adapted.get(OUT.weight) as Tensor,
-		adapted.get(OUT.bias) as Tensor,
+		adapted.get(LAST.weight) as Tensor,
+		adapted.get(LAST.bias) as Tensor,
 		map,
 	);
-	for (const half of ["A", "B"] as const)
-		adapter.delete(loraKey(OUT.weight, half));
-	adapter.set(savedKey(OUT.weight), w);
-	adapter.set(savedKey(OUT.bias), b);
+	bringLast(adapter, w, b);
 }

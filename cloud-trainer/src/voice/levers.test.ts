@@ -2,7 +2,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AUDIO, seededRandom } from "@wattvox/models";
-import { mergeIntoWeights, type Tensor } from "@wattvox/onnx";
+import {
+	loraKey,
+	mergeIntoWeights,
+	savedKey,
+	type Tensor,
+} from "@wattvox/onnx";
 import test, { type ExecutionContext } from "ava";
 import type { Example } from "../data/features.ts";
 import type { DriftReport } from "../train/drift.ts";
@@ -115,6 +120,82 @@ test("batches that come again have their frozen part computed once", async (t) =
 	// Two batches and two of validation.
 	t.deepEqual(fit.cache?.misses, 4);
 	t.true((fit.cache?.hits ?? 0) >= 4);
+});
+
+test("the decoder alone, with the text side's rows kept, is the decoder among all", async (t) => {
+	const o = { targets: "/^decoder\\..*\\.w$/", calibrate: false };
+	const among = await teach(t, o);
+	const alone = await teach(t, { ...o, decoderOnly: true });
+	t.deepEqual(alone.adapted, among.adapted);
+	t.true(
+		furthest(alone.adapter, among.adapter) < 2e-4,
+		String(furthest(alone.adapter, among.adapter)),
+	);
+	// Without targets of its own it adapts what the graph holds, and calibrates with the text side there.
+	const usual = await teach(t, { decoderOnly: true, accumulate: 2 });
+	t.deepEqual(usual.adapted, among.adapted);
+	t.true(usual.adapter.has(savedKey("decoder.out.w")));
+	await t.throwsAsync(teach(t, { decoderOnly: true, sampler: true }), {
+		code: "E_USAGE",
+	} as never);
+});
+
+test("a head start begins nearer, and the adapter brings the layer that it solved", async (t) => {
+	const first = async (more: Partial<AdaptOptions>) => {
+		let mel = Number.NaN;
+		const adapted = await teach(t, {
+			...more,
+			calibrate: false,
+			learningRate: 0,
+			steps: 1,
+			validateEvery: 1,
+			onValidation: (_loss, _step, values) => {
+				mel = values["loss.mel"] ?? Number.NaN;
+			},
+		});
+		return { mel, adapted };
+	};
+	const plain = await first({});
+	const ahead = await first({ headStart: true });
+	t.true(ahead.mel < 0.8 * plain.mel, `${ahead.mel}, ${plain.mel}`);
+	const alone = await first({ headStart: true, decoderOnly: true });
+	t.true(Math.abs(alone.mel - ahead.mel) < 1e-4);
+	for (const { adapter } of [ahead.adapted, alone.adapted]) {
+		t.false(adapter.has(loraKey("decoder.out.w", "A")));
+		const merged = mergeIntoWeights(drawn("teacher"), adapter, 2);
+		t.deepEqual(
+			merged.get("decoder.out.b"),
+			adapter.get(savedKey("decoder.out.b")),
+		);
+	}
+	// Whole weights too end with the layer as it is, not with a change beside it.
+	const whole = await first({ headStart: true, full: true });
+	t.true(Math.abs(whole.mel - ahead.mel) < 1e-4);
+	t.true(
+		furthest(
+			new Map([
+				["w", whole.adapted.adapter.get(savedKey("decoder.out.w")) as Tensor],
+			]),
+			new Map([
+				["w", ahead.adapted.adapter.get(savedKey("decoder.out.w")) as Tensor],
+			]),
+		) < 1e-5,
+	);
+});
+
+test("a head start serves a distillation; the decoder alone does not", async (t) => {
+	const run = async (more: Partial<AdaptOptions>) =>
+		distilVoice(
+			base,
+			drawn("student"),
+			drawn("teacher"),
+			VOICE,
+			[],
+			await options(t, more),
+		);
+	const { adapter } = await run({ headStart: true, calibrate: false });
+	t.true(adapter.has(savedKey("decoder.out.w")));
+	await t.throwsAsync(run({ decoderOnly: true }), { code: "E_USAGE" } as never);
 });
 
 test("dropout, sampler, LoRA+ and rsLoRA change training, and resume as if never stopped", async (t) => {

@@ -39,6 +39,10 @@ export interface VoiceLevers {
 	targets?: string;
 	/** Draw so many batches and repeat them: what lies before the adapters is then computed once. */
 	batches?: number;
+	/** Solve the last layer on the clip in closed form before the first step. */
+	headStart?: boolean;
+	/** Leave the text side as it is: its rows are computed once per sentence, and the decoder learns alone. */
+	decoderOnly?: boolean;
 	/** Sentences of any length in a batch, in place of similar ones. */
 	anyLength?: boolean;
 	/** Draw stretches of 1 to 5 s from the recordings anew in each epoch. */
@@ -88,10 +92,18 @@ const counted = (mask: string) => (feeds: Readonly<Feeds>) => {
 	return sum;
 };
 
-/** The terms of training on recordings without the posterior, as parts of a batch weigh in them. */
-export const recordingTerms = (variance: number): LossTerm[] => [
+/**
+ * The terms of training on recordings without the posterior, as parts of a batch weigh in them.
+ * @param durations whether the text side learns too
+ */
+export const recordingTerms = (
+	variance: number,
+	durations = true,
+): LossTerm[] => [
 	{ value: "loss.mel", weight: 1, count: counted("loss_mask") },
-	{ value: "loss.duration", weight: 1, count: counted("phone_mask") },
+	...(durations
+		? [{ value: "loss.duration", weight: 1, count: counted("phone_mask") }]
+		: []),
 	...(variance > 0 ? [{ value: "loss.variance", weight: variance }] : []),
 ];
 

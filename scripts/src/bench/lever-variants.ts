@@ -1,4 +1,4 @@
-import { WHOLE_RATE } from "@wattvox/cloud-trainer";
+import { LEAN, WHOLE_RATE } from "@wattvox/cloud-trainer";
 import type { LeverTask } from "./lever-child.ts";
 
 /** One training of the benchmark. */
@@ -10,11 +10,22 @@ export type Variant = Pick<LeverTask, "levers"> &
 		reach?: string;
 		/** Variants whose result it needs. */
 		after?: readonly string[];
+		/** Runs only when it is asked for by name: how a setting of another variant was chosen. */
+		tuning?: boolean;
 	};
 
 const DECODER = "/^decoder\\..*\\.w$/";
 /** Validations close enough together to see when a value is reached; the same patience in steps. */
 const FINE = { validateEvery: 10, patience: 6 };
+
+/** Full fine-tuning with another setting. */
+const whole = (levers: Variant["levers"]): Variant => ({
+	levers: { full: true, learningRate: WHOLE_RATE, ...FINE, ...levers },
+	steps: 200,
+	against: "full",
+	after: ["full"],
+	tuning: true,
+});
 
 /** Each lever alone, beside what it is compared with; the order is that in which they run. */
 export const VARIANTS: Readonly<Record<string, Variant>> = {
@@ -49,6 +60,9 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
 		levers: { targets: DECODER, batches: 16 },
 		against: "decoder",
 	},
+	"text side kept": { levers: { decoderOnly: true }, against: "decoder" },
+	"head start": { levers: { headStart: true }, against: "plain" },
+	"small batches": { levers: { batch: 2 }, against: "plain" },
 	student: { levers: {}, model: "student", against: "plain" },
 	distilled: {
 		levers: {},
@@ -57,14 +71,28 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
 		after: ["plain"],
 	},
 	"all together": {
-		levers: { targets: DECODER, batches: 16, loraPlus: 4, ...FINE },
+		levers: { ...LEAN, ...FINE },
 		model: "student",
-		steps: 120,
+		steps: LEAN.steps,
 		against: "full",
 		reach: "full",
 		after: ["full"],
 	},
+	// What "full" would be with another rate or size of batch.
+	"full at half the rate": whole({ learningRate: WHOLE_RATE / 2 }),
+	"full at twice the rate": whole({ learningRate: 2 * WHOLE_RATE }),
+	"full of 4": whole({ batch: 4 }),
+	"full of 2": whole({ batch: 2 }),
+	"full of 2 at half the rate": whole({
+		batch: 2,
+		learningRate: WHOLE_RATE / 2,
+	}),
 };
+
+/** The variants that run when none is named. */
+export const USUAL = Object.keys(VARIANTS).filter(
+	(name) => !VARIANTS[name]?.tuning,
+);
 
 /** The variants that are asked for, with those that they need, in the order in which they run. */
 export function chosen(names: readonly string[]): string[] {

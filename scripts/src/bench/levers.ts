@@ -15,7 +15,7 @@ import {
 } from "@wattvox/core";
 import type { LeverResult, LeverTask } from "./lever-child.ts";
 import { best, goals, type LeverRow } from "./lever-goals.ts";
-import { chosen, VARIANTS, type Variant } from "./lever-variants.ts";
+import { chosen, USUAL, VARIANTS, type Variant } from "./lever-variants.ts";
 import { formatMachine, machineFacts } from "./machine.ts";
 
 const USAGE = `npm run bench -- levers --clip FILE.wav --text FILE.txt --base DIR [options]
@@ -23,13 +23,18 @@ const USAGE = `npm run bench -- levers --clip FILE.wav --text FILE.txt --base DI
 Every switch of \`wattvox train\` alone, each in a process of its own: time, peak memory above what the
 process held with weights and clip loaded, energy, held-out log-mel L1; then the goals of training,
 met or missed. "plain" is what \`train\` does by default, "full" trains every product of the teacher,
-"all together" trains the student until it is as near as "full" was at its best. On the CPU, ONNX
+"all together" is \`wattvox train --lean\` until it is as near as "full" was at its best. On the CPU, ONNX
 Runtime computes mixed precision in float32: its row shows that it trains, not what it saves.
 About ten minutes on two quiet cores.
 
   --steps N      at most, where a variant names no number of its own (default 160)
   --threads N    of one operator (default 2)
-  --only NAMES   with commas: ${Object.keys(VARIANTS).join(", ")}
+  --only NAMES   with commas: ${USUAL.join(", ")};
+                 and other settings of "full", left out unless named: ${Object.keys(
+										VARIANTS,
+									)
+										.filter((name) => !USUAL.includes(name))
+										.join(", ")}
   --out DIR      keep every result here: the same command goes on where it was interrupted
   --json         for programs
 `;
@@ -53,8 +58,7 @@ export async function run(argv: string[]): Promise<void> {
 	if (o.help) return void process.stdout.write(USAGE);
 	const { clip, text: transcript, base } = o;
 	if (!clip || !transcript || !base) throw new WattvoxError("E_USAGE", USAGE);
-	const asked =
-		o.only?.split(",").map((n) => n.trim()) ?? Object.keys(VARIANTS);
+	const asked = o.only?.split(",").map((n) => n.trim()) ?? USUAL;
 	for (const name of asked)
 		if (!Object.hasOwn(VARIANTS, name))
 			throw new WattvoxError("E_USAGE", `no lever ${name}\n\n${USAGE}`);
@@ -121,7 +125,7 @@ function taskOf(
 	rows: readonly LeverRow[],
 	given: Pick<LeverTask, "run" | "steps" | "threads">,
 ): LeverTask {
-	const { against: _, after: __, reach, ...variant } = v;
+	const { against: _, after: __, tuning: ___, reach, ...variant } = v;
 	const goal = rows.find((r) => r.lever === reach);
 	const until = goal && best(goal)?.mel;
 	return {

@@ -13,6 +13,8 @@ const io: Io = {
 const OFF: LeverArgs = {
 	bucketing: true,
 	full: false,
+	"head-start": false,
+	"decoder-only": false,
 	calibrate: true,
 	rslora: false,
 	sampler: false,
@@ -74,6 +76,15 @@ test("without switches nothing is asked for; with them each is", (t) => {
 	);
 	t.deepEqual(asked({ precision: "single" }), {});
 	t.deepEqual(asked({ full: true }), { full: true });
+	t.deepEqual(
+		asked({
+			batch: 2,
+			"learning-rate": 4e-3,
+			"head-start": true,
+			"decoder-only": true,
+		}),
+		{ batch: 2, learningRate: 4e-3, headStart: true, decoderOnly: true },
+	);
 	t.deepEqual(asked({ "gradient-clip": 0 }), {
 		gradientClip: Number.POSITIVE_INFINITY,
 	});
@@ -87,6 +98,9 @@ test("values out of range are told", (t) => {
 		{ accumulate: 0 },
 		{ accumulate: 1.5 },
 		{ batches: 0 },
+		{ batch: 0 },
+		{ "learning-rate": 0 },
+		{ "decoder-only": true, sampler: true },
 		{ patience: -1 },
 		{ dropout: 1 },
 		{ "drift-stop": -0.1 },

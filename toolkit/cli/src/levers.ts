@@ -28,6 +28,22 @@ export const LEVERS = {
 		describe:
 			"Draw so many batches and repeat them; what adapters cannot change is then computed once",
 	},
+	batch: { type: "number", describe: "Sentences per step (8)" },
+	"learning-rate": {
+		type: "number",
+		describe: "Highest of the run (0.002; whole weights 0.0005)",
+	},
+	"head-start": {
+		type: "boolean",
+		default: false,
+		describe: "Solve the last layer in closed form before the first step",
+	},
+	"decoder-only": {
+		type: "boolean",
+		default: false,
+		describe:
+			"Leave the text side as it is, computed once per sentence and kept; `train` alone",
+	},
 	targets: {
 		type: "string",
 		describe: "Which weights: a glob or /expression/ over their names",
@@ -99,6 +115,10 @@ export interface LeverArgs {
 	precision?: string | undefined;
 	bucketing: boolean;
 	batches?: number | undefined;
+	batch?: number | undefined;
+	"learning-rate"?: number | undefined;
+	"head-start": boolean;
+	"decoder-only": boolean;
 	targets?: string | undefined;
 	patience?: number | undefined;
 	full: boolean;
@@ -151,7 +171,7 @@ function samplerFrom(args: LeverArgs): AdaptRequest["sampler"] {
 /** What an adaptation is asked for. @throws WattvoxError E_USAGE for values out of range */
 export function leverRequest(args: LeverArgs, io: Io): AdaptRequest {
 	const whole = (
-		name: "accumulate" | "batches" | "patience",
+		name: "accumulate" | "batches" | "batch" | "patience",
 		least: number,
 	) => {
 		const value = args[name];
@@ -176,7 +196,15 @@ export function leverRequest(args: LeverArgs, io: Io): AdaptRequest {
 		between("drift-warn"),
 		between("drift-stop"),
 	];
-	const { patience, "gradient-clip": clip } = args;
+	const sampler = samplerFrom(args);
+	const { patience, "gradient-clip": clip, "learning-rate": rate } = args;
+	if (rate !== undefined && !(rate > 0))
+		throw new WattvoxError("E_USAGE", "--learning-rate must be above 0");
+	if (args["decoder-only"] && sampler)
+		throw new WattvoxError(
+			"E_USAGE",
+			"--decoder-only keeps whole sentences: leave --sampler out",
+		);
 	if (!(clip >= 0))
 		throw new WattvoxError("E_USAGE", "--gradient-clip must be 0 or above");
 	for (const name of ["rslora", "lora-plus", "dropout"] as const)
@@ -185,10 +213,13 @@ export function leverRequest(args: LeverArgs, io: Io): AdaptRequest {
 				"E_USAGE",
 				`--${name} is of low-rank pairs, and --full trains none`,
 			);
-	const sampler = samplerFrom(args);
 	return {
 		...whole("accumulate", 1),
 		...whole("batches", 1),
+		...whole("batch", 1),
+		...(rate !== undefined && { learningRate: rate }),
+		...(args["head-start"] && { headStart: true }),
+		...(args["decoder-only"] && { decoderOnly: true }),
 		...whole("patience", 0),
 		...(patience === 0 && { patience: Number.POSITIVE_INFINITY }),
 		...(args.memory !== undefined && { memory: bytesFrom(args.memory) }),

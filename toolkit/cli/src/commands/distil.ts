@@ -43,7 +43,7 @@ export const distilCommand = command({
 						io,
 						books,
 						report,
-						epochSteps(run, ADAPT.batch),
+						epochSteps(run, args.batch ?? ADAPT.batch),
 					);
 					return { adapted, result, energy: books.ledger.summary() };
 				},
