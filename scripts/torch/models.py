@@ -524,6 +524,41 @@ def ecapa():
     return M(), {"x": randn(3, 5, 9), "label": torch.tensor([1, 3, 0])}, {"do_constant_folding": False, **batch("x", "label")}
 
 
+@case(13, 17, kept=13)
+def pooled_deviation():
+    """Statistics pooling behind a Relu: where a channel is silent its deviation is flat."""
+    class M(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.out = nn.Conv1d(3, 6, 3, dilation=2), nn.Linear(12, 4)
+
+        def forward(self, x, label):
+            h = F.relu(self.conv(x))
+            h = torch.cat([h[:, :5], F.relu(h[:, 5:] - 100)], 1)
+            e = F.normalize(self.out(torch.cat([h.mean(-1), h.std(-1)], -1)), dim=-1)
+            angle = torch.acos(e.clamp(-0.99, 0.99))
+            return F.cross_entropy(8 * torch.cos(angle + 0.2 * F.one_hot(label, 4).to(x.dtype)), label)
+    return M(), {"x": randn(3, 3, 12), "label": torch.tensor([0, 3, 1])}, {}
+
+
+@case(16, 17, kept=17)
+def spatial_transformer():
+    """A picture sampled at places that the model computes, with every padding and mode."""
+    class M(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.theta, self.flow = nn.Conv2d(2, 3, 3, padding=1), nn.Linear(3, 6), nn.Conv2d(2, 2, 3, padding=1)
+
+        def forward(self, x, base):
+            theta = self.theta(self.conv(x).mean((2, 3))).view(-1, 2, 3)
+            grid = torch.einsum("bij,hwj->bhwi", theta, base) + self.flow(x).permute(0, 2, 3, 1)
+            y = F.grid_sample(x, grid, align_corners=False) + F.grid_sample(x, grid, padding_mode="border", align_corners=True)
+            y = y + F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
+            return weighted(y + F.grid_sample(x, grid, mode="nearest", align_corners=True) + F.grid_sample(x, grid, mode="bicubic", align_corners=True))
+    rows, columns = torch.meshgrid(torch.linspace(-1, 1, 5), torch.linspace(-1, 1, 6), indexing="ij")
+    return M(), {"x": randn(2, 2, 5, 6), "base": torch.stack([columns, rows, torch.ones_like(rows)], -1)}, {}
+
+
 # Operations.
 
 def each(name, x, parts, opsets=(13, 17), **params):

@@ -1,6 +1,8 @@
+import { floats, GraphBuilder } from "@wattvox/onnx";
 import test from "ava";
 import { ruleTests } from "./_rule-tests.test.ts";
 import { elementwise } from "./elementwise.ts";
+import { gradientsOf } from "./gradients-of.ts";
 import type { Case, Range } from "./testing.ts";
 
 const unary =
@@ -118,3 +120,16 @@ const CASES: Record<keyof typeof elementwise, Case> = {
 };
 
 ruleTests(test, CASES, elementwise, { runs: 8 });
+
+test.serial("the deviation of equal elements has no gradient", async (t) => {
+	const b = new GraphBuilder();
+	const x = b.input("x", "float32", [2, 2]);
+	const apart = b.sub(x, b.mean(x, [1], 1));
+	b.output(b.op("Sqrt", [b.mean(b.mul(apart, apart), [1])]), "y");
+	const { gradients } = await gradientsOf(b.graph, {
+		of: "y",
+		wrt: ["x"],
+		feeds: { x: floats([3, 3, 1, 5], [2, 2]) },
+	});
+	t.deepEqual([...(gradients.get("x")?.data ?? [])], [0, 0, -0.5, 0.5]);
+});

@@ -16,6 +16,25 @@ import {
 	y0,
 } from "./vjp.ts";
 
+/**
+ * The cotangent of a root, 0 where the root is 0: a deviation of equal elements is flat there, and what
+ * is infinite would become NaN further on. Where x is at least a constant above 0 (a variance plus
+ * epsilon) nothing is added.
+ */
+function rootSlope(c: VjpContext): Value {
+	const { b } = c;
+	const y = y0(c);
+	const made = b.graph.nodes.findLast((n) => n.outputs.includes(x0(c).name));
+	const above = made?.op === "Add" ? made.inputs : [];
+	const positive = above.some((name) =>
+		b.graph.initializers.get(name)?.data.every((v) => v > 0),
+	);
+	if (positive) return b.div(g0(c), b.affine(y, 2));
+	const flat = b.op("Equal", [y, b.scalar(0)]);
+	const safe = b.op("Where", [flat, b.scalar(1), b.affine(y, 2)]);
+	return b.op("Where", [flat, b.scalar(0), b.div(g0(c), safe)]);
+}
+
 /** A rule for y = f(x): dx = g * f'(x), with `slope` giving f'(x). */
 const unary =
 	(
@@ -114,7 +133,7 @@ export const elementwise = {
 	Exp: unary((_b, _x, y) => y),
 	Log: (c) => [c.b.div(g0(c), x0(c))],
 	// y = sqrt x: dx = g / 2y
-	Sqrt: (c) => [c.b.div(g0(c), c.b.affine(y0(c), 2))],
+	Sqrt: (c) => [rootSlope(c)],
 	Reciprocal: unary((b, _x, y) => b.op("Neg", [b.mul(y, y)])),
 	Abs: unary((b, x) => b.op("Sign", [x])),
 	Sin: unary((b, x) => b.op("Cos", [x])),

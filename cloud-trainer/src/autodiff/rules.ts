@@ -14,6 +14,7 @@ import { quantized } from "./quantized.ts";
 import { recurrent } from "./recurrent.ts";
 import { reductions } from "./reductions.ts";
 import { resizing } from "./resize.ts";
+import { sampling } from "./sampling.ts";
 import { structural } from "./structural.ts";
 import type { Rule } from "./vjp.ts";
 
@@ -36,6 +37,7 @@ export const FAMILIES = {
 	pool,
 	resizing,
 	recurrent,
+	sampling,
 	fused,
 	attention,
 	structural,
@@ -57,6 +59,7 @@ export const RULES = {
 	...pool,
 	...resizing,
 	...recurrent,
+	...sampling,
 	...fused,
 	...attention,
 	...structural,

@@ -19,6 +19,7 @@ export const LIMITS: Partial<Record<DifferentiableOp, string>> = {
 	CastLike: "between floating types; a cast to integers passes zero",
 	Clip: "bounds too, where they are inputs; inside includes the bounds",
 	Conv: "any number of axes; the kernel's sizes must be fixed, padding as for AveragePool",
+	Col2Im: "the block's sizes must be fixed",
 	ConvTranspose:
 		"any number of axes; the kernel's sizes must be fixed, and with output_shape the input's",
 	DequantizeLinear:
@@ -27,6 +28,8 @@ export const LIMITS: Partial<Record<DifferentiableOp, string>> = {
 	Gather:
 		"duplicates add up: by a one-hot product, or from 1025 rows and opset 16 on by ScatterElements",
 	GatherND: "the length of an index must be fixed",
+	GridSample:
+		"the picture and the grid, every mode and padding; where a nearest neighbour changes, nothing flows to the grid",
 	GlobalMaxPool: "ties share equally",
 	LayerNormalization:
 		"its mean and deviation, as outputs, are not differentiated",
@@ -57,6 +60,7 @@ export const LIMITS: Partial<Record<DifferentiableOp, string>> = {
 	Slice: "any starts, ends and steps; axes must be fixed",
 	SoftmaxCrossEntropyLoss:
 		"the loss and the log-probabilities; weights of classes are not trained",
+	Sqrt: "0 where the root is 0, as PyTorch's norms and deviations have it",
 	TopK: "the values",
 };
 

@@ -106,6 +106,15 @@ const CASES: Record<string, InferCase> = {
 	SoftmaxCrossEntropyLoss: { build: loss("SoftmaxCrossEntropyLoss") },
 	NegativeLogLikelihoodLoss: { build: loss("NegativeLogLikelihoodLoss") },
 	IsInf: { build: (d) => [d.b.op("IsInf", [d.float(d.shape())])] },
+	ReverseSequence: {
+		build: (d) => {
+			const [steps, examples] = [d.int(1, 4), d.int(1, 4)];
+			const x = d.float([steps, examples, ...d.shape(0, 2)]);
+			return [
+				d.b.op("ReverseSequence", [x, d.setting(Array(examples).fill(1))]),
+			];
+		},
+	},
 	CastLike: {
 		build: (d) => [
 			d.b.op("CastLike", [d.float(d.shape()), d.indices(d.shape(), 3)]),

@@ -22,7 +22,7 @@ export const rareRules: Record<string, Rule> = {
 		{ dtype: c.types[1]?.dtype ?? "float32", shape: shape0(c) },
 	],
 };
-for (const op of "Selu Celu PRelu ThresholdedRelu HardSigmoid HardSwish Mish Swish Softsign Shrink Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Hardmax BitwiseNot RandomNormalLike RandomUniformLike Bernoulli".split(
+for (const op of "Selu Celu PRelu ThresholdedRelu HardSigmoid HardSwish Mish Swish Softsign Shrink Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Hardmax BitwiseNot RandomNormalLike RandomUniformLike Bernoulli ReverseSequence".split(
 	" ",
 ))
 	rareRules[op] = (c) => [type0(c)];

@@ -169,6 +169,25 @@ const CASES: Record<string, InferCase> = {
 			),
 		],
 	},
+	GridSample: {
+		build: (d) => {
+			const batch = d.int(1, 3);
+			const x = d.float([batch, 2, ...some(d, 2, 1, 4)]);
+			const grid = d.float([batch, ...some(d, 2, 1, 4), 2]);
+			return [d.b.op("GridSample", [x, grid])];
+		},
+	},
+	Col2Im: {
+		opset: 18,
+		build: (d) => {
+			const block = some(d, 2, 1, 3);
+			const [h, w] = block as [number, number];
+			const steps = d.int(1, 3);
+			const x = d.float([d.int(1, 3), 2 * h * w, steps]);
+			const image = [h + steps - 1, w];
+			return [d.b.op("Col2Im", [x, d.setting(image), d.b.ints(block)])];
+		},
+	},
 };
 
 inferenceTests(test, CASES, spatialRules);

@@ -1,6 +1,8 @@
 import { addDim, floorDivDim, freshDim, mulDim } from "./dims.ts";
 import {
 	axisOf,
+	constInts,
+	dimsGiven,
 	type InferContext,
 	type Rule,
 	shape0,
@@ -139,6 +141,26 @@ const blocks =
 		return [{ dtype, shape: [n, down(ch, b * b), up(h, b), up(w, b)] }];
 	};
 
+/** Channels of the picture, places of the grid. */
+const gridSample: Rule = (c) => {
+	const { dtype } = type0(c);
+	const [x, grid] = [shape0(c), c.types[1]?.shape];
+	const shape = x && grid && [...x.slice(0, 2), ...grid.slice(1, -1)];
+	return [{ dtype, shape }];
+};
+
+const col2Im: Rule = (c) => {
+	const { dtype } = type0(c);
+	const x = shape0(c);
+	const [image, block] = [dimsGiven(c, 1, ""), constInts(c, 2, "")];
+	if (!x || !image || !block) return [{ dtype, shape: undefined }];
+	const each = block.reduce((a, n) => a * n, 1);
+	const spatial = image.map((d) => d ?? freshDim());
+	return [
+		{ dtype, shape: [x[0] as Dim, floorDivDim(x[1] as Dim, each), ...spatial] },
+	];
+};
+
 /** Convolutions, pools and operators that change the size of pictures. */
 export const spatialRules: Record<string, Rule> = {
 	Conv: conv,
@@ -150,4 +172,6 @@ export const spatialRules: Record<string, Rule> = {
 	Resize: resize,
 	DepthToSpace: blocks(false),
 	SpaceToDepth: blocks(true),
+	GridSample: gridSample,
+	Col2Im: col2Im,
 };
