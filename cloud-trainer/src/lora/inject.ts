@@ -122,8 +122,23 @@ export function injectLora(
 	};
 }
 
-/** The same by the name that a library's reader looks for. */
-export const inject = injectLora;
+/** What {@link inject} is asked: a rank; the rest has defaults. */
+export type InjectOptions = Pick<LoraOptions, "rank"> & Partial<LoraOptions>;
+
+/** A graph with adapters, and the settings that they were made with. */
+export interface InjectedLora extends Injected {
+	lora: LoraOptions;
+}
+
+/**
+ * {@link injectLora} with defaults: every weight that can take a pair, alpha twice the rank, seed 1.
+ * `fit({ ...inject(graph, { rank: 8 }), ... })` trains the pairs, `savePeft` writes them.
+ * @throws WattvoxError as injectLora does
+ */
+export function inject(graph: Graph, o: InjectOptions): InjectedLora {
+	const lora = { alpha: 2 * o.rank, targets: "*", seed: 1, ...o };
+	return { ...injectLora(graph, lora), lora };
+}
 
 /** @throws WattvoxError E_USAGE for a rank that is none */
 export function checkRank(rank: number): void {

@@ -8,7 +8,13 @@ import {
 	type Tensor,
 } from "@wattvox/onnx";
 import { z } from "zod";
-import { type AdaptedSite, type LoraOptions, loraScale } from "./inject.ts";
+import {
+	type AdaptedSite,
+	type InjectedLora,
+	type LoraOptions,
+	loraScale,
+	toPeft,
+} from "./inject.ts";
 import { patternValue } from "./targets.ts";
 
 /** File names of PEFT's adapter format. */
@@ -108,6 +114,21 @@ export async function writePeft(
 		join(dir, ADAPTER_CONFIG),
 		`${JSON.stringify(config, null, 2)}\n`,
 	);
+}
+
+/**
+ * Writes the trained pairs of an injected graph as a PEFT adapter folder for a model from elsewhere,
+ * whose linear weights are [out, in] in its own framework.
+ * @param base the model's name or path, as the config tells it
+ */
+export async function savePeft(
+	dir: string,
+	parameters: ReadonlyMap<string, Tensor>,
+	{ lora, sites }: Pick<InjectedLora, "lora" | "sites">,
+	base: string,
+): Promise<void> {
+	const settings = { ...lora, fanInFanOut: false };
+	await writePeft(dir, toPeft(parameters, sites), settings, sites, base);
 }
 
 /**

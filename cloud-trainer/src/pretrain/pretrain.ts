@@ -25,7 +25,7 @@ import {
 	withWeights,
 	writeBase,
 } from "./base.ts";
-import type { StageOptions } from "./run.ts";
+import type { KlWeights, StageOptions } from "./run.ts";
 import {
 	distilStudent,
 	embedAll,
@@ -77,6 +77,8 @@ export interface PretrainOptions {
 	>;
 	/** A base whose aligner starts the alignment of a corpus that has none. */
 	alignWith?: string;
+	/** How much KL weighs in the teacher and the student, at first and in the end; 0.1 and 1. */
+	kl?: KlWeights;
 	threads?: number;
 	seed?: number;
 	progress?: Progress;
@@ -144,6 +146,7 @@ function stageOptions(
 		threads: o.threads ?? 2,
 		seed: o.seed ?? 1,
 		steps,
+		...(o.kl && { kl: o.kl }),
 		onStep: (_name, r) => {
 			const spent = o.energy?.();
 			task?.update(r.step, {

@@ -8,6 +8,13 @@ import {
 	type StepReport,
 } from "../train/fit.ts";
 
+/** The weight of KL(posterior || prior) when training begins and when it has settled. */
+export interface KlWeights {
+	first: number;
+	last: number;
+}
+export const KL_WEIGHTS: KlWeights = { first: 0.1, last: 1 };
+
 /** What every stage of base training shares. */
 export interface StageOptions {
 	/** Working folder for checkpoints and logs. */
@@ -16,6 +23,8 @@ export interface StageOptions {
 	seed: number;
 	/** Steps of this stage. */
 	steps: number;
+	/** Of the teacher and the student; {@link KL_WEIGHTS} when absent. */
+	kl?: KlWeights;
 	onStep?: (stage: string, report: StepReport) => void;
 	signal?: AbortSignal;
 }

@@ -30,7 +30,13 @@ import { vocoderGraph, vocoderLoss } from "../graphs/vocoder.ts";
 import { warmCosine } from "../train/schedule.ts";
 import type { Stepper } from "../train/stepper.ts";
 import { type Base, readWeights, withWeights, writeModelHalf } from "./base.ts";
-import { runStage, type StageOptions, withParameters } from "./run.ts";
+import {
+	KL_WEIGHTS,
+	type KlWeights,
+	runStage,
+	type StageOptions,
+	withParameters,
+} from "./run.ts";
 
 /** Frames of a vocoder crop, and how many at each end do not count. */
 const CROP = 64;
@@ -199,9 +205,17 @@ export function drawnEmbedding(
 	};
 }
 
-/** KL weight: 0.1 at first, rising to 1 while the reconstruction settles. */
-export const klSchedule = (step: number, steps: number): number =>
-	0.1 + 0.9 * Math.min(1, Math.max(0, (step / steps - 0.15) / 0.5));
+/**
+ * The weight of KL at a step: the first one until 15 % of the steps, then in a straight line to the last
+ * one at 65 %, while the reconstruction settles.
+ */
+export const klSchedule = (
+	step: number,
+	steps: number,
+	{ first, last }: KlWeights = KL_WEIGHTS,
+): number =>
+	first +
+	(last - first) * Math.min(1, Math.max(0, (step / steps - 0.15) / 0.5));
 
 const SEGMENT = 200;
 
@@ -230,7 +244,7 @@ export async function trainTeacher(
 				drawSimilar(train, shape.size, random),
 				shape,
 				embeddingOf,
-				klSchedule(step, o.steps),
+				klSchedule(step, o.steps, o.kl),
 				random,
 			);
 		},
@@ -285,7 +299,7 @@ export async function distilStudent(
 				drawSimilar(train, shape.size, random),
 				shape,
 				embeddingOf,
-				klSchedule(step, o.steps),
+				klSchedule(step, o.steps, o.kl),
 				random,
 			);
 			return { ...feeds, ...(await teacherSays(stepper as Stepper, feeds)) };

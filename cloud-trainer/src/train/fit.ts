@@ -118,6 +118,8 @@ export interface FitResult {
 	interrupted: boolean;
 	/** Steps dropped for a gradient that was not finite. */
 	dropped: number;
+	/** The last step's loss; undefined when no step was taken. */
+	loss?: number;
 	/** The step of the best validation and its loss, or the metric's value; undefined without validation. */
 	best?: { step: number; loss: number };
 	/** Where activations were computed again. */
@@ -170,6 +172,7 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 	let step = resumed?.step ?? 0;
 	let dropped = 0;
 	let drifted = false;
+	let last: number | undefined;
 	let best = resumed?.best;
 	const save = async () => {
 		if (o.checkpoint)
@@ -202,6 +205,7 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 			const { outputs, applied, milliseconds } = await running;
 			if (!applied) dropped++;
 			const values = scalarsOf(outputs);
+			last = values[run.loss];
 			step++;
 			o.onStep?.({ step, steps: o.steps, lr, values, milliseconds, applied });
 			if (step % 20 === 0 || step === 1)
@@ -228,6 +232,7 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 			seconds: seconds(),
 			interrupted: o.signal?.aborted ?? false,
 			dropped,
+			...(last !== undefined && { loss: last }),
 			...(training.plan && { plan: training.plan }),
 			...(run.cache && {
 				cache: { hits: run.cache.hits, misses: run.cache.misses },
@@ -285,7 +290,8 @@ class Run {
 	readonly stepper: Stepper;
 	readonly cache: PrefixCache | undefined;
 	readonly #o: FitOptions;
-	readonly #loss: string;
+	/** Name of the scalar that is lowered. */
+	readonly loss: string;
 	readonly #split: FrozenSplit | undefined;
 	readonly #drift: DriftMonitor | undefined;
 
@@ -298,7 +304,7 @@ class Run {
 		scale: number | undefined,
 	) {
 		this.#o = o;
-		this.#loss = loss;
+		this.loss = loss;
 		this.#split = o.batchKey ? splitFrozen(graph, o.trainable) : undefined;
 		const trained = this.#split?.rest ?? graph;
 		const settings = (name: string): ParameterSettings => {
@@ -415,7 +421,7 @@ class Run {
 			for (const [k, v] of Object.entries(scalarsOf(outputs)))
 				values[k] = (values[k] ?? 0) + v / all.length;
 		}
-		const loss = values[this.#loss] ?? Number.NaN;
+		const loss = values[this.loss] ?? Number.NaN;
 		let judged = loss;
 		const { metric } = this.#o;
 		if (metric) {

@@ -135,6 +135,13 @@ test("the weight of KL begins at 0.1 and rises to 1", (t) => {
 	t.true(at.every((w, i) => i === 0 || w >= (at[i - 1] ?? 0)));
 	t.true((at[30] ?? 1) < 0.5);
 	t.deepEqual([at[65], at[100]], [1, 1]);
+	const own = [0, 40, 100].map((i) =>
+		klSchedule(i, 100, { first: 0.5, last: 0.7 }),
+	);
+	t.deepEqual(
+		own.map((w) => w.toFixed(3)),
+		["0.500", "0.600", "0.700"],
+	);
 });
 
 test("dropout blanks its share of inputs, keeps the mean, and knows its step", (t) => {

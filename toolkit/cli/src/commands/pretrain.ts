@@ -46,6 +46,12 @@ export const pretrainCommand = command({
 			type: "string",
 			describe: "A base whose aligner starts the alignment",
 		},
+		kl: {
+			type: "string",
+			default: "0.1:1",
+			describe:
+				"Weight of KL at first and in the end; it rises from 15 % to 65 % of the steps",
+		},
 		threads: { type: "number", default: 2, describe: "Of one operator" },
 		seed: { type: "number", default: 1, describe: "Of everything random" },
 		...SCHEDULE_OPTIONS,
@@ -60,6 +66,7 @@ export const pretrainCommand = command({
 				`no stage ${wanted}: ${STAGES.join(", ")}`,
 			);
 		});
+		const kl = weightsOf(args.kl);
 		const ledgerPath = join(args.out, "work", "energy.jsonl");
 		const trained: Work<{ base: Base; energy: LedgerSummary }> = (io, report) =>
 			booked(
@@ -74,6 +81,7 @@ export const pretrainCommand = command({
 						scale: args.scale,
 						threads: args.threads,
 						seed: args.seed,
+						kl,
 						progress: io.progress,
 						energy: () => {
 							report(cost());
@@ -114,3 +122,14 @@ export const pretrainCommand = command({
 		);
 	},
 });
+
+/** "0.1:1" as two weights. @throws WattvoxError E_USAGE unless they are from 0 on and do not fall */
+function weightsOf(text: string): { first: number; last: number } {
+	const parts = text.split(":").map((p) => (p.trim() ? Number(p) : Number.NaN));
+	const [first = Number.NaN, last = Number.NaN] = parts;
+	if (parts.length === 2 && first >= 0 && last >= first) return { first, last };
+	throw new WattvoxError(
+		"E_USAGE",
+		`--kl ${text}: give two weights that do not fall, like 0.1:1`,
+	);
+}

@@ -50,6 +50,13 @@ test("pretrain names the stages there are, and wants a corpus", async (t) => {
 	]);
 	t.is(bad.code, 2);
 	t.regex(bad.err, /no stage student2: .*student/);
+	for (const kl of ["1:0.1", "0.1", "a:1", "-1:1"]) {
+		const weights = await cli([
+			...["pretrain", "--corpus", dir, "--out", out, `--kl=${kl}`],
+		]);
+		t.is(weights.code, 2, kl);
+		t.regex(weights.err, /two weights that do not fall, like 0\.1:1/);
+	}
 	await mkdir(join(dir, "empty"));
 	const empty = await cli([
 		...["pretrain", "--corpus", join(dir, "empty"), "--out", out],
