@@ -1,7 +1,7 @@
 import { AUDIO, LATENT, POSITION, SPEAKER } from "@wattvox/models";
 import { floats, int64s, type Tensor } from "@wattvox/onnx";
 import type { Example } from "./features.ts";
-import type { StepRandom } from "./random.ts";
+import { StepRandom } from "./random.ts";
 
 /** What a batch is made of. */
 export interface BatchOptions {
@@ -54,6 +54,36 @@ export function drawSimilar(
 	pool.sort((a, b) => a.phones.length - b.phones.length);
 	const at = random.int(pool.length - size + 1);
 	return pool.slice(at, at + size);
+}
+
+/**
+ * The examples of a step when each comes up once before any comes again, in an order that is new each
+ * time: a function of the seed and the step alone.
+ */
+export function drawInTurn(
+	examples: readonly Example[],
+	size: number,
+	seed: number,
+	step: number,
+): Example[] {
+	const orders = new Map<number, Example[]>();
+	const inOrder = (round: number) => {
+		const known = orders.get(round);
+		if (known) return known;
+		const order = [...examples];
+		const random = new StepRandom(seed, -1 - round);
+		for (let i = order.length - 1; i > 0; i--) {
+			const j = random.int(i + 1);
+			[order[i], order[j]] = [order[j] as Example, order[i] as Example];
+		}
+		orders.set(round, order);
+		return order;
+	};
+	return Array.from({ length: size }, (_, i) => {
+		const at = step * size + i;
+		const round = Math.floor(at / examples.length);
+		return inOrder(round)[at % examples.length] as Example;
+	});
 }
 
 /** Feeds of the acoustic graphs for the given examples. */

@@ -1,6 +1,6 @@
 import test from "ava";
 import fc from "fast-check";
-import { acousticBatch, positionRows } from "./acoustic-batch.ts";
+import { acousticBatch, drawInTurn, positionRows } from "./acoustic-batch.ts";
 import { phoneFrames } from "./corpus.ts";
 import type { Example } from "./features.ts";
 import { StepRandom } from "./random.ts";
@@ -23,6 +23,33 @@ const example = (durations: number[]): Example => {
 const durations = fc.array(fc.integer({ min: 1, max: 9 }), {
 	minLength: 1,
 	maxLength: 20,
+});
+
+test("sentences in turn: each as often as any other, give or take one, in an order of its own per round", (t) => {
+	fc.assert(
+		fc.property(
+			fc.integer({ min: 1, max: 12 }),
+			fc.integer({ min: 1, max: 20 }),
+			fc.integer({ min: 1, max: 30 }),
+			fc.nat(1000),
+			(count, size, steps, seed) => {
+				const all = Array.from({ length: count }, () => example([3]));
+				const seen = new Map(all.map((e) => [e, 0]));
+				for (let step = 0; step < steps; step++) {
+					const drawn = drawInTurn(all, size, seed, step);
+					t.is(drawn.length, size);
+					for (const e of drawn) seen.set(e, (seen.get(e) as number) + 1);
+				}
+				const times = [...seen.values()];
+				t.true(Math.max(...times) - Math.min(...times) <= 1);
+			},
+		),
+	);
+	const all = Array.from({ length: 12 }, () => example([3]));
+	const round = (step: number) =>
+		drawInTurn(all, 12, 1, step).map((e) => all.indexOf(e));
+	t.notDeepEqual(round(0), round(1));
+	t.deepEqual(round(3), round(3));
 });
 
 test("phone frames add up, each at least one", (t) => {

@@ -10,6 +10,7 @@ import {
 import {
 	acousticBatch,
 	type BatchOptions,
+	drawInTurn,
 	drawSimilar,
 } from "../data/acoustic-batch.ts";
 import { decoderBatch } from "../data/decoder-batch.ts";
@@ -215,9 +216,14 @@ async function adapt(
 }
 
 /** Draws a batch's sentences. */
-const draw = (pool: readonly Example[], o: AdaptOptions, random: StepRandom) =>
+const draw = (
+	pool: readonly Example[],
+	o: AdaptOptions,
+	random: StepRandom,
+	step: number,
+) =>
 	o.anyLength
-		? Array.from({ length: o.batch }, () => random.pick(pool))
+		? drawInTurn(pool, o.batch, o.seed, step)
 		: drawSimilar(pool, o.batch, random);
 
 /** Held-out sentences by themselves. */
@@ -316,7 +322,7 @@ async function adaptOnRecordings(
 		content ? decoderBatch(feeds, of, content) : feeds;
 	const batch = (step: number) => {
 		const random = new StepRandom(o.seed, step);
-		const drawn = draw(pool(step), o, random);
+		const drawn = draw(pool(step), o, random, step);
 		return fed(
 			acousticBatch(drawn, shape, () => voice.speaker, 0, random),
 			drawn,
@@ -383,7 +389,7 @@ export async function distilVoice(
 		const random = new StepRandom(o.seed, step);
 		const pool = extra.length && step % 2 ? extra : own(step);
 		return acousticBatch(
-			draw(pool, o, random),
+			draw(pool, o, random, step),
 			shape,
 			() => voice.speaker,
 			0,

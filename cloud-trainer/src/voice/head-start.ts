@@ -26,50 +26,43 @@ export function solvedLayer(
 	const size = rows + 1;
 	const gram = new Float64Array(size * size);
 	const right = new Float64Array(size * n);
+	const before = Float64Array.from([...w.data, ...b.data], Number);
 	const x = new Float64Array(size).fill(1);
-	const gap = new Float64Array(n);
+	const y = new Float64Array(n);
 	let frames = 0;
 	for (const [s, h] of hidden.entries()) {
 		const mel = mels[s] as Float32Array;
 		for (let f = 0; f < mel.length / n; f++, frames++) {
 			for (let i = 0; i < rows; i++) x[i] = h[f * rows + i] as number;
 			for (let j = 0; j < n; j++)
-				gap[j] =
-					((mel[f * n + j] as number) - MEL_MEAN) / MEL_SCALE -
-					Number(b.data[j]);
-			for (let i = 0; i < rows; i++)
-				for (let j = 0; j < n; j++)
-					gap[j] =
-						(gap[j] as number) - (x[i] as number) * Number(w.data[i * n + j]);
+				y[j] = ((mel[f * n + j] as number) - MEL_MEAN) / MEL_SCALE;
 			for (let i = 0; i < size; i++) {
 				const xi = x[i] as number;
-				for (let k = 0; k <= i; k++)
-					gram[i * size + k] =
-						(gram[i * size + k] as number) + xi * (x[k] as number);
-				for (let j = 0; j < n; j++)
-					right[i * n + j] =
-						(right[i * n + j] as number) + xi * (gap[j] as number);
+				for (let k = 0, at = i * size; k <= i; k++, at++)
+					gram[at] = (gram[at] as number) + xi * (x[k] as number);
+				for (let j = 0, at = i * n; j < n; j++, at++)
+					right[at] = (right[at] as number) + xi * (y[j] as number);
 			}
 		}
 	}
+	// What is left of y behind the layer as it is: x^T (y - x W) = x^T y - (x^T x) W.
+	for (let i = 0; i < size; i++)
+		for (let k = 0; k < size; k++) {
+			const g = gram[k < i ? i * size + k : k * size + i] as number;
+			for (let j = 0; j < n; j++)
+				right[i * n + j] =
+					(right[i * n + j] as number) - g * (before[k * n + j] as number);
+		}
 	for (let i = 0; i < rows; i++)
 		gram[i * size + i] = (gram[i * size + i] as number) + RIDGE * frames;
 	solveInPlace(gram, right, size, n);
+	const after = Float32Array.from(
+		right,
+		(change, i) => (before[i] as number) + change,
+	);
 	return {
-		w: floats(
-			Float32Array.from(
-				{ length: rows * n },
-				(_, i) => Number(w.data[i]) + (right[i] as number),
-			),
-			w.dims,
-		),
-		b: floats(
-			Float32Array.from(
-				{ length: n },
-				(_, j) => Number(b.data[j]) + (right[rows * n + j] as number),
-			),
-			b.dims,
-		),
+		w: floats(after.slice(0, rows * n), w.dims),
+		b: floats(after.slice(rows * n), b.dims),
 	};
 }
 

@@ -43,7 +43,7 @@ export interface VoiceLevers {
 	headStart?: boolean;
 	/** Leave the text side as it is: its rows are computed once per sentence, and the decoder learns alone. */
 	decoderOnly?: boolean;
-	/** Sentences of any length in a batch, in place of similar ones. */
+	/** Sentences in turn, of any length in a batch, in place of similar ones drawn at random. */
 	anyLength?: boolean;
 	/** Draw stretches of 1 to 5 s from the recordings anew in each epoch. */
 	sampler?: boolean | SamplerOptions;

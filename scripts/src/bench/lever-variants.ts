@@ -20,7 +20,13 @@ const FINE = { validateEvery: 10, patience: 6 };
 
 /** Full fine-tuning with another setting. */
 const whole = (levers: Variant["levers"]): Variant => ({
-	levers: { full: true, learningRate: WHOLE_RATE, ...FINE, ...levers },
+	levers: {
+		full: true,
+		learningRate: WHOLE_RATE,
+		threads: 1,
+		...FINE,
+		...levers,
+	},
 	steps: 200,
 	against: "full",
 	after: ["full"],
@@ -38,7 +44,7 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
 		against: "base",
 	},
 	full: {
-		levers: { full: true, learningRate: WHOLE_RATE, ...FINE },
+		levers: { full: true, learningRate: WHOLE_RATE, threads: 1, ...FINE },
 		steps: 200,
 		against: "plain",
 	},
@@ -81,6 +87,8 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
 	// What "full" would be with another rate or size of batch.
 	"full at half the rate": whole({ learningRate: WHOLE_RATE / 2 }),
 	"full at twice the rate": whole({ learningRate: 2 * WHOLE_RATE }),
+	"full in turn": whole({ anyLength: true }),
+	"full by two threads": whole({ threads: 2 }),
 	"full of 4": whole({ batch: 4 }),
 	"full of 2": whole({ batch: 2 }),
 	"full of 2 at half the rate": whole({

@@ -21,7 +21,8 @@ export const LEVERS = {
 	bucketing: {
 		type: "boolean",
 		default: true,
-		describe: "Sentences of similar length in a batch",
+		describe:
+			"Sentences of similar length in a batch; without, each once per epoch",
 	},
 	batches: {
 		type: "number",

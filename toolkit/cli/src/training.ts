@@ -21,7 +21,10 @@ export const TRAINING_OPTIONS = {
 		type: "number",
 		describe: "At most so many; it stops early when held-out speech says so",
 	},
-	threads: { type: "number", default: 2, describe: "Of one operator" },
+	threads: {
+		type: "number",
+		describe: "Of one operator (2; with `train --lean` 1)",
+	},
 	seed: { type: "number", default: 1, describe: "Of everything random" },
 	...LEVERS,
 } as const satisfies OptionTable;
@@ -237,15 +240,15 @@ export function epochSteps(run: VoiceRun, batch: number): number {
 export function trainingRequest(
 	args: LeverArgs & {
 		steps?: number | undefined;
-		threads: number;
+		threads?: number | undefined;
 		seed: number;
 	},
 	io: Io,
 ): AdaptRequest {
 	const { steps, threads, seed } = args;
 	return {
-		threads,
 		seed,
+		...(threads !== undefined && { threads }),
 		...(steps !== undefined && { steps }),
 		...leverRequest(args, io),
 	};
