@@ -5,6 +5,7 @@ import { deviceClassOf, readBoard } from "@wattvox/energy";
 import type { Reported } from "@wattvox/link";
 import { ByteBudget } from "./byte-budget.ts";
 import { DevicePower } from "./device-power.ts";
+import { EngineCarrier } from "./engine/carrier.ts";
 import { Engines } from "./engine/engines.ts";
 import { Executor } from "./executor.ts";
 import { FlooredClock, Floors, SOFTWARE_FLOOR } from "./floors.ts";
@@ -46,6 +47,7 @@ export class Agent extends EventEmitter<Events> {
 	readonly #trust: TrustKeeper;
 	readonly #speaker: SpeakerProcess;
 	readonly #uplink: Uplink;
+	readonly #carrier: EngineCarrier | undefined;
 	readonly #engines: Engines | undefined;
 	readonly #reporter: Reporter;
 	readonly #power: DevicePower;
@@ -74,9 +76,24 @@ export class Agent extends EventEmitter<Events> {
 		this.#state = state;
 		this.#trust = new TrustKeeper({ trust, state, floors, log });
 		this.#wishes = new Wishes(state, { fleet, device }, trust, floors);
-		this.#engines =
-			options.engine &&
-			new Engines({ dataDir, settings: options.engine, trust, threads, log });
+		const budget =
+			options.dailyBytes === undefined
+				? {}
+				: { budget: new ByteBudget(dataDir, options.dailyBytes, clock) };
+		const link = (signal: AbortSignal) => this.#uplink.link(signal);
+		if (options.engine) {
+			const { engine: settings, builder } = options;
+			const carrier = new EngineCarrier({
+				...{ ...self, ...budget, deviceClass, dataDir, trust, log, link },
+				...(builder && { builder }),
+				store: () => this.#wishes.current?.store,
+				busy: () => this.#speaker.speaking,
+			});
+			this.#carrier = carrier;
+			this.#engines = new Engines({
+				...{ dataDir, settings, trust, carrier, threads, log },
+			});
+		}
 		this.#speaker = new SpeakerProcess({
 			tensorrt: options.engine?.shim ?? null,
 			onEngineTrouble: (digest, _, reason) =>
@@ -152,15 +169,13 @@ export class Agent extends EventEmitter<Events> {
 			executor: new Executor({
 				...self,
 				trust,
-				...(options.dailyBytes !== undefined && {
-					budget: new ByteBudget(dataDir, options.dailyBytes, clock),
-				}),
+				...budget,
 				state,
 				speaker: this.#speaker,
 				engines: this.#engines,
 				threads,
 				limits: options.limits ?? {},
-				link: (signal) => this.#uplink.link(signal),
+				link,
 				onProgress: (done, total) => this.#reporter.progress(done, total),
 				onTrial: (bundle, result) => this.#reporter.trial(bundle, result),
 			}),
@@ -206,6 +221,7 @@ export class Agent extends EventEmitter<Events> {
 		await this.#work.stop();
 		await this.#speaker.stop();
 		await this.#power.stop();
+		await this.#carrier?.stop();
 		await this.#uplink.stop();
 		await this.#reporter.stop();
 		await this.#power.close();

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { loadTrust } from "@wattvox/bundle";
+import { loadPrivateKey, loadTrust, type PrivateKey } from "@wattvox/bundle";
 import {
 	asWattvoxError,
 	catchInterrupts,
@@ -31,6 +31,8 @@ const HELP = `wattvox-agent: the device's side of wattvox
       --shim FILE      the TensorRT shim, compiled on this device: voices speak by TensorRT
                        where that holds (default: ONNX Runtime alone)
       --precision P    of TensorRT's engines: fp32 (default), fp16 or bf16
+      --builder-key F  this device builds for its class: it signs its engines with this key
+                       and brings them to the store, where its siblings find them
       --username NAME  for the broker; the password comes from WATTVOX_BROKER_PASSWORD
       --ca FILE        certificate authority of the broker, PEM (default: those of Node)
       --tls-cert FILE  own certificate for the broker, PEM, with --tls-key FILE
@@ -42,6 +44,8 @@ const HELP = `wattvox-agent: the device's side of wattvox
                        [--report FILE] [--json]
       whether this board has what an agent needs; --report writes it down, to attach to an issue
 
+  wattvox-agent run --broker mqtts://broker.example --fleet home --device bench --data agent/ \\
+      --trust root.json --shim libwattvox_trt.so --builder-key builder.key
   curl -s http://127.0.0.1:8420/v1/audio/speech -H 'content-type: application/json' \\
       -d '{"input": "Good morning."}' > good-morning.wav
   curl -s http://127.0.0.1:8420/v1/audio/play -H 'content-type: application/json' \\
@@ -62,6 +66,7 @@ const OPTIONS = {
 	"daily-mb": { type: "string" },
 	shim: { type: "string" },
 	precision: { type: "string" },
+	"builder-key": { type: "string" },
 	username: { type: "string" },
 	ca: { type: "string" },
 	"tls-cert": { type: "string" },
@@ -114,6 +119,7 @@ async function run(values: Values): Promise<void> {
 		...(port !== undefined && { port }),
 		...(threads !== undefined && { threads }),
 		...engineOf(values),
+		...(await builderOf(values)),
 		limits: parseLimits(values.limit ?? []),
 		playback: { player: values.player, audioDevice: values["audio-device"] },
 		...(daily !== undefined && { dailyBytes: daily * 1_000_000 }),
@@ -188,6 +194,13 @@ function engineOf({ shim, precision = "fp32" }: Values): {
 		throw usage(`--precision ${precision} is not fp32, fp16 or bf16`);
 	if (shim === undefined) return {};
 	return { engine: { shim, precision: precision as "fp32" } };
+}
+
+async function builderOf(values: Values): Promise<{ builder?: PrivateKey }> {
+	const { "builder-key": path, shim } = values;
+	if (path === undefined) return {};
+	if (shim === undefined) throw usage("--builder-key needs --shim");
+	return { builder: await loadPrivateKey(path) };
 }
 
 async function showStatus(values: Values): Promise<void> {

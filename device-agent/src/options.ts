@@ -1,4 +1,4 @@
-import type { Trust } from "@wattvox/bundle";
+import type { PrivateKey, Trust } from "@wattvox/bundle";
 import type { Clock, Log } from "@wattvox/core";
 import type { PowerSource } from "@wattvox/energy";
 import type { LinkOptions } from "@wattvox/link";
@@ -29,6 +29,11 @@ export interface AgentOptions {
 	limits?: Partial<GoldenLimits>;
 	/** Speak by TensorRT where that holds. Default: ONNX Runtime alone. */
 	engine?: EngineSettings | undefined;
+	/**
+	 * Makes this device the build station of its class: it signs the engines that it builds with this key, a
+	 * builder's, and brings them to the store for its siblings. Needs `engine`.
+	 */
+	builder?: PrivateKey;
 	/** What kind of device it is. Default: by what its board or its processor says of itself. */
 	deviceClass?: string;
 	/** Folder that stands for `/` when sensors are looked for: in a container, the host's. */

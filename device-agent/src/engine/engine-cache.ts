@@ -1,14 +1,27 @@
 import { createHash } from "node:crypto";
-import { readdir, readFile, rm, stat, utimes } from "node:fs/promises";
-import { join } from "node:path";
-import { sha256, zDigest } from "@wattvox/bundle";
-import { ERRORS, type ErrorCode, writeAtomic } from "@wattvox/core";
+import {
+	mkdir,
+	readdir,
+	readFile,
+	rename,
+	rm,
+	stat,
+	utimes,
+} from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { engineName, sha256, zDigest } from "@wattvox/bundle";
+import {
+	ERRORS,
+	type ErrorCode,
+	outputError,
+	syncDir,
+	writeAtomic,
+} from "@wattvox/core";
 import type { EngineKey } from "@wattvox/runtime/tensorrt";
 import { z } from "zod";
 
-/** Name of an engine: SHA-256 of its key's JSON, hex. */
-export const engineId = (key: EngineKey): string =>
-	createHash("sha256").update(JSON.stringify(key)).digest("hex");
+/** Name of an engine: SHA-256 of its key as canonical JSON, hex. */
+export const engineId = (key: EngineKey): string => engineName(key);
 
 const zOrigin = z.union([
 	z.object({ kind: z.literal("built"), seconds: z.number().min(0) }),
@@ -82,6 +95,7 @@ const FAILURES = 64;
  * DIR/<id>/engine.plan   the engine
  * DIR/<id>/engine.json   its key, its digest, where it came from; written last
  * DIR/<id>/<bundle>.safetensors  what it is refitted with for a voice, the last few
+ * DIR/incoming/<sha256>.part     one that a build station made, still coming
  * DIR/timing-<hex>.bin   TensorRT's timing cache of one kind of machine
  * DIR/failures.json      engines that could not be made or did not hold, not to be tried again
  * ```
@@ -127,17 +141,57 @@ export class EngineCache {
 		// Without its entry, half an engine is none.
 		await this.remove(id);
 		await writeAtomic(this.#planPath(id), plan);
-		await writeAtomic(
-			this.#entryPath(id),
-			`${JSON.stringify({
-				v: 1,
-				key,
-				sha256: sha256(plan),
-				size: plan.length,
-				created: new Date().toISOString(),
-				origin,
-			})}\n`,
-		);
+		const file = { sha256: sha256(plan), size: plan.length };
+		return this.#enter(id, key, file, origin);
+	}
+
+	/**
+	 * Takes an engine's file in by its name, and makes room for it.
+	 * @param path on the same disk; its bytes are on it and verified
+	 * @throws WattvoxError E_OUTPUT, E_DISK_FULL
+	 */
+	async adopt(
+		key: EngineKey,
+		path: string,
+		file: { sha256: string; size: number },
+		origin: EngineOrigin,
+	): Promise<EngineEntry> {
+		const id = engineId(key);
+		await this.remove(id);
+		const plan = this.#planPath(id);
+		try {
+			await mkdir(dirname(plan), { recursive: true });
+			await rename(path, plan);
+			await syncDir(dirname(plan));
+			await syncDir(this.dir);
+		} catch (thrown) {
+			throw outputError(plan, thrown);
+		}
+		return this.#enter(id, key, file, origin);
+	}
+
+	/**
+	 * Where an engine that comes from elsewhere is put together. Of those that were interrupted only this one
+	 * is kept.
+	 * @param sha256 of its bytes
+	 */
+	async incoming(sha256: string): Promise<{ part: string; plan: string }> {
+		const dir = join(this.dir, "incoming");
+		const part = `${zDigest.parse(sha256)}.part`;
+		for (const name of await readdir(dir).catch(() => []))
+			if (name !== part) await rm(join(dir, name), { force: true });
+		return { part: join(dir, part), plan: join(dir, `${sha256}.plan`) };
+	}
+
+	async #enter(
+		id: string,
+		key: EngineKey,
+		{ sha256, size }: { sha256: string; size: number },
+		origin: EngineOrigin,
+	): Promise<EngineEntry> {
+		const created = new Date().toISOString();
+		const entry = { v: 1, key, sha256, size, created, origin };
+		await writeAtomic(this.#entryPath(id), `${JSON.stringify(entry)}\n`);
 		await this.#bound(id);
 		return (await this.#read(id)) as EngineEntry;
 	}

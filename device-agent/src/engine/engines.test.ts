@@ -7,13 +7,17 @@ import { createLog } from "@wattvox/core";
 import type { EngineKey } from "@wattvox/runtime/tensorrt";
 import test, { type ExecutionContext } from "ava";
 import { EngineCache } from "./engine-cache.ts";
-import { Engines } from "./engines.ts";
+import { Engines, type EnginesOptions } from "./engines.ts";
 
 const builder = newKey();
 const VOICE = "a".repeat(64);
 
 /** Engines whose jobs run `body`; `job` is what they are told, `end(message)` answers. */
-async function engines(t: ExecutionContext, body: string) {
+async function engines(
+	t: ExecutionContext,
+	body: string,
+	more: Pick<EnginesOptions, "carrier"> = {},
+) {
 	const dir = await mkdtemp(join(tmpdir(), "wattvox-engines-"));
 	t.teardown(() => rm(dir, { recursive: true, force: true }));
 	const main = join(dir, "job.mjs");
@@ -34,6 +38,7 @@ ${body}`,
 		settings: { precision: "fp16", shim: "/lib/shim.so" },
 		trust: trustKeys([builder.publicKey]),
 		threads: 1,
+		...more,
 		log: createLog("test", {
 			level: "info",
 			to: {
@@ -76,6 +81,7 @@ end({ kind: "ready", engine: { id: "e" }, figures: { errorDb: -60 } });`,
 		cache: join(dir, "engines"),
 		wish: { precision: "fp16" },
 		builders: [builder.id],
+		ask: false,
 		threads: 1,
 		shim: "/lib/shim.so",
 	});
@@ -122,4 +128,28 @@ setInterval(() => undefined, 1000);`,
 	await t.throwsAsync(preparing, { message: "an update" });
 	t.deepEqual(all.view(VOICE), { state: "wanted" });
 	t.is(await readFile(join(dir, "ended"), "utf8"), "asked");
+});
+
+test("a job that wants an engine from elsewhere is told who signed it; the one it made is offered on", async (t) => {
+	const wanted: unknown[] = [];
+	const offered: string[] = [];
+	const { all, prepare } = await engines(
+		t,
+		`process.on("message", ({ kind, signer }) =>
+	end({ kind: "ready", engine: { id: kind + signer }, figures: {} }));
+process.send({ kind: "wanted", key: { onnx: job.ask } });`,
+		{
+			carrier: {
+				async bring(key) {
+					wanted.push(key);
+					return "me";
+				},
+				offer: (id) => void offered.push(id),
+			},
+		},
+	);
+	await prepare();
+	t.is(all.ready(VOICE)?.id, "broughtme");
+	t.deepEqual(wanted, [{ onnx: true }]);
+	t.deepEqual(offered, ["broughtme"]);
 });

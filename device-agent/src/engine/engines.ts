@@ -3,6 +3,7 @@ import type { Trust } from "@wattvox/bundle";
 import { asWattvoxError, type Log } from "@wattvox/core";
 import type { EngineView, Reason } from "../planner.ts";
 import type { EngineAt } from "../speaker/messages.ts";
+import type { EngineCarrier } from "./carrier.ts";
 import { EngineCache } from "./engine-cache.ts";
 import { type EngineFigures, runEngineJob } from "./job.ts";
 import type { EngineWish } from "./prepare.ts";
@@ -19,6 +20,8 @@ export interface EnginesOptions {
 	settings: EngineSettings;
 	/** Whose engines may be opened beside those that are built here. */
 	trust: Trust;
+	/** Brings engines from the store, and takes those there that this device builds for others. */
+	carrier?: Pick<EngineCarrier, "bring" | "offer">;
 	/** Of ONNX Runtime, in the job. */
 	threads: number;
 	log: Log;
@@ -66,7 +69,7 @@ export class Engines {
 	}
 
 	/**
-	 * Finds or builds a voice's engine and tries it. Its failure is no error: the voice speaks on ONNX Runtime.
+	 * Finds, brings or builds a voice's engine and tries it. Its failure is no error: the voice speaks on ONNX Runtime.
 	 * @throws the signal's reason; then it is still to be done
 	 */
 	async prepare(
@@ -75,7 +78,7 @@ export class Engines {
 		golden: string | null,
 		signal: AbortSignal,
 	): Promise<void> {
-		const { dataDir, settings, threads, log, main } = this.#o;
+		const { dataDir, settings, carrier, threads, log, main } = this.#o;
 		const cache = join(dataDir, "engines");
 		const { shim, ...wish } = settings;
 		let made: { engine: EngineAt; figures: EngineFigures };
@@ -91,7 +94,12 @@ export class Engines {
 					threads,
 					shim,
 				},
-				{ signal, note: (line) => log.info({ bundle: voice }, line), main },
+				{
+					signal,
+					note: (line) => log.info({ bundle: voice }, line),
+					bring: carrier && ((key, signal) => carrier.bring(key, signal)),
+					main,
+				},
 			);
 		} catch (thrown) {
 			signal.throwIfAborted();
@@ -103,6 +111,7 @@ export class Engines {
 		this.#ready.set(voice, engine);
 		this.#known.set(voice, { state: "ready", id: engine.id });
 		log.info({ bundle: voice, engine: engine.id, ...figures }, "engine ready");
+		carrier?.offer(engine.id);
 	}
 
 	/** Keys that signed engines in the cache and may do so now. */

@@ -12,7 +12,7 @@ export {
 	packEngine,
 	requireClass,
 } from "./pack.ts";
-export { packServes } from "./pack-for.ts";
+export { servesVoice } from "./pack-for.ts";
 export {
 	type EngineWish,
 	type PreparedEngine,

@@ -1,12 +1,13 @@
 // An engine's job: finds or builds it and tries it. A process of its own, so that neither the models nor
 // the golden runs take the agent's memory. Started by runEngineJob with an IPC channel.
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { sha256 } from "@wattvox/bundle";
 import { asWattvoxError } from "@wattvox/core";
 import { encodeSafetensors } from "@wattvox/onnx";
-import { workshop } from "@wattvox/runtime/tensorrt";
+import { type EngineKey, workshop } from "@wattvox/runtime/tensorrt";
 import { EngineCache } from "./engine-cache.ts";
-import type { EngineJob, EngineJobMessage } from "./job.ts";
+import type { EngineJob, EngineJobAnswer, EngineJobMessage } from "./job.ts";
 import { type PreparedEngine, prepareEngine } from "./prepare.ts";
 
 const job: EngineJob = JSON.parse(process.argv[2] ?? "{}");
@@ -31,6 +32,7 @@ async function attempt(): Promise<EngineJobMessage> {
 			voice: job.voice,
 			golden: job.golden,
 			builders: job.builders,
+			...(job.ask && { bring }),
 			threads: job.threads,
 			cache,
 			workshop: workshop(job.shim),
@@ -47,12 +49,26 @@ async function attempt(): Promise<EngineJobMessage> {
 				weights: await keepWeights(cache, made),
 				ports: made.ports,
 			},
-			figures: { fresh, errorDb: gap.errorDb, limitDb, realTimeFactor },
+			figures: {
+				fresh,
+				signer: entry.origin.kind === "signed" ? entry.origin.key : null,
+				errorDb: gap.errorDb,
+				limitDb,
+				realTimeFactor,
+			},
 		};
 	} catch (thrown) {
 		const { code, message } = asWattvoxError(thrown);
 		return { kind: "failed", code, message };
 	}
+}
+
+/** Asks the agent for an engine from elsewhere. @throws the signal's reason */
+async function bring(key: EngineKey): Promise<string | null> {
+	const answer = once(process, "message", { signal: stop.signal });
+	await tell({ kind: "wanted", key });
+	const [{ signer }] = (await answer) as [EngineJobAnswer];
+	return signer;
 }
 
 /** The weights that the trial was refitted with, for the process that speaks. */

@@ -1,6 +1,7 @@
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { type ErrorCode, WattvoxError } from "@wattvox/core";
+import type { EngineKey } from "@wattvox/runtime/tensorrt";
 import type { EngineAt } from "../speaker/messages.ts";
 import type { EngineWish } from "./prepare.ts";
 
@@ -17,6 +18,8 @@ export interface EngineJob {
 	wish: EngineWish;
 	/** Builder keys that are trusted now. */
 	builders: readonly string[];
+	/** Whether its parent can bring engines that a build station made. */
+	ask: boolean;
 	threads: number;
 	/** The compiled shim. */
 	shim: string;
@@ -26,6 +29,8 @@ export interface EngineJob {
 export interface EngineFigures {
 	/** Built now, not found. */
 	fresh: boolean;
+	/** The key that signed it, where another device built it. */
+	signer: string | null;
 	errorDb: number;
 	limitDb: number;
 	realTimeFactor: number | null;
@@ -33,8 +38,16 @@ export interface EngineFigures {
 
 export type EngineJobMessage =
 	| { kind: "note"; line: string }
+	/** Asks for an engine; the answer is an {@link EngineJobAnswer}. */
+	| { kind: "wanted"; key: EngineKey }
 	| { kind: "ready"; engine: EngineAt; figures: EngineFigures }
 	| { kind: "failed"; code: ErrorCode; message: string };
+
+/** To "wanted": the builder key that signed the engine that is in the cache now; null: none could be had. */
+export interface EngineJobAnswer {
+	kind: "brought";
+	signer: string | null;
+}
 
 /** JavaScript memory of a job, MB: a model's graph, its weights and golden runs. */
 const HEAP_MB = 512;
@@ -44,22 +57,27 @@ const GRACE_MS = 3000;
 /**
  * Finds or builds an engine and tries it, in a child process, which has children of its own for what is
  * native.
- * @param main what the process runs; another one only in tests
+ * @param options `bring`: brings an engine into the cache, and says which trusted key signed it; `main`: what
+ *   the process runs, another one only in tests
  * @throws WattvoxError by its code; E_ENGINE_CRASH when it ended without a word; the signal's reason, after
  *   the child has ended
  */
 export async function runEngineJob(
-	job: EngineJob,
+	job: Omit<EngineJob, "ask">,
 	options: {
 		signal: AbortSignal;
 		note: (line: string) => void;
+		bring?:
+			| ((key: EngineKey, signal: AbortSignal) => Promise<string | null>)
+			| undefined;
 		main?: URL | undefined;
 	},
 ): Promise<{ engine: EngineAt; figures: EngineFigures }> {
-	const { signal, note } = options;
+	const { signal, note, bring } = options;
 	signal.throwIfAborted();
 	const main = options.main ?? new URL("./job-main.js", import.meta.url);
-	const child = fork(fileURLToPath(main), [JSON.stringify(job)], {
+	const whole: EngineJob = { ...job, ask: bring !== undefined };
+	const child = fork(fileURLToPath(main), [JSON.stringify(whole)], {
 		stdio: ["ignore", "ignore", "inherit", "ipc"],
 		execArgv: [`--max-old-space-size=${HEAP_MB}`],
 	});
@@ -69,9 +87,19 @@ export async function runEngineJob(
 		timer = setTimeout(() => child.kill("SIGKILL"), GRACE_MS);
 	};
 	signal.addEventListener("abort", stop, { once: true });
-	let last: Exclude<EngineJobMessage, { kind: "note" }> | undefined;
+	const over = new AbortController();
+	const answer = async (key: EngineKey) => {
+		const either = AbortSignal.any([signal, over.signal]);
+		const signer = (await bring?.(key, either).catch(() => null)) ?? null;
+		const brought: EngineJobAnswer = { kind: "brought", signer };
+		// to one that has ended meanwhile it is of no use
+		if (child.connected) child.send(brought, () => undefined);
+	};
+	let last: Extract<EngineJobMessage, { kind: "ready" | "failed" }> | undefined;
+	let bringing: Promise<void> | undefined;
 	child.on("message", (message: EngineJobMessage) => {
 		if (message.kind === "note") note(message.line);
+		else if (message.kind === "wanted") bringing = answer(message.key);
 		else last = message;
 	});
 	const end = await new Promise<string>((resolve) => {
@@ -79,6 +107,8 @@ export async function runEngineJob(
 		child.once("exit", (code, by) => resolve(String(by ?? code)));
 	});
 	clearTimeout(timer);
+	over.abort();
+	await bringing;
 	signal.removeEventListener("abort", stop);
 	signal.throwIfAborted();
 	if (!last)

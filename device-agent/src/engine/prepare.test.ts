@@ -179,3 +179,57 @@ test("an interruption is no failure of the engine", async (t) => {
 	});
 	t.deepEqual(await cache.failures(), []);
 });
+
+/** The key of a build station. */
+const station = "5".repeat(64);
+
+test("what a station made is asked for before anything is built, and spoken by", async (t) => {
+	const theirs = await bench(t);
+	const made = await theirs.prepare(5);
+	const { prepare, workshop, cache } = await bench(t);
+	const asked: boolean[] = [];
+	const here = await prepare(5, {
+		async bring(key) {
+			asked.push(key.refit);
+			const plan = await readFile(made.entry.path);
+			await cache.put(key, plan, { kind: "signed", key: station });
+			return station;
+		},
+	});
+	t.like(here, { fresh: false, entry: { id: made.entry.id } });
+	t.deepEqual([asked, workshop.builds.length], [[true], 0]);
+	// Once it is in the cache nobody is asked, and it counts while its signer is trusted.
+	const bring = () => Promise.reject(new Error("asked again"));
+	t.false((await prepare(6, { bring, builders: [station] })).fresh);
+});
+
+test("where no station made one, both kinds are asked for and then the usual is built", async (t) => {
+	const { prepare, workshop } = await bench(t);
+	const asked: boolean[] = [];
+	const made = await prepare(5, {
+		async bring(key) {
+			asked.push(key.refit);
+			return null;
+		},
+	});
+	t.deepEqual(asked, [true, false]);
+	t.true(made.fresh);
+	t.is(workshop.builds.length, 1);
+});
+
+test("what came and does not hold gives way to an engine of our own", async (t) => {
+	const { prepare, workshop, cache, notes } = await bench(t);
+	const made = await prepare(5, {
+		async bring(key) {
+			await cache.put(key, Buffer.from('{"tensorrt":"0"}'), {
+				kind: "signed",
+				key: station,
+			});
+			return station;
+		},
+	});
+	t.is(made.entry.origin.kind, "built");
+	t.is(workshop.builds.length, 1);
+	t.true(notes.some((n) => n.includes("does not hold here (E_ENGINE_LOAD)")));
+	t.deepEqual(await cache.failures(), []);
+});

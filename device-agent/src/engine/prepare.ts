@@ -5,24 +5,12 @@ import {
 	type BuildProgress,
 	type EngineKey,
 	engineKey,
-	type Ports,
 	type Precision,
-	type TensorRtFacts,
-	type Trial,
-	type Weights,
 	type Workshop,
 } from "@wattvox/runtime/tensorrt";
-import {
-	type Frontend,
-	parseGolden,
-	readVoiceFiles,
-	type VoiceConfig,
-} from "@wattvox/synth";
+import { type Frontend, parseGolden, readVoiceFiles } from "@wattvox/synth";
 import {
 	decoderModel,
-	ENGINE_LIMIT_DB,
-	type EngineGap,
-	engineGap,
 	type GoldenRun,
 	goldenRuns,
 } from "@wattvox/synth/tensorrt";
@@ -31,6 +19,12 @@ import {
 	type EngineEntry,
 	engineId,
 } from "./engine-cache.ts";
+import {
+	type JudgedEngine,
+	judgeEngine,
+	type Way,
+	type Yardstick,
+} from "./judge.ts";
 
 /** What is asked of an engine beside its voice. */
 export interface EngineWish {
@@ -56,6 +50,11 @@ export interface PrepareOptions extends EngineWish {
 	builder?: Pick<Workshop, "buildEngine">;
 	/** Builder keys whose engines may be used beside those built here. Default: none. */
 	builders?: readonly string[];
+	/**
+	 * Brings an engine that a build station made into the cache, so that it need not be built here.
+	 * @returns the id of the trusted builder key that signed it; null when there is none to be had
+	 */
+	bring?: (key: EngineKey) => Promise<string | null>;
 	/** Try again what failed before. Default false. */
 	again?: boolean;
 	/** Threads of ONNX Runtime, which says what is right. Default 1. */
@@ -67,24 +66,9 @@ export interface PrepareOptions extends EngineWish {
 	signal?: AbortSignal | undefined;
 }
 
-/** An engine that computed in a child process what ONNX Runtime computes. */
-export interface PreparedEngine {
-	entry: EngineEntry;
-	/** Made now, not found. */
+/** Such an engine, and whether it was made now or found. */
+export interface PreparedEngine extends JudgedEngine {
 	fresh: boolean;
-	/** What was refitted into it for this voice; absent when it speaks as it is. */
-	weights?: Weights;
-	ports: Ports;
-	facts: TensorRtFacts;
-	gap: EngineGap;
-	/** The most that `gap.errorDb` may be. */
-	limitDb: number;
-	/** Golden runs compared. */
-	runs: number;
-	/** Seconds of computing per second of speech, the first run left out; null with a single run. */
-	realTimeFactor: number | null;
-	loadSeconds: number;
-	refitSeconds: number;
 }
 
 /** Failures that say nothing about the engine. */
@@ -103,23 +87,15 @@ const OTHER_WAY: readonly ErrorCode[] = [
 	"E_ENGINE_LOAD",
 ];
 
-interface Way {
-	what: string;
-	onnx: Uint8Array;
-	refit: boolean;
-	/** Every weight of the voice, and the names of those that differ from the base's. */
-	weights?: Weights;
-	changed?: readonly string[];
-}
-
 /**
- * Brings an engine for a voice: the one in the cache, or a new one. First a refittable engine of the base,
+ * Brings an engine for a voice: the one in the cache, one that a build station made, or a new one. First a refittable engine of the base,
  * which serves every voice of that base; where that does not hold, one of the voice alone. Whichever it is,
  * it is opened, refitted and run in a child process and held to what ONNX Runtime makes of the same input.
  *
  * INVARIANTS
  * - What is returned survived its trial and lies in the cache with the bytes that were tried.
- * - An engine that failed for a voice is not tried again for it unless asked for.
+ * - An engine that failed for a voice is not tried again for it unless asked for; in the place of one that
+ *   came from elsewhere this device's own is built.
  * - Nothing here opens an engine in this process.
  *
  * @throws WattvoxError E_ENGINE_DIFFERS, and the workshop's codes; E_FILE_FORMAT (no golden sentences);
@@ -158,38 +134,41 @@ export async function prepareEngine(
 		},
 		{ what: "engine of the voice", onnx: model.merged, refit: false },
 	];
+	const given: Given = {
+		...{ facts, ports, runs, config: files.config },
+		builders: new Set(o.builders),
+	};
 	let last: WattvoxError | undefined;
-	for (const way of ways) {
-		try {
-			return await attempt(o, way, {
-				facts,
-				ports,
-				runs,
-				config: files.config,
-			});
-		} catch (thrown) {
-			last = asWattvoxError(thrown);
-			if (signal?.aborted || !OTHER_WAY.includes(last.code)) throw last;
-			o.note?.(`${way.what}: ${last.code}: ${last.message}`);
-		}
-	}
+	const failed = new Set<Way>();
+	// What can be had without building comes before what takes minutes of a device's processor.
+	for (const mayBuild of o.bring ? [false, true] : [true])
+		for (const way of ways.filter((w) => !failed.has(w)))
+			try {
+				const made = await attempt(o, way, given, mayBuild);
+				if (made) return made;
+			} catch (thrown) {
+				last = asWattvoxError(thrown);
+				if (signal?.aborted || !OTHER_WAY.includes(last.code)) throw last;
+				failed.add(way);
+				o.note?.(`${way.what}: ${last.code}: ${last.message}`);
+			}
 	throw last;
 }
 
-interface Given {
-	facts: TensorRtFacts;
-	ports: Ports;
-	runs: () => Promise<readonly GoldenRun[]>;
-	config: VoiceConfig;
+interface Given extends Yardstick {
+	/** Builder keys whose engines may be used. */
+	builders: Set<string>;
 }
 
+/** @returns undefined: there is none, and none may be built yet */
 async function attempt(
 	o: PrepareOptions,
 	way: Way,
 	given: Given,
-): Promise<PreparedEngine> {
+	mayBuild: boolean,
+): Promise<PreparedEngine | undefined> {
 	const { cache, voice, precision } = o;
-	const { facts, ports, config } = given;
+	const { facts } = given;
 	const key = engineKey(facts, sha256(way.onnx), {
 		precision,
 		refit: way.refit,
@@ -203,53 +182,36 @@ async function attempt(
 	if (known && !o.again)
 		throw new WattvoxError(known.code, `as before: ${known.message}`);
 	try {
-		let entry = allowed(o, await cache.find(key));
-		let fresh = entry === undefined;
-		entry ??= await build(o, way, key);
-		let tried: Tried;
-		try {
-			tried = await tryOut(o, way, entry, given);
-		} catch (thrown) {
-			if (fresh || asWattvoxError(thrown).code !== "E_ENGINE_LOAD")
-				throw thrown;
-			// What this TensorRT does not read any more is worth nothing to anybody.
-			o.note?.(
-				`the cached ${way.what} is not readable any more; building anew`,
-			);
-			await cache.remove(id);
-			fresh = true;
-			entry = await build(o, way, key);
-			tried = await tryOut(o, way, entry, given);
+		let entry = allowed(o, given, await cache.find(key));
+		if (!entry && o.bring && !mayBuild) {
+			const signer = await o.bring(key);
+			if (signer !== null) given.builders.add(signer);
+			entry = allowed(o, given, await cache.find(key));
 		}
-		const { trial, weights } = tried;
-		const runs = await given.runs();
-		const gap = engineGap(
-			runs,
-			trial.outputs.map((out) => out.wave?.data as Float32Array | undefined),
-		);
-		const limitDb = ENGINE_LIMIT_DB[precision];
-		o.note?.(
-			`${way.what}: ${gap.errorDb.toFixed(1)} dB off ONNX Runtime over ${runs.length} runs, limit ${limitDb} dB`,
-		);
-		if (!(gap.errorDb <= limitDb))
-			throw new WattvoxError(
-				"E_ENGINE_DIFFERS",
-				`the engine is ${gap.errorDb.toFixed(1)} dB off ONNX Runtime, the limit is ${limitDb} dB; largest difference of a sample ${gap.worst.toPrecision(2)}`,
-			);
+		if (entry)
+			try {
+				const made = await judgeEngine(o, way, entry, given);
+				await cache.forgive(id, voice);
+				return { ...made, fresh: false };
+			} catch (thrown) {
+				const { code } = asWattvoxError(thrown);
+				// What this TensorRT does not read any more is worth nothing to anybody; what others built is
+				// worth no more than what it computes.
+				const foreign = entry.origin.kind === "signed";
+				if (!(foreign ? OTHER_WAY.includes(code) : code === "E_ENGINE_LOAD"))
+					throw thrown;
+				o.signal?.throwIfAborted();
+				o.note?.(
+					foreign
+						? `the ${way.what} that came does not hold here (${code}); building our own`
+						: `the cached ${way.what} is not readable any more; building anew`,
+				);
+				await cache.remove(id);
+			}
+		if (!mayBuild) return undefined;
+		const made = await judgeEngine(o, way, await build(o, way, key), given);
 		await cache.forgive(id, voice);
-		return {
-			entry,
-			fresh,
-			...(weights && { weights }),
-			ports,
-			facts,
-			gap,
-			limitDb,
-			runs: runs.length,
-			realTimeFactor: speed(trial, config),
-			loadSeconds: trial.loadSeconds,
-			refitSeconds: trial.refitSeconds,
-		};
+		return { ...made, fresh: true };
 	} catch (thrown) {
 		const { code, message } = asWattvoxError(thrown);
 		if (!o.signal?.aborted && !NOT_ITS_FAULT.includes(code))
@@ -260,11 +222,12 @@ async function attempt(
 
 /** An engine that was built elsewhere counts while the key that signed it does. */
 function allowed(
-	{ builders = [], note }: PrepareOptions,
+	{ note }: PrepareOptions,
+	{ builders }: Given,
 	entry: EngineEntry | undefined,
 ): EngineEntry | undefined {
 	if (entry?.origin.kind !== "signed") return entry;
-	if (builders.includes(entry.origin.key)) return entry;
+	if (builders.has(entry.origin.key)) return entry;
 	note?.("the engine there is signed by a key that builds nothing here");
 	return undefined;
 }
@@ -293,47 +256,4 @@ async function build(
 		kind: "built",
 		seconds: built.seconds,
 	});
-}
-
-interface Tried {
-	trial: Trial;
-	/** What was refitted. */
-	weights?: Weights;
-}
-
-/** Opens an engine in a child process, refits it where the voice needs that, and runs it. */
-async function tryOut(
-	{ workshop, signal }: PrepareOptions,
-	way: Way,
-	entry: EngineEntry,
-	{ ports, runs }: Given,
-): Promise<Tried> {
-	const feeds = (await runs()).map((run) => run.feeds);
-	const request = { ports, feeds, signal };
-	if (!way.weights) return { trial: await workshop.trial(entry.path, request) };
-	// TensorRT folds some constants: what can be replaced is for it to say.
-	const { refittable } = await workshop.trial(entry.path, { ports, signal });
-	const names = new Set(refittable);
-	const lost = way.changed?.find((name) => !names.has(name));
-	if (lost !== undefined)
-		throw new WattvoxError(
-			"E_ENGINE_REFIT",
-			`the engine does not allow the weight ${lost} to be replaced`,
-		);
-	// All of them: a layer fused from several weights wants them together.
-	const weights = Object.fromEntries(
-		Object.entries(way.weights).filter(([name]) => names.has(name)),
-	);
-	return {
-		trial: await workshop.trial(entry.path, { ...request, refit: weights }),
-		weights,
-	};
-}
-
-/** Seconds per second of speech, over the runs but the first, which warms up. */
-function speed(trial: Trial, config: VoiceConfig): number | null {
-	const seconds = trial.seconds.slice(1);
-	if (seconds.length === 0) return null;
-	const mean = seconds.reduce((a, b) => a + b, 0) / seconds.length;
-	return mean / ((config.chunk * config.hop) / config.sampleRate);
 }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
+import { openPlain } from "./disk.ts";
 import { BLOCK_BYTES, sha256 } from "./names.ts";
 
 /** What a manifest says of a file's bytes. */
@@ -32,6 +33,22 @@ export async function hashFile(
 		await options.to?.writeFile(piece);
 	});
 	return { size, sha256: whole.digest("hex"), blocks };
+}
+
+/**
+ * Hashes a regular file, whole and by block.
+ * @throws WattvoxError E_FILE_MISSING, E_TAMPERED (not a regular file); the signal's reason; system errors
+ */
+export async function hashPath(
+	path: string,
+	signal?: AbortSignal,
+): Promise<FileHashes> {
+	const handle = await openPlain(path);
+	try {
+		return await hashFile(handle, signal ? { signal } : {});
+	} finally {
+		await handle.close();
+	}
 }
 
 /** SHA-256 of a whole file, hex: half the work of {@link hashFile}. */

@@ -1,7 +1,9 @@
 export * from "./bundle.ts";
 export * from "./canonical.ts";
 export { type Disk, removeDirAtomic, systemDisk } from "./disk.ts";
-export { hashBytes } from "./hash.ts";
+export * from "./engine-head.ts";
+export * from "./engine-shelf.ts";
+export { type FileHashes, hashBytes, hashPath } from "./hash.ts";
 export * from "./inspect.ts";
 export {
 	checkTrustTime,

@@ -17,6 +17,7 @@ import {
 	readManifestFiles,
 } from "./bundle.ts";
 import { type Disk, makeDirAtomic, openPlain, systemDisk } from "./disk.ts";
+import { EngineShelf } from "./engine-shelf.ts";
 import { readFully } from "./hash.ts";
 import type { Trust } from "./keys.ts";
 import {
@@ -50,6 +51,11 @@ export interface BlockSource {
 	 * is none.
 	 */
 	readBlock(sha256: string, index: number): Promise<Buffer | undefined>;
+	/**
+	 * The signed head of an engine, by its name; undefined when the store does not hold it. Its plan's
+	 * blocks are read like a file's. Absent: this store keeps no engines.
+	 */
+	readEngine?(name: string): Promise<Buffer | undefined>;
 }
 
 /**
@@ -59,16 +65,20 @@ export interface BlockSource {
  * bundles/<digest>/manifest.json|sig  exists only when all its blobs do
  * partial/<hex>.part                  blobs that are still coming
  * partial/<digest>/manifest.json|sig  bundles whose blobs are still coming
+ * engines/                            engines that build stations brought, see EngineShelf
  * ```
  */
 export class FolderStore implements BlockSource {
 	readonly root: string;
+	/** Engines are no bundle's: dropping bundles leaves them. */
+	readonly engines: EngineShelf;
 	readonly #disk: Disk;
 	readonly #readAhead = new ReadAhead();
 
 	constructor(root: string, options: { disk?: Disk } = {}) {
 		this.root = root;
 		this.#disk = options.disk ?? systemDisk;
+		this.engines = new EngineShelf(join(root, "engines"));
 	}
 
 	/**
@@ -203,9 +213,13 @@ export class FolderStore implements BlockSource {
 			return block.byteLength > 0 ? block : undefined;
 		} catch (thrown) {
 			if (thrown instanceof WattvoxError && thrown.code === "E_FILE_MISSING")
-				return undefined;
+				return this.engines.readBlock(sha256, index);
 			throw thrown;
 		}
+	}
+
+	readEngine(name: string): Promise<Buffer | undefined> {
+		return this.engines.readHead(name);
 	}
 
 	/** Digests of the bundles that are here whole. */

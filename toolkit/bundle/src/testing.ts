@@ -1,6 +1,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { engineName, signEngine } from "./engine-head.ts";
+import { hashBytes } from "./hash.ts";
+import type { PrivateKey } from "./keys.ts";
 import type { BundleMeta } from "./manifest.ts";
 import { sha256 } from "./names.ts";
 import type { BundleSource } from "./write.ts";
@@ -32,6 +35,26 @@ export function sampleBytes(size: number, seed: string): Buffer {
 	}
 	for (let i = size & ~3; i < size; i++) out[i] = i & 0xff;
 	return out;
+}
+
+/** A made-up engine: its key, its bytes and its signed head. */
+export function sampleEngine(
+	by: PrivateKey,
+	options: { bytes?: number; seed?: string; deviceClass?: string } = {},
+) {
+	const { bytes = 200_000, seed = "engine", deviceClass } = options;
+	const key = {
+		recipe: 1,
+		onnx: sha256(Buffer.from(seed)),
+		...{ tensorrt: "10.3.0.26", cuda: "12.6", cudaDriver: "12.6" },
+		...{ computeCapability: "8.7", device: "Orin", multiprocessors: 8 },
+		...{ l4t: "36.4.3", module: null, precision: "fp16", refit: true },
+		...{ workspaceBytes: 2 ** 29, level: null, profiles: [] },
+	};
+	const plan = sampleBytes(bytes, seed);
+	const file = hashBytes(plan);
+	const head = signEngine(key, file, by, { deviceClass });
+	return { key, plan, file, head, name: engineName(key) };
 }
 
 /** The files of a made-up voice; `text` and `decoder` depend on the base's seed alone. */

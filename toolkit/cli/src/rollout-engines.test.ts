@@ -1,6 +1,15 @@
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { newKey, sha256, trustKeys, writeBundle } from "@wattvox/bundle";
+import {
+	EngineShelf,
+	hashBytes,
+	newKey,
+	type PrivateKey,
+	sha256,
+	signEngine,
+	trustKeys,
+	writeBundle,
+} from "@wattvox/bundle";
 import { temporaryDir } from "@wattvox/bundle/testing";
 import { packEngine } from "@wattvox/device-agent/engine";
 import { engineKey } from "@wattvox/runtime/tensorrt";
@@ -34,6 +43,9 @@ test("an engine counts for its class when a builder signed it for the bundle's b
 		facts.tensorrt,
 	);
 	const trust = trustKeys([builder.publicKey]);
+	const shelf = new EngineShelf(join(dir, "engines"));
+	const builtFor = (given: string[], by = trust) =>
+		enginesBuilt(bundle, given, by, shelf);
 	const plan = Buffer.from("never opened");
 	const engine = async (
 		name: string,
@@ -49,16 +61,13 @@ test("an engine counts for its class when a builder signed it for the bundle's b
 	const base = await engine("base.engine", model.base, true);
 	const own = await engine("own.engine", model.merged, false);
 	t.deepEqual(
-		await enginesBuilt(bundle, [`nano=${base}`, `agx=${own}`], trust),
+		await builtFor([`nano=${base}`, `agx=${own}`]),
 		new Set(["nano", "agx"]),
 	);
-	t.deepEqual(await enginesBuilt(bundle, [], trust), new Set());
+	t.deepEqual(await builtFor([]), new Set());
 
 	const refused = (code: string, message: RegExp, given: string) =>
-		t.throwsAsync(enginesBuilt(bundle, [`nano=${base}`, given], trust), {
-			code,
-			message,
-		});
+		t.throwsAsync(builtFor([`nano=${base}`, given]), { code, message });
 	const fixed = await engine("fixed.engine", model.base, false);
 	await refused("E_USAGE", /fixed\.engine: .* neither/, `nano=${fixed}`);
 	const strange = await engine("strange.engine", model.base, true, release);
@@ -77,10 +86,51 @@ test("an engine counts for its class when a builder signed it for the bundle's b
 		/not there/,
 		`nano=${join(dir, "not there")}`,
 	);
+
+	// What build stations brought to the store counts for the class that they signed it for.
+	const bring = async (
+		onnx: Uint8Array,
+		refit: boolean,
+		by: PrivateKey,
+		deviceClass?: string,
+	) => {
+		const bytes = Buffer.from(`${deviceClass} ${refit}`);
+		const file = hashBytes(bytes);
+		await mkdir(join(shelf.dir, "plans"), { recursive: true });
+		await writeFile(shelf.planPath(file.sha256), bytes);
+		const key = engineKey(
+			{ ...facts, module: `${deviceClass}` },
+			sha256(onnx),
+			{
+				refit,
+			},
+		);
+		await shelf.put(signEngine(key, file, by, { deviceClass }));
+	};
+	await bring(model.base, true, builder, "nano");
+	await bring(model.merged, false, builder, "xavier");
+	await bring(model.merged, true, builder, "of-another-base");
+	await bring(model.base, true, release, "not-a-builder");
+	await bring(model.base, true, builder);
+	t.deepEqual(await builtFor([]), new Set(["nano", "xavier"]));
+	t.deepEqual(
+		await builtFor([`agx=${own}`]),
+		new Set(["nano", "xavier", "agx"]),
+	);
+	t.deepEqual(
+		await builtFor([], trustKeys([release.publicKey])),
+		new Set(["not-a-builder"]),
+	);
+
+	const classed = join(dir, "classed.engine");
+	const packed = packEngine(key, plan, builder, { deviceClass: "nano" });
+	await writeFile(classed, Buffer.concat(packed));
+	t.true((await builtFor([`nano=${classed}`])).has("nano"));
+	await refused("E_USAGE", /of class nano/, `agx=${classed}`);
 });
 
 test("the options and an example are in the help", async (t) => {
 	const { out } = await cli(["rollout", "start", "--help"]);
 	t.regex(out, /--require-engines/);
-	t.regex(out, /--engine nano=orin\.engine/);
+	t.regex(out, /keys\/fleet\.key --require-engines/);
 });

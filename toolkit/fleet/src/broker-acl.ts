@@ -7,22 +7,36 @@ import type { BrokerAccess } from "./broker.ts";
 export const SERVICES = ["store", "publisher", "collector"] as const;
 export type Service = (typeof SERVICES)[number];
 
-/** Who may write and read which kind of topic. A device: its own alone; a service: every device's. */
-export const RIGHTS: Readonly<
-	Record<"device" | Service, { write: readonly Kind[]; read: readonly Kind[] }>
-> = {
-	device: {
-		write: ["presence", "reported", "pull", "power"],
-		read: ["desired", "root", "block"],
-	},
-	store: { write: ["block"], read: ["pull"] },
-	publisher: {
-		write: ["desired", "root"],
-		read: ["presence", "reported", "power"],
-	},
-	// the desired state is for show: why a device is not where it should be
-	collector: { write: [], read: ["presence", "reported", "desired", "power"] },
-};
+interface Rights {
+	write: readonly Kind[];
+	read: readonly Kind[];
+}
+
+/**
+ * Who may write and read which kind of topic. A device: its own alone, and a build station some more of its
+ * own; a service: every device's.
+ */
+export const RIGHTS: Readonly<Record<"device" | "station" | Service, Rights>> =
+	{
+		device: {
+			write: ["presence", "reported", "pull", "power"],
+			read: ["desired", "root", "block"],
+		},
+		station: { write: ["offer", "upload"], read: ["collect", "verdict"] },
+		store: {
+			write: ["block", "collect", "verdict"],
+			read: ["pull", "offer", "upload"],
+		},
+		publisher: {
+			write: ["desired", "root"],
+			read: ["presence", "reported", "power"],
+		},
+		// the desired state is for show: why a device is not where it should be
+		collector: {
+			write: [],
+			read: ["presence", "reported", "desired", "power"],
+		},
+	};
 
 const at = (fleet: string, device: string, kind: Kind) =>
 	`wattvox/v1/${fleet}/${device}/${kind}`;
@@ -30,37 +44,36 @@ const at = (fleet: string, device: string, kind: Kind) =>
 /**
  * An access list for Mosquitto: `acl_file`, with a user name that is the device's id (a password file,
  * or `use_identity_as_username` with certificates whose common name is the id).
- * @param devices when given, no other user is a device; otherwise every user is one, under its own name
+ * @param devices when given, no other user but the stations is a device; otherwise every user is one, under
+ *   its own name
+ * @param stations devices that may bring engines to the store
  * @throws WattvoxError E_USAGE (not an id)
  */
 export function mosquittoAcl(
 	fleet: string,
 	devices: readonly string[] = [],
+	stations: readonly string[] = [],
 ): string {
 	checkId(fleet, "fleet id");
-	const { device, ...services } = RIGHTS;
+	const { device, station, ...services } = RIGHTS;
 	const lines = [
 		"# Access list for Mosquitto, made by `wattvox keys acl`.",
 		"# Whoever is not named here may do nothing.",
 	];
-	const grant = (
-		word: string,
-		who: string,
-		of: (typeof RIGHTS)["device"],
-		extra = "",
-	) => {
+	const grant = (word: string, who: string, of: Rights) => {
 		for (const kind of of.write)
 			lines.push(`${word} write ${at(fleet, who, kind)}`);
 		for (const kind of of.read)
-			lines.push(`${word} read ${at(fleet, who, kind)}${extra}`);
+			lines.push(`${word} read ${at(fleet, who, kind)}`);
 	};
 	for (const [name, rights] of Object.entries(services)) {
 		lines.push("", `user ${name}`);
 		grant("topic", "+", rights);
 	}
-	for (const id of devices) {
+	for (const id of new Set([...devices, ...stations])) {
 		lines.push("", `user ${checkId(id, "device id")}`);
-		grant("topic", id, device);
+		if (devices.length > 0) grant("topic", id, device);
+		if (stations.includes(id)) grant("topic", id, station);
 	}
 	if (devices.length === 0) {
 		lines.push("", "# every other user: a device, under its own name");
@@ -74,10 +87,12 @@ export function mosquittoAcl(
  * password proves. A device's client
  * id must be its name too, or one device could throw another off the broker.
  * @param passwords by user name
+ * @param stations devices that may bring engines to the store
  */
 export function brokerRules(
 	fleet: string,
 	passwords: Readonly<Record<string, string>>,
+	stations: readonly string[] = [],
 ): BrokerAccess {
 	checkId(fleet, "fleet id");
 	const users = new Map<string, { user: string; connections: number }>();
@@ -85,10 +100,12 @@ export function brokerRules(
 		SERVICES.some((s) => s === user);
 	const may = (clientId: string, right: "write" | "read", name: string) => {
 		const user = users.get(clientId)?.user ?? "";
-		const [who, self] = isService(user)
-			? ([user, "+"] as const)
-			: (["device", user] as const);
-		return RIGHTS[who][right].some((kind) => {
+		const service = isService(user);
+		const self = service ? "+" : user;
+		const kinds = [...RIGHTS[service ? user : "device"][right]];
+		if (!service && stations.includes(user))
+			kinds.push(...RIGHTS.station[right]);
+		return kinds.some((kind) => {
 			const mine = at(fleet, self, kind);
 			if (right === "read" && name === mine) return true;
 			return parseTopic(name) !== undefined && matches(mine, name);

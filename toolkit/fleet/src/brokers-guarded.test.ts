@@ -1,7 +1,13 @@
 import { join } from "node:path";
 import { FolderStore } from "@wattvox/bundle";
-import { temporaryDir } from "@wattvox/bundle/testing";
-import { type LinkOptions, pullBundle, topic } from "@wattvox/link";
+import { sampleEngine, temporaryDir } from "@wattvox/bundle/testing";
+import {
+	type Link,
+	type LinkOptions,
+	offerEngine,
+	pullBundle,
+	topic,
+} from "@wattvox/link";
 import test, { type ExecutionContext } from "ava";
 import { StoreServer } from "./store-server.ts";
 import { connect, makeSample } from "./testing.ts";
@@ -69,9 +75,11 @@ async function contract(t: ExecutionContext, kind: GuardedKind, way: Way) {
 	t.is(heard, "wish");
 
 	const sample = await makeSample(dir, { decoderBytes: 1000 });
+	const { source, trust } = sample;
 	const server = new StoreServer({
-		source: sample.source,
+		source,
 		fleet: "home",
+		engines: { shelf: source.engines, trust: async () => trust },
 		broker: { url: broker.url, ...(await proof("store")) },
 	});
 	await server.start();
@@ -87,6 +95,17 @@ async function contract(t: ExecutionContext, kind: GuardedKind, way: Way) {
 		trust: sample.trust,
 	});
 	t.is(result.counters.blocks, sample.blocks + 1);
+
+	const made = sampleEngine(sample.key);
+	const said = await offerEngine({
+		...{ link: device, fleet: "home", device: "jetson-1", store: "store" },
+		name: made.name,
+		source: {
+			readEngine: async () => made.head,
+			readBlock: async (_, i) => made.plan.subarray(i << 16, (i + 1) << 16),
+		},
+	});
+	t.true(said.held);
 
 	const nobody: Partial<LinkOptions> = way.certificates
 		? { tls: { ca: authority.ca } }
@@ -105,7 +124,10 @@ async function contract(t: ExecutionContext, kind: GuardedKind, way: Way) {
 			{ code: "E_BROKER" },
 			"a broker that no known authority vouches for",
 		);
-	if (kind.acl) await confined(t, await join_("jetson-2"), publisher);
+	if (!kind.acl) return;
+	const other = await join_("jetson-2");
+	await confined(t, other, publisher);
+	await noStation(t, other, device, await join_("store", "store-2"));
 }
 
 /** A device that tries another's topics is refused, whatever the way in which its broker says so. */
@@ -153,6 +175,54 @@ async function confined(
 		[],
 	);
 	t.deepEqual(forged, []);
+}
+
+/** A device that is no build station brings nothing to the store, under its own name or a station's. */
+async function noStation(
+	t: ExecutionContext,
+	device: Link,
+	station: Link,
+	store: Link,
+) {
+	const heard: string[] = [];
+	let last = () => {};
+	const end = new Promise<void>((resolve) => {
+		last = resolve;
+	});
+	for (const kind of ["offer", "upload"] as const)
+		await store.subscribe(`wattvox/v1/home/+/${kind}`, (name, payload) => {
+			heard.push(`${name} ${payload}`);
+			if (payload.toString() === "last") last();
+		});
+	const asked: string[] = [];
+	const ids = ["jetson-1", "jetson-2"];
+	// while it is connected: what is asked for meanwhile would be asked for for ever
+	for (const id of ids)
+		for (const kind of ["collect", "verdict"] as const) {
+			await device.whenReady();
+			await device
+				.subscribe(topic("home", id, kind), (name) => asked.push(name))
+				.catch(() => undefined);
+		}
+	for (const id of ids)
+		for (const kind of ["offer", "upload"] as const) {
+			await device.whenReady();
+			await device
+				.publish(topic("home", id, kind), Buffer.from("lie"))
+				.catch(() => undefined);
+		}
+	await device.whenReady();
+	// all that went before it on this connection has been judged then
+	await device.publish(topic("home", "jetson-2", "power"), Buffer.from("1"), {
+		qos: 1,
+	});
+	const verdict = topic("home", "jetson-1", "verdict");
+	await store.publish(verdict, Buffer.from("x"), { qos: 1 });
+	const offer = topic("home", "jetson-1", "offer");
+	await station.publish(offer, Buffer.from("last"), { qos: 1 });
+	await end;
+	t.deepEqual(heard, [`${offer} last`]);
+	t.deepEqual(asked, []);
 }
 
 for (const kind of GUARDED)

@@ -3,6 +3,7 @@ export * from "./broker.ts";
 export * from "./broker-acl.ts";
 export * from "./collector.ts";
 export { type Publisher, publisherTrust } from "./desire.ts";
+export * from "./engine-intake.ts";
 export * from "./live/live-fleet.ts";
 export * from "./live/whereabouts.ts";
 export * from "./open-store.ts";

@@ -1,4 +1,10 @@
-import { type BlockSource, FolderStore, type Trust } from "@wattvox/bundle";
+import { join } from "node:path";
+import {
+	type BlockSource,
+	EngineShelf,
+	FolderStore,
+	type Trust,
+} from "@wattvox/bundle";
 import { WattvoxError } from "@wattvox/core";
 import { S3Store } from "./store-s3.ts";
 
@@ -9,6 +15,16 @@ export interface Store extends BlockSource {
 	 * @returns the bundle's digest
 	 */
 	put(bundleDir: string, trust: Trust, signal?: AbortSignal): Promise<string>;
+}
+
+/**
+ * Where a store's engines are: in its own folder, or for a bucket in the fleet's folder.
+ * @param data the fleet's folder
+ */
+export function engineShelf(store: Store, data: string): EngineShelf {
+	return store instanceof FolderStore
+		? store.engines
+		: new EngineShelf(join(data, "engines"));
 }
 
 /**

@@ -31,6 +31,9 @@ export interface GuardedKind {
 	make(setup: GuardedSetup): Promise<{ url: string; stop(): Promise<void> }>;
 }
 
+/** Devices that may bring engines. */
+const STATIONS = ["jetson-1"];
+
 const isTls = (s: GuardedSetup) => s.scheme === "mqtts" || s.scheme === "wss";
 const isWeb = (s: GuardedSetup) => s.scheme === "ws" || s.scheme === "wss";
 
@@ -43,7 +46,11 @@ const aedes: GuardedKind = {
 		const broker = await Broker.start({
 			port: 0,
 			...(isWeb(setup) && { web: { port: 0 } }),
-			access: brokerRules("home", setup.certificates ? {} : setup.passwords),
+			access: brokerRules(
+				"home",
+				setup.certificates ? {} : setup.passwords,
+				STATIONS,
+			),
 			...(isTls(setup) && {
 				tls: {
 					cert: server.cert,
@@ -84,7 +91,7 @@ const mosquitto: GuardedKind = {
 			join(dir, "users"),
 			join(dir, "mosquitto.conf"),
 		];
-		await writeFile(acl, mosquittoAcl("home"));
+		await writeFile(acl, mosquittoAcl("home", [], STATIONS));
 		await writeFile(users, "");
 		for (const [user, password] of Object.entries(passwords))
 			await run("mosquitto_passwd", ["-b", users, user, password]);

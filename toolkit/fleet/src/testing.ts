@@ -59,6 +59,7 @@ export function tapped(
 ): BlockSource {
 	return {
 		readManifest: (digest) => source.readManifest(digest),
+		readEngine: async (name) => source.readEngine?.(name),
 		async readBlock(sha256, index) {
 			const block = await source.readBlock(sha256, index);
 			return block && tap(sha256, index, Buffer.from(block));

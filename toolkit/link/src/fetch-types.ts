@@ -1,6 +1,7 @@
 import type { Clock } from "@wattvox/core";
 import type { Link } from "./client.ts";
 import type { BlockHeader, Pull } from "./messages.ts";
+import type { Lane } from "./topics.ts";
 
 /** One block that is wanted. */
 export interface Want {
@@ -25,6 +26,8 @@ export interface FetchOptions {
 	fleet: string;
 	device: string;
 	store: string;
+	/** Where blocks are asked for and come. Default: {@link PULL_LANE}. */
+	lane?: Lane;
 	/** Blocks asked for and not yet on disk, at most. Default 128, which is 8 MiB; begins with 32. */
 	window?: number;
 	/** Silence of the store after which blocks are asked for again, milliseconds. Default 5000, doubling. */

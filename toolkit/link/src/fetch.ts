@@ -7,7 +7,7 @@ import {
 	encode,
 	type Pull,
 } from "./messages.ts";
-import { topic } from "./topics.ts";
+import { type Lane, PULL_LANE, topic } from "./topics.ts";
 
 export type * from "./fetch-types.ts";
 
@@ -50,6 +50,7 @@ export class BlockFetcher {
 		lost: 0,
 	};
 	readonly #o: FetchOptions;
+	readonly #lane: Lane;
 	readonly #clock: Clock;
 	readonly #random: () => number;
 	readonly #most: number;
@@ -73,6 +74,7 @@ export class BlockFetcher {
 
 	constructor(options: FetchOptions) {
 		this.#o = options;
+		this.#lane = options.lane ?? PULL_LANE;
 		this.#clock = options.clock ?? systemClock;
 		this.#random = options.random ?? Math.random;
 		this.#most = options.window ?? 128;
@@ -108,7 +110,7 @@ export class BlockFetcher {
 		try {
 			offs.push(
 				await link.subscribe(
-					topic(fleet, device, "block"),
+					topic(fleet, device, this.#lane.answer),
 					(_, payload) => this.#block(payload),
 					signal,
 				),
@@ -171,7 +173,7 @@ export class BlockFetcher {
 		const { link, fleet, device } = this.#o;
 		// a request that did not go out is like one that got lost: silence brings it back
 		link
-			.publish(topic(fleet, device, "pull"), encode(message))
+			.publish(topic(fleet, device, this.#lane.ask), encode(message))
 			.catch(() => undefined);
 	}
 

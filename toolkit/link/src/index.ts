@@ -1,6 +1,9 @@
 export * from "./client.ts";
 export * from "./desired.ts";
+export * from "./engine-offer.ts";
+export * from "./engine-pull.ts";
 export * from "./fetch.ts";
+export type { Budget } from "./fetch-parts.ts";
 export * from "./messages.ts";
 export * from "./pull.ts";
 export * from "./serve.ts";

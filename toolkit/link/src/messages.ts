@@ -63,6 +63,8 @@ export const zReported = z.object({
 });
 export type Reported = z.infer<typeof zReported>;
 
+const zPullKind = z.enum(["manifest", "engine", "blob"]);
+
 /**
  * Device -> store, QoS 0: blocks wanted. The device never has more than its credit window asked for
  * and unanswered, so the store needs no state of its own per device.
@@ -73,8 +75,11 @@ export const zPull = z.object({
 	store: zId,
 	/** Correlation: comes back in each answer. */
 	id: zId,
-	/** `manifest`: digest is a bundle's, blocks are 64 KiB parts of its manifest. `blob`: digest is a file's. */
-	kind: z.enum(["manifest", "blob"]),
+	/**
+	 * `manifest`: digest is a bundle's, blocks are 64 KiB parts of its manifest. `engine`: digest is an
+	 * engine's name, blocks are parts of its head. `blob`: digest is a file's, or an engine's bytes'.
+	 */
+	kind: zPullKind,
 	digest: zDigest,
 	blocks: z.array(z.int().min(0)).min(1).max(256),
 });
@@ -84,10 +89,10 @@ export type Pull = z.infer<typeof zPull>;
 export const zBlockHeader = z.object({
 	v: z.literal(1),
 	id: zId,
-	kind: z.enum(["manifest", "blob"]),
+	kind: zPullKind,
 	digest: zDigest,
 	index: z.int().min(0),
-	/** manifest: its whole size, bytes. */
+	/** manifest, engine: the whole size of the manifest or of the head, bytes. */
 	size: z.int().min(1).optional(),
 	/** manifest: the contents of manifest.sig. */
 	signature: z.string().max(4096).optional(),
@@ -95,6 +100,28 @@ export const zBlockHeader = z.object({
 	error: z.enum(["unknown", "busy", "failed"]).optional(),
 });
 export type BlockHeader = z.infer<typeof zBlockHeader>;
+
+/** Build station -> store, QoS 1: an engine that it has for its siblings. The store asks for it, or says why not. */
+export const zOffer = z.object({
+	v: z.literal(1),
+	/** The store that is meant; every other one stays silent. */
+	store: zId,
+	/** The engine's name. */
+	engine: zDigest,
+});
+export type Offer = z.infer<typeof zOffer>;
+
+/** Store -> build station, QoS 1: what became of an offer. */
+export const zVerdict = z.object({
+	v: z.literal(1),
+	store: zId,
+	engine: zDigest,
+	/** Whether the store holds the engine now, as it was offered. */
+	held: z.boolean(),
+	/** Why not. */
+	reason: z.object({ code: z.string(), message: z.string() }).optional(),
+});
+export type Verdict = z.infer<typeof zVerdict>;
 
 const zCount = z.int().min(0);
 const zSeconds = z.number().min(0);

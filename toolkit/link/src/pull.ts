@@ -1,7 +1,5 @@
 import {
-	BLOCK_BYTES,
 	type BundleFile,
-	blockCount,
 	blockLength,
 	bundleDigest,
 	checkTrustTime,
@@ -23,6 +21,12 @@ import {
 	type FetchOptions,
 	type Want,
 } from "./fetch.ts";
+import {
+	type Budget,
+	checkRoom,
+	fetchWhole,
+	fetchWithin,
+} from "./fetch-parts.ts";
 import { copyKnownBlocks } from "./local-blocks.ts";
 
 export interface PullOptions extends FetchOptions {
@@ -38,18 +42,6 @@ export interface PullOptions extends FetchOptions {
 	signal?: AbortSignal;
 	/** Told as blocks arrive: bytes on disk, and of all files of the bundle. */
 	onProgress?: (done: number, total: number) => void;
-}
-
-/** Bytes that may come. What was reserved counts as received until it is settled, also after a crash. */
-export interface Budget {
-	/**
-	 * Sets up to `bytes` aside.
-	 * @returns how many, at least one block
-	 * @throws WattvoxError E_BUDGET when less than a block is left
-	 */
-	reserve(bytes: number): Promise<number>;
-	/** Says how many of the reserved bytes really came. */
-	settle(reserved: number, received: number): Promise<void>;
 }
 
 export interface PullResult {
@@ -89,7 +81,15 @@ export async function pullBundle(options: PullOptions): Promise<PullResult> {
 	try {
 		const here = await into.readManifest(digest);
 		const files = here ?? (await staged(options));
-		const known = files ?? (await fetchManifest(fetcher, digest, signal));
+		const known =
+			files ??
+			(await fetchWhole(
+				fetcher,
+				"manifest",
+				digest,
+				MANIFEST_MAX_BYTES,
+				signal,
+			));
 		const { manifest, signer } = verifyManifest(known, options);
 		const totalBytes = manifest.files.reduce((sum, f) => sum + f.size, 0);
 		let kept = { keptBytes: totalBytes, copiedBytes: 0 };
@@ -147,66 +147,6 @@ function verifyManifest(
 	return { manifest, signer };
 }
 
-/** Manifest parts carry no hash of their own: the digest and the signature judge the whole. */
-async function fetchManifest(
-	fetcher: BlockFetcher,
-	digest: string,
-	signal?: AbortSignal,
-): Promise<ManifestFiles> {
-	let whole: Buffer | undefined;
-	let signature = "";
-	const want = (index: number): Want => ({
-		kind: "manifest",
-		digest,
-		index,
-		take(bytes, header) {
-			const size = header.size ?? 0;
-			if (size < 1 || size > MANIFEST_MAX_BYTES) return false;
-			whole ??= Buffer.alloc(size);
-			if (whole.byteLength !== size) return false;
-			if (bytes.byteLength !== blockLength(size, index)) return false;
-			whole.set(bytes, index * BLOCK_BYTES);
-			signature = header.signature ?? signature;
-			return true;
-		},
-	});
-	await fetcher.fetch([want(0)], signal);
-	const rest = blockCount(whole?.byteLength ?? 0) - 1;
-	await fetcher.fetch(
-		Array.from({ length: Math.max(0, rest) }, (_, i) => want(i + 1)),
-		signal,
-	);
-	if (!whole) throw new WattvoxError("E_BUG", "no manifest came");
-	return { bytes: whole, signature: Buffer.from(signature, "utf8") };
-}
-
-/** Blocks asked for under one reservation: 4 MiB. */
-const SLICE_BLOCKS = 64;
-/** What a block costs at most, its header included. */
-const BLOCK_COST = BLOCK_BYTES + 512;
-
-/** Fetches within the budget: reserves before it asks, settles with what came. */
-async function fetchWithin(
-	fetcher: BlockFetcher,
-	wants: Want[],
-	{ budget }: PullOptions,
-	signal: AbortSignal,
-): Promise<void> {
-	if (!budget) return fetcher.fetch(wants, signal);
-	for (let at = 0; at < wants.length; ) {
-		const most = Math.min(SLICE_BLOCKS, wants.length - at) * BLOCK_COST;
-		const reserved = await budget.reserve(most);
-		const count = Math.max(1, Math.floor(reserved / BLOCK_COST));
-		const before = fetcher.counters.received;
-		try {
-			await fetcher.fetch(wants.slice(at, at + count), signal);
-		} finally {
-			await budget.settle(reserved, fetcher.counters.received - before);
-		}
-		at += count;
-	}
-}
-
 /** @returns bytes that were here before */
 async function fetchBlobs(
 	fetcher: BlockFetcher,
@@ -243,7 +183,7 @@ async function fetchBlobs(
 			parts.push(part);
 			open.push({ part, file });
 		}
-		await checkRoom(into, open);
+		checkRoom(open, await into.free(), into.root);
 		const copiedBytes = await copyKnownBlocks(into, open, signal);
 		for (const { part, file } of open) {
 			for (const index of part.missing()) {
@@ -265,26 +205,11 @@ async function fetchBlobs(
 			if (part.missingCount === 0) finish(part, file);
 		}
 		onProgress?.(totalBytes - missing, totalBytes);
-		await fetchWithin(fetcher, wants, options, either);
+		await fetchWithin(fetcher, wants, options.budget, either);
 		await Promise.all(finishing);
 		return { keptBytes: totalBytes - missing, copiedBytes };
 	} finally {
 		await Promise.allSettled(finishing);
 		for (const part of parts) await part.close();
 	}
-}
-
-async function checkRoom(
-	into: FolderStore,
-	open: readonly { part: PartialBlob; file: BundleFile }[],
-): Promise<void> {
-	let bytes = 0;
-	for (const { part, file } of open)
-		for (const index of part.missing()) bytes += blockLength(file.size, index);
-	const free = await into.free();
-	if (free < bytes)
-		throw new WattvoxError(
-			"E_DISK_FULL",
-			`${bytes} bytes are to come and ${free} are free in ${into.root}`,
-		);
 }

@@ -9,7 +9,7 @@ import {
 	type Pull,
 	zPull,
 } from "./messages.ts";
-import { filter, parseTopic, topic } from "./topics.ts";
+import { filter, type Lane, PULL_LANE, parseTopic, topic } from "./topics.ts";
 
 export interface BlockServerOptions {
 	link: Pick<Channel, "onLost" | "publish" | "subscribe">;
@@ -18,6 +18,10 @@ export interface BlockServerOptions {
 	store: string;
 	/** Default: every fleet on this broker. */
 	fleet?: string;
+	/** Answers under this device's name alone; needs `fleet`. Default: every device. */
+	device?: string;
+	/** Where blocks are asked for and go. Default: {@link PULL_LANE}. */
+	lane?: Lane;
 	/** Blocks being read or sent at once: memory is bounded by this times 64 KiB. Default 8. */
 	concurrency?: number;
 	/** Blocks that one device may have waiting here. Default 256. */
@@ -50,6 +54,7 @@ export class BlockServer {
 		dropped: 0,
 	};
 	readonly #o: BlockServerOptions;
+	readonly #lane: Lane;
 	/** Waiting jobs by device topic, in the order of the devices' turns. */
 	readonly #queues = new Map<string, Map<string, Job>>();
 	#waiting = 0;
@@ -60,14 +65,18 @@ export class BlockServer {
 	constructor(options: BlockServerOptions) {
 		checkId(options.store, "store id");
 		this.#o = options;
+		this.#lane = options.lane ?? PULL_LANE;
 	}
 
 	/** Starts to listen. @throws WattvoxError E_BROKER */
 	async start(signal?: AbortSignal): Promise<void> {
+		const { fleet, device } = this.#o;
 		this.#off.push(this.#o.link.onLost(() => this.#forget()));
 		this.#off.push(
 			await this.#o.link.subscribe(
-				filter("pull", this.#o.fleet),
+				device === undefined
+					? filter(this.#lane.ask, fleet)
+					: topic(fleet ?? "", device, this.#lane.ask),
 				(name, payload) => this.#request(name, payload),
 				signal,
 			),
@@ -99,7 +108,7 @@ export class BlockServer {
 		}
 		if (pull.store !== this.#o.store) return;
 		this.counters.requests++;
-		const to = topic(from.fleet, from.device, "block");
+		const to = topic(from.fleet, from.device, this.#lane.answer);
 		const queue = this.#queues.get(to) ?? new Map<string, Job>();
 		for (const job of jobs(pull)) {
 			const key = `${job.kind} ${job.digest} ${job.index}`;
@@ -169,17 +178,15 @@ export class BlockServer {
 			const bytes = await this.#o.source.readBlock(job.digest, job.index);
 			return bytes && { bytes, extra: {} };
 		}
+		if (job.kind === "engine") {
+			const head = await this.#o.source.readEngine?.(job.digest);
+			return head && part(head, job.index);
+		}
 		const manifest = await this.#o.source.readManifest(job.digest);
 		if (!manifest) return undefined;
-		const at = job.index * BLOCK_BYTES;
-		if (at >= manifest.bytes.byteLength) return undefined;
-		return {
-			bytes: manifest.bytes.subarray(at, at + BLOCK_BYTES),
-			extra: {
-				size: manifest.bytes.byteLength,
-				signature: manifest.signature.toString("utf8"),
-			},
-		};
+		const found = part(manifest.bytes, job.index);
+		const signature = manifest.signature.toString("utf8");
+		return found && { ...found, extra: { ...found.extra, signature } };
 	}
 
 	async #refuse(
@@ -191,6 +198,13 @@ export class BlockServer {
 		const message = encodeBlock({ v: 1, ...job, error });
 		await this.#o.link.publish(to, message).catch(() => undefined);
 	}
+}
+
+/** 64 KiB of something small that is signed as a whole. */
+function part(whole: Buffer, index: number): Found | undefined {
+	const bytes = whole.subarray(index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES);
+	if (bytes.byteLength === 0) return undefined;
+	return { bytes, extra: { size: whole.byteLength } };
 }
 
 function jobs({ id, kind, digest, blocks }: Pull): Job[] {

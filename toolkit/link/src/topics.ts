@@ -9,8 +9,22 @@ export const KINDS = [
 	"block",
 	"power",
 	"root",
+	"offer",
+	"collect",
+	"upload",
+	"verdict",
 ] as const;
 export type Kind = (typeof KINDS)[number];
+
+/** The topics that blocks are asked for on and come on, under the device's name in either direction. */
+export interface Lane {
+	ask: Kind;
+	answer: Kind;
+}
+/** Store to device. */
+export const PULL_LANE: Lane = { ask: "pull", answer: "block" };
+/** Build station to store: the store asks. */
+export const UPLOAD_LANE: Lane = { ask: "collect", answer: "upload" };
 
 const PREFIX = "wattvox/v1";
 

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { WattvoxError } from "@wattvox/core";
 import { BROKER_OPTIONS, brokerAccess } from "../broker-options.ts";
 import { command } from "../command.ts";
 
@@ -9,6 +10,10 @@ export const agentRun = command({
 		[
 			"agent run --fleet home --device kitchen --data agent/ --trust keys/",
 			"until it is told to stop",
+		],
+		[
+			"agent run --fleet home --device bench --data agent/ --trust root.json --shim libwattvox_trt.so --builder-key keys/builder.key",
+			"builds engines for its class and brings them to the store",
 		],
 	],
 	positionals: {},
@@ -71,22 +76,30 @@ export const agentRun = command({
 			default: "fp32" as const,
 			describe: "Of TensorRT's engines; lower is allowed, layer by layer",
 		},
+		"builder-key": {
+			type: "string",
+			describe:
+				"A builder's private key: this device builds for its class, signs its engines and brings them to the store",
+		},
 		...BROKER_OPTIONS,
 	},
 	service: true,
 	async run(args, io) {
-		const [{ Agent, parseLimits }, { loadTrust }, { createLog, logLevel }] =
+		const [{ Agent, parseLimits }, bundle, { createLog, logLevel }] =
 			await Promise.all([
 				import("@wattvox/device-agent"),
 				import("@wattvox/bundle"),
 				import("@wattvox/core"),
 			]);
+		const key = args["builder-key"];
+		if (key !== undefined && args.shim === undefined)
+			throw new WattvoxError("E_USAGE", "--builder-key needs --shim");
 		const agent = new Agent({
 			broker: await brokerAccess(args),
 			fleet: args.fleet,
 			device: args.device,
 			dataDir: args.data,
-			trust: await loadTrust(args.trust),
+			trust: await bundle.loadTrust(args.trust),
 			port: args.port,
 			threads: args.threads,
 			limits: parseLimits(args.limit ?? []),
@@ -99,6 +112,7 @@ export const agentRun = command({
 			...(args.shim !== undefined && {
 				engine: { shim: args.shim, precision: args.precision },
 			}),
+			...(key !== undefined && { builder: await bundle.loadPrivateKey(key) }),
 			log: createLog("agent", { level: logLevel(io.env, "info") }),
 		});
 		try {

@@ -83,3 +83,21 @@ test("status where no agent ran exits 3", async (t) => {
 	t.is(code, 3);
 	t.regex(err, /E_FILE_MISSING/);
 });
+
+test("a build station needs the shim, and a key that is one", async (t) => {
+	const dir = await temporaryDir(t);
+	const { publicPath, privatePath } = await writeKeys(dir, "fleet");
+	const run = [
+		...["agent", "run", "--fleet", "home", "--device", "bench"],
+		...["--data", join(dir, "agent"), "--trust", publicPath],
+	];
+	const bare = await cli([...run, "--builder-key", privatePath]);
+	t.is(bare.code, 2);
+	t.regex(bare.err, /--builder-key needs --shim/);
+	const none = await cli([
+		...[...run, "--shim", join(dir, "shim.so"), "--builder-key", publicPath],
+		...["--broker", "mqtt://127.0.0.1:9"],
+	]);
+	t.is(none.code, 4, none.err);
+	t.regex(none.err, /E_KEY/);
+});

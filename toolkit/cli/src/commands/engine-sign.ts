@@ -30,6 +30,10 @@ export const engineSign = command({
 			demandOption: true,
 			describe: "A private key with the role of a builder",
 		},
+		class: {
+			type: "string",
+			describe: "The device class that it was built on, signed with it",
+		},
 		out: { type: "string", demandOption: true, describe: "The file" },
 	},
 	async run(args, io) {
@@ -61,7 +65,9 @@ export const engineSign = command({
 			);
 		await writeAtomic(
 			args.out,
-			packEngine(engine.key, await readFile(held.path), key),
+			packEngine(engine.key, await readFile(held.path), key, {
+				deviceClass: args.class,
+			}),
 		);
 		io.result(
 			{ out: args.out, engine: engine.id, key: key.id },

@@ -1,7 +1,7 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeBundle, writeKeys } from "@wattvox/bundle";
-import { temporaryDir } from "@wattvox/bundle/testing";
+import { FolderStore, newKey, writeBundle, writeKeys } from "@wattvox/bundle";
+import { sampleEngine, temporaryDir } from "@wattvox/bundle/testing";
 import { EngineCache } from "@wattvox/device-agent/engine";
 import { engineKey } from "@wattvox/runtime/tensorrt";
 import { lie, ORIN, standIn } from "@wattvox/runtime/testing";
@@ -46,6 +46,25 @@ test("engine list names engines with what they depend on, and what failed", asyn
 	t.regex(out, /eeeeeeeeeeee failed for voice ffffffffffff: E_ENGINE_DIFFERS/);
 	const { json } = await cli(["engine", "list", "--data", dir, "--json"]);
 	t.like(json, { engines: [{ id, key }], failures: [{ message: "4 dB off" }] });
+});
+
+test("engine list --store names what build stations brought", async (t) => {
+	const store = await temporaryDir(t);
+	t.regex((await cli(["engine", "list", "--store", store])).out, /no engines/);
+	t.is((await cli(["engine", "list"])).code, 2);
+	const by = newKey();
+	const { engines: shelf } = new FolderStore(store);
+	const { plan, file, head, name } = sampleEngine(by, { deviceClass: "nano" });
+	await mkdir(join(shelf.dir, "plans"), { recursive: true });
+	await writeFile(shelf.planPath(file.sha256), plan);
+	await shelf.put(head);
+	const { out } = await cli(["engine", "list", "--store", store]);
+	t.regex(
+		out,
+		new RegExp(`${name.slice(0, 12)}.*0\\.2 MB.*nano.*${by.id.slice(0, 12)}`),
+	);
+	const { json } = await cli(["engine", "list", "--store", store, "--json"]);
+	t.like(json, { engines: [{ name, deviceClass: "nano", signer: by.id }] });
 });
 
 test.serial(

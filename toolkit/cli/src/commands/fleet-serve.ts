@@ -38,6 +38,10 @@ export const fleetServe = command({
 			"with what devices measured of each voice",
 		],
 		[
+			"fleet serve --trust keys/root.json",
+			"and take engines that build stations bring (`agent run --builder-key`)",
+		],
+		[
 			'fleet serve --report "0 6 * * *" --webhook https://chat.example/hook',
 			"yesterday's bill every morning, as a file and by HTTP",
 		],
@@ -83,7 +87,7 @@ export const fleetServe = command({
 			string: true,
 			default: [],
 			describe:
-				"A root file, or public keys (or a folder of them), that may sign those",
+				"A root file, or public keys (or a folder of them), that may sign those, and engines: with it build stations may bring some to the store",
 		},
 		dashboard: {
 			type: "boolean",
@@ -157,10 +161,20 @@ export const fleetServe = command({
 			}
 			const broker = await brokerAccess({ ...args, broker: url });
 			const source = fleet.openStore(args.store, io.env);
+			const trusted = async () =>
+				(await import("@wattvox/bundle")).loadTrust(args.trust);
 			const server = new fleet.StoreServer({
-				source,
-				broker,
-				...only,
+				...{ source, broker, ...only },
+				...(args.trust.length > 0 && {
+					engines: {
+						shelf: fleet.engineShelf(source, args.data),
+						trust: trusted,
+						onOffer: ({ device }, { engine, held, reason }) =>
+							io.progress.note(
+								`engine ${engine.slice(0, 12)} of ${device}: ${held ? "in the store" : `refused: ${reason?.message}`}`,
+							),
+					},
+				}),
 			});
 			await server.start(io.signal);
 			stops.push(() => server.stop());
@@ -188,10 +202,7 @@ export const fleetServe = command({
 				const voices = new fleet.VoiceBook({
 					attestations: args.attestations,
 					manifest: (digest) => source.readManifest(digest),
-					trust: async () =>
-						args.trust.length > 0
-							? (await import("@wattvox/bundle")).loadTrust(args.trust)
-							: undefined,
+					trust: async () => (args.trust.length > 0 ? trusted() : undefined),
 				});
 				const web = new fleet.FleetServer({
 					...{

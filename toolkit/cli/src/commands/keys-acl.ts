@@ -12,6 +12,10 @@ export const keysAcl = command({
 			"keys acl --fleet home --device kitchen --device hall --out acl",
 			"these devices and no others",
 		],
+		[
+			"keys acl --fleet home --station bench --out acl",
+			"bench builds engines for its class and may bring them to the store",
+		],
 	],
 	positionals: {},
 	options: {
@@ -22,14 +26,21 @@ export const keysAcl = command({
 			default: [],
 			describe: "A device's id; give it again for more",
 		},
+		station: {
+			type: "array",
+			string: true,
+			default: [],
+			describe:
+				"A device that builds engines and may bring them to the store; give it again for more",
+		},
 		out: { type: "string", describe: "File; by default standard output" },
 	},
-	async run({ fleet, device, out }, io) {
+	async run({ fleet, device, station, out }, io) {
 		const [{ mosquittoAcl }, { writeAtomic }] = await Promise.all([
 			import("@wattvox/fleet"),
 			import("@wattvox/core"),
 		]);
-		const acl = mosquittoAcl(fleet, device);
+		const acl = mosquittoAcl(fleet, device, station);
 		if (out === undefined) return io.result({ acl }, acl.trimEnd());
 		await writeAtomic(out, acl);
 		io.result(

@@ -67,5 +67,13 @@ test("keys acl holds each device to its own topics", async (t) => {
 	const two = await cli(["keys", "acl", "--fleet", "home", "--device", "k"]);
 	t.regex(two.out, /^user k\ntopic write wattvox\/v1\/home\/k\/presence$/m);
 	t.notRegex(two.out, /pattern/);
+	const station = await cli(
+		["keys", "acl", "--fleet", "home"].concat(["--station", "bench"]),
+	);
+	t.regex(
+		station.out,
+		/user bench\ntopic write wattvox\/v1\/home\/bench\/offer\ntopic write wattvox\/v1\/home\/bench\/upload\n/,
+	);
+	t.notRegex(all.out, /write [^ ]*%u\/(offer|upload)/);
 	t.is((await cli(["keys", "acl", "--fleet", "a/b"])).code, 2);
 });

@@ -65,8 +65,8 @@ export const rolloutStart = command({
 			"under roots; no wave passes without measured joules",
 		],
 		[
-			"rollout start voice/ --root keys/root.json --key keys/fleet.key --engine nano=orin.engine",
-			"not while a class of devices that speak by TensorRT lacks a signed engine",
+			"rollout start voice/ --root keys/root.json --key keys/fleet.key --require-engines",
+			"not while a class of devices that speak by TensorRT lacks a signed engine in the store",
 		],
 		[
 			"rollout start --dry-run --devices 5000 --waves 1%,25%,100% --fault golden=2%",
@@ -100,14 +100,14 @@ export const rolloutStart = command({
 			type: "boolean",
 			default: false,
 			describe:
-				"Refuse while a class of devices that speak by TensorRT lacks an --engine",
+				"Refuse while a class of devices that speak by TensorRT lacks an engine: in the store, where build stations bring them, or by --engine",
 		},
 		engine: {
 			type: "array",
 			string: true,
 			default: [],
 			describe:
-				"CLASS=FILE: a device class and the engine that was built and signed for it; implies --require-engines",
+				"CLASS=FILE: a device class and a file with the engine that was built and signed for it; implies --require-engines",
 		},
 		...SPEC_OPTIONS,
 		"dry-run": {
@@ -165,6 +165,7 @@ export const rolloutStart = command({
 			throw new WattvoxError("E_USAGE", "name the bundle and --key");
 		const { loadPrivateKey, loadTrust } = await import("@wattvox/bundle");
 		const { root, trust, bundle, engine } = args;
+		const store = fleet.openStore(args.store, io.env);
 		const task = io.progress.task("looking at the fleet");
 		const state = await fleet
 			.prepareRollout(
@@ -172,14 +173,20 @@ export const rolloutStart = command({
 				{
 					dir: rolloutsDir(args.data),
 					bundleDir: bundle,
-					store: fleet.openStore(args.store, io.env),
+					store,
 					key: await loadPrivateKey(args.key),
 					...(root !== undefined && { roots: await readFile(root) }),
 					...(trust.length > 0 && { trust: await loadTrust(trust) }),
 					broker: await brokerAccess(args),
 					withoutConsent: args["without-consent"],
 					...((args["require-engines"] || engine.length > 0) && {
-						engines: (trusted) => enginesBuilt(bundle, engine, trusted),
+						engines: (trusted) =>
+							enginesBuilt(
+								bundle,
+								engine,
+								trusted,
+								fleet.engineShelf(store, args.data),
+							),
 					}),
 				},
 				io.signal,

@@ -43,6 +43,6 @@ export function checkEngines(
 			"E_USAGE",
 			`--require-engines: there is no signed engine of this bundle for device class ${lacking.join(
 				", ",
-			)}: build and sign one on a device of it (\`wattvox engine sign\`) and name it with --engine CLASS=FILE`,
+			)}: publish the bundle to the class's build station (\`agent run --builder-key\`), which brings one to the store, or name a signed file with --engine CLASS=FILE`,
 		);
 }

@@ -1,0 +1,71 @@
+// A build station and its siblings: real agents, a real broker and the stand-in for TensorRT. A sibling's
+// own build never ends where a test is to show that it did not build.
+import { trustKeys } from "@wattvox/bundle";
+import { standIn } from "@wattvox/runtime/testing";
+import test from "ava";
+import { byTensorrt, house, say, until } from "./_house.test.ts";
+
+const it = test.serial;
+
+it("a station builds, signs and brings its engine to the store; a sibling speaks by it and builds none", async (t) => {
+	const h = await house(t);
+	const station = await h.agent({ builder: h.builder });
+	const both = ["d1", "d2"];
+	const anna = await h.voice("anna", 3, both);
+	await until(station, byTensorrt(anna));
+	const said = await h.verdict();
+	t.true(said.held);
+	t.deepEqual(await h.store.engines.names(), [said.engine]);
+	t.is(station.status().speaker.engine, said.engine);
+
+	const shim = await standIn("endless-build");
+	const sibling = await h.agent({
+		device: "d2",
+		engine: { shim, precision: "fp32" },
+	});
+	await until(sibling, byTensorrt(anna));
+	const [entry] = await h.cacheOf("d2").list();
+	t.deepEqual(entry?.origin, { kind: "signed", key: h.builder.id });
+	t.is(sibling.status().speaker.engine, said.engine);
+	const [mine, theirs] = [await say(sibling), await say(station)];
+	t.is(mine.bundle, anna);
+	t.deepEqual(mine.pcm, theirs.pcm);
+
+	// Another voice of the base refits the same engine: nothing is built, pulled or offered again.
+	const berta = await h.voice("berta", 4, both);
+	await until(sibling, byTensorrt(berta));
+	await until(station, byTensorrt(berta));
+	t.is((await h.cacheOf("d2").list()).length, 1);
+	t.is(h.verdicts.length, 1);
+
+	// After a restart the station says once more that it has it; nothing is sent.
+	await station.stop();
+	const again = await h.agent({ builder: h.builder });
+	await until(again, byTensorrt(berta));
+	t.true((await h.verdict(1)).held);
+});
+
+it("what comes damaged is not taken, and the sibling builds its own; so where the signer is not trusted any more", async (t) => {
+	const h = await house(t);
+	const station = await h.agent({ builder: h.builder });
+	const anna = await h.voice("anna", 3, ["d1", "d2", "d3"]);
+	await until(station, byTensorrt(anna));
+	t.true((await h.verdict()).held);
+	const [engine] = await h.cache.list();
+	h.tap.change = (sha256, block) => {
+		if (sha256 === engine?.sha256) block[9] = (block[9] ?? 0) ^ 1;
+		return block;
+	};
+	const sibling = await h.agent({ device: "d2" });
+	await until(sibling, byTensorrt(anna));
+	const [own] = await h.cacheOf("d2").list();
+	t.is(own?.origin.kind, "built");
+
+	h.tap.change = (_, block) => block;
+	const other = await h.agent({
+		device: "d3",
+		trust: trustKeys([h.key.publicKey]),
+	});
+	await until(other, byTensorrt(anna));
+	t.is((await h.cacheOf("d3").list())[0]?.origin.kind, "built");
+});
