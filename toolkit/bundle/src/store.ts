@@ -241,6 +241,19 @@ export class FolderStore implements BlockSource {
 	}
 
 	/**
+	 * Removes a blob, whether a bundle lists it or not; fine where there is none.
+	 * @throws WattvoxError E_OUTPUT
+	 */
+	async removeBlob(sha256: string): Promise<void> {
+		const path = this.blobPath(sha256);
+		try {
+			await rm(path, { force: true });
+		} catch (thrown) {
+			throw outputError(path, thrown);
+		}
+	}
+
+	/**
 	 * Takes bundles out, whole or still coming, and every blob that no other one lists. Not beside a put
 	 * or a pull into the same folder.
 	 * @returns bytes removed

@@ -33,5 +33,6 @@ export * from "./server/daily-report.ts";
 export * from "./server/server.ts";
 export * from "./server/voice-costs.ts";
 export * from "./span.ts";
+export * from "./store-remove.ts";
 export * from "./store-s3.ts";
 export * from "./store-server.ts";

@@ -15,6 +15,12 @@ export interface Store extends BlockSource {
 	 * @returns the bundle's digest
 	 */
 	put(bundleDir: string, trust: Trust, signal?: AbortSignal): Promise<string>;
+	/** Digests of the bundles that are here whole. */
+	bundles(): Promise<string[]>;
+	/** Takes a bundle out and leaves its blobs. */
+	forget(digest: string): Promise<void>;
+	/** Removes a blob, whether a bundle lists it or not; fine where there is none. */
+	removeBlob(sha256: string): Promise<void>;
 }
 
 /**

@@ -12,6 +12,7 @@ import {
 	ReadAhead,
 	sha256,
 	type Trust,
+	zDigest,
 } from "@wattvox/bundle";
 import { retry, WattvoxError } from "@wattvox/core";
 import { AwsClient } from "aws4fetch";
@@ -33,6 +34,10 @@ export interface S3StoreOptions {
 /** Attempts at one request; other answers than 5xx and 429 are not asked for again. */
 const ATTEMPTS = 4;
 const REQUEST_MS = 30_000;
+/** In the answer to ListObjectsV2; a digest needs no escapes. */
+const MANIFEST_KEY =
+	/<Key>[^<]*bundles\/([0-9a-f]{64})\/manifest\.json<\/Key>/g;
+const CONTINUED = /<NextContinuationToken>([^<]+)<\/NextContinuationToken>/;
 
 /**
  * A content-addressed store in an S3 bucket, with the names of `FolderStore`:
@@ -45,6 +50,10 @@ const REQUEST_MS = 30_000;
 export class S3Store implements BlockSource {
 	readonly #o: S3StoreOptions;
 	readonly #client: AwsClient;
+	/** Of the bucket. */
+	readonly #bucket: string;
+	/** Before every name; ends with a slash where there is one. */
+	readonly #prefix: string;
 	readonly #base: string;
 	readonly #readAhead: ReadAhead;
 
@@ -63,8 +72,10 @@ export class S3Store implements BlockSource {
 			// ours knows the signal
 			retries: 0,
 		});
-		const path = [bucket, ...prefix.split("/")].filter(Boolean);
-		this.#base = [endpoint.replace(/\/+$/, ""), ...path].join("/");
+		const path = prefix.split("/").filter(Boolean);
+		this.#prefix = path.map((part) => `${part}/`).join("");
+		this.#bucket = `${endpoint.replace(/\/+$/, "")}/${bucket}`;
+		this.#base = [this.#bucket, ...path].join("/");
 		this.#readAhead = new ReadAhead(8, (name, at, length) =>
 			this.#range(name, at, length),
 		);
@@ -116,6 +127,42 @@ export class S3Store implements BlockSource {
 		return block.byteLength > 0 ? block : undefined;
 	}
 
+	/** Digests of the bundles that are here whole. @throws WattvoxError E_PULL */
+	async bundles(): Promise<string[]> {
+		const found: string[] = [];
+		let next: string | undefined = "";
+		while (next !== undefined) {
+			const query = new URLSearchParams({
+				...{ "list-type": "2", prefix: `${this.#prefix}bundles/` },
+				...(next && { "continuation-token": next }),
+			});
+			const reply = await this.#askAt(`${this.#bucket}?${query}`, "the list");
+			const xml = await reply.text();
+			for (const [, digest] of xml.matchAll(MANIFEST_KEY))
+				if (digest) found.push(digest);
+			next = CONTINUED.exec(xml)?.[1]?.replaceAll("&amp;", "&");
+		}
+		return found.sort();
+	}
+
+	/** Takes a bundle out and leaves its blobs. @throws WattvoxError E_PULL */
+	async forget(digest: string): Promise<void> {
+		const at = `bundles/${zDigest.parse(digest)}`;
+		// the manifest first: without it there is no bundle
+		for (const name of [MANIFEST, MANIFEST_SIGNATURE])
+			await this.#delete(`${at}/${name}`);
+	}
+
+	/** Removes a blob, whether a bundle lists it or not. @throws WattvoxError E_PULL */
+	removeBlob(sha256: string): Promise<void> {
+		return this.#delete(`blobs/sha256/${zDigest.parse(sha256)}`);
+	}
+
+	async #delete(name: string): Promise<void> {
+		const reply = await this.#ask(name, { method: "DELETE" }, [404]);
+		await reply.body?.cancel();
+	}
+
 	/** Bytes of an object from `at`; empty where there are none. */
 	async #range(name: string, at: number, length: number): Promise<Buffer> {
 		const range = `bytes=${at}-${at + length - 1}`;
@@ -155,10 +202,20 @@ export class S3Store implements BlockSource {
 		await reply.body?.cancel();
 	}
 
-	async #ask(
+	#ask(
 		name: string,
 		init: RequestInit,
 		fine: readonly number[],
+		signal?: AbortSignal,
+	): Promise<Response> {
+		return this.#askAt(`${this.#base}/${name}`, name, init, fine, signal);
+	}
+
+	async #askAt(
+		url: string,
+		name: string,
+		init: RequestInit = {},
+		fine: readonly number[] = [],
 		signal?: AbortSignal,
 	): Promise<Response> {
 		const stop = signal ?? this.#o.signal;
@@ -168,7 +225,7 @@ export class S3Store implements BlockSource {
 				const both = stop ? AbortSignal.any([stop, limit]) : limit;
 				let reply: Response;
 				try {
-					reply = await this.#client.fetch(`${this.#base}/${name}`, {
+					reply = await this.#client.fetch(url, {
 						...init,
 						signal: both,
 					});

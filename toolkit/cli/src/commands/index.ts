@@ -36,6 +36,8 @@ import {
 } from "./rollout-orders.ts";
 import { rolloutStart } from "./rollout-start.ts";
 import { say } from "./say.ts";
+import { storeList } from "./store-list.ts";
+import { storeRemove } from "./store-remove.ts";
 import { train } from "./train.ts";
 
 /** Every command, in the order in which `--help` lists them. */
@@ -55,6 +57,8 @@ export const commands: readonly Command[] = [
 	grad,
 	grow,
 	publish,
+	storeList,
+	storeRemove,
 	agentRun,
 	agentStatus,
 	engineShim,
@@ -86,5 +90,6 @@ export const groups: Readonly<Record<string, string>> = {
 	fleet: "The fleet's server and its power bill",
 	keys: "Signing keys",
 	rollout: "Bundles to a fleet, in waves",
+	store: "What a store holds",
 	lora: "Low-rank adapters of any ONNX model",
 };

@@ -75,8 +75,8 @@ export async function prepareRollout(
 		clientId: `publish-${randomBytes(8).toString("hex")}`,
 	});
 	await link.start(signal);
-	const known = await surveyFleet(link, spec.fleet, signal, clock).finally(() =>
-		link.stop(),
+	const known = await surveyFleet(link, spec.fleet, signal, { clock }).finally(
+		() => link.stop(),
 	);
 	const chosen = checkRollout(
 		full,

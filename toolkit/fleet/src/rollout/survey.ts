@@ -8,16 +8,27 @@ const MOST_MS = 30_000;
 
 /**
  * The devices of a fleet that the broker knows, by what it has retained of them.
+ * @param fleet undefined: of every fleet
+ * @param options.kinds what to listen to; the default is what every account may read that gives orders
  * @throws WattvoxError E_BROKER; the signal's reason
  */
 export async function surveyFleet(
 	link: Link,
-	fleet: string,
+	fleet: string | undefined,
 	signal: AbortSignal,
-	clock: Clock = systemClock,
+	options: {
+		clock?: Clock;
+		kinds?: readonly ("presence" | "reported" | "desired")[];
+	} = {},
 ): Promise<LiveDevice[]> {
-	const live = new LiveFleet({ link, fleet, now: () => clock.wall() });
-	await live.start(signal, ["presence", "reported"]);
+	const { clock = systemClock, kinds = ["presence", "reported"] } = options;
+	const live = new LiveFleet({
+		link,
+		...(fleet !== undefined && { fleet }),
+		limit: Number.MAX_SAFE_INTEGER,
+		now: () => clock.wall(),
+	});
+	await live.start(signal, kinds);
 	try {
 		const end = clock.monotonic() + MOST_MS;
 		for (let seen = -1; seen !== live.version && clock.monotonic() < end; ) {
