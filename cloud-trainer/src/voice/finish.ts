@@ -37,7 +37,7 @@ export type AdaptRequest = Partial<Omit<AdaptOptions, "work">> & {
 export const WHOLE_RATE = 5e-4;
 
 /**
- * A voice for a tenth of the energy: the student learns from the recording itself, its last layer solved
+ * A voice for little energy: the student learns from the recording itself, its last layer solved
  * first, its decoder alone, a quarter of the sentences per step at twice the rate, in turn, since kept
  * rows have no padding to save. One thread: products this small gain less by a second than it costs.
  * Durations stay the base's.
