@@ -559,6 +559,28 @@ def spatial_transformer():
     return M(), {"x": randn(2, 2, 5, 6), "base": torch.stack([columns, rows, torch.ones_like(rows)], -1)}, {}
 
 
+@case(13, 17, kept=17)
+def bags():
+    """Embedding bags, which are exported as loops, and a scripted loop."""
+    @torch.jit.script
+    def steps(x, w):
+        h = torch.zeros_like(x[0])
+        for i in range(x.size(0)):
+            h = torch.tanh(x[i] + h @ w)
+        return h
+
+    class M(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.sum, self.mean, self.most = (nn.EmbeddingBag(8, 4, mode=m) for m in ("sum", "mean", "max"))
+            self.w = nn.Parameter(randn(4, 4))
+
+        def forward(self, ids, shares):
+            bags = self.sum(ids, per_sample_weights=shares) + self.mean(ids) + self.most(ids)
+            return weighted(steps(bags, self.w))
+    return M(), {"ids": torch.randint(0, 8, (3, 4)), "shares": torch.rand(3, 4)}, {}
+
+
 # Operations.
 
 def each(name, x, parts, opsets=(13, 17), **params):

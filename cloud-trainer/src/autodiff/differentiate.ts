@@ -1,9 +1,7 @@
 import { WattvoxError } from "@wattvox/core";
 import {
-	foldBranches,
 	type Graph,
 	GraphBuilder,
-	hoistConstants,
 	inferTypes,
 	int64s,
 	type Node,
@@ -12,6 +10,7 @@ import {
 	type Value,
 	type ValueType,
 } from "@wattvox/onnx";
+import { reads, withoutLoops } from "./loops.ts";
 import { QUANTIZERS, REFUSED } from "./refused.ts";
 import { ruleOf, ZERO_GRADIENT } from "./rules.ts";
 import { describe, expandLike, unbroadcast } from "./vjp.ts";
@@ -57,9 +56,8 @@ export function differentiate(
 	of: string,
 	wrt: readonly string[],
 ): Differentiated {
-	const plain = foldBranches(hoistConstants(graph));
-	// The branches that were chosen may hold Constant nodes too.
-	const { nodes, initializers } = hoistConstants(plain);
+	const plain = withoutLoops(graph, wrt);
+	const { nodes, initializers } = plain;
 	const copy: Graph = {
 		...plain,
 		opsets: { ...graph.opsets },
@@ -80,6 +78,7 @@ export function differentiate(
 	for (const name of wrt) b.value(name);
 
 	const active = activeValues(copy.nodes, wrt, types);
+	refuseUntyped(b, types, active, of);
 	const forward = copy.nodes.length;
 	const cotangents = new Cotangents(copy);
 	cotangents.set(of, expandLike(b, b.scalar(1), loss));
@@ -136,17 +135,6 @@ function dropUnread(
 			return low;
 		},
 	};
-}
-
-/** Names that a node reads, those that its inner graphs (If, Loop, Scan) take from outside included. */
-function reads(node: Node): string[] {
-	const names = [...node.inputs];
-	for (const attr of Object.values(node.attrs))
-		if (attr.kind === "graph") {
-			names.push(...attr.value.outputs.map((v) => v.name));
-			for (const inner of attr.value.nodes) names.push(...reads(inner));
-		}
-	return names;
 }
 
 /** Names of the floating values that depend on `wrt`. */
@@ -218,6 +206,32 @@ function followed(v: Value | undefined): Tensor | undefined {
 	return v.shape.length ? tensor : { ...tensor, dims: [] };
 }
 
+const refused = (b: GraphBuilder, node: Node): WattvoxError =>
+	new WattvoxError(
+		"E_OP_UNSUPPORTED",
+		`no gradient for ${describe(b, node)}${REFUSED[node.op] ? `: ${REFUSED[node.op]}` : ""}`,
+	);
+
+/**
+ * An operator without a rule, whose outputs nothing declares, is named itself: behind it no types are
+ * known, and the walk would fail at another node first.
+ */
+function refuseUntyped(
+	b: GraphBuilder,
+	types: ReadonlyMap<string, ValueType>,
+	active: ReadonlySet<string>,
+	of: string,
+): void {
+	const needed = new Set([of]);
+	for (const node of b.graph.nodes.toReversed())
+		if (node.outputs.some((o) => needed.has(o)))
+			for (const name of reads(node)) needed.add(name);
+	const untyped = (o: string) =>
+		needed.has(o) && active.has(o) && !types.has(o);
+	const first = b.graph.nodes.find((n) => n.outputs.some(untyped));
+	if (first && !ruleOf(opKey(first))) throw refused(b, first);
+}
+
 /** Adds to the cotangents of a node's inputs what reaches them through the node. */
 function backward(
 	b: GraphBuilder,
@@ -226,11 +240,7 @@ function backward(
 	cotangents: Map<string, Value>,
 ): void {
 	const rule = ruleOf(opKey(node));
-	if (!rule)
-		throw new WattvoxError(
-			"E_OP_UNSUPPORTED",
-			`no gradient for ${describe(b, node)}${REFUSED[node.op] ? `: ${REFUSED[node.op]}` : ""}`,
-		);
+	if (!rule) throw refused(b, node);
 	const needs = node.inputs.map((i) => active.has(i));
 	const inputs = node.inputs.map((i) => (i ? b.value(i) : undefined));
 	for (const v of inputs)

@@ -15,6 +15,7 @@ import {
 import { createEngine, type Feeds, type Results } from "@wattvox/runtime";
 import { differentiate } from "./differentiate.ts";
 import { liftParameters } from "./lift.ts";
+import { withoutLoops } from "./loops.ts";
 
 /** What {@link gradientsOf} is asked. */
 export interface GradientRequest {
@@ -53,7 +54,8 @@ export async function gradientsOf(
 	if (!wrt.length)
 		throw new WattvoxError("E_MODEL", "nothing to differentiate for");
 	const sized = hoistConstants(bindSizes(graph, o.feeds));
-	const bound = await findTypes(await takeBranches(sized, o), o);
+	const taken = await takeBranches(sized, o);
+	const bound = await findTypes(withoutLoops(taken, wrt), o);
 	const lifted = liftParameters(fixIntegers(bound, o), wrt);
 	const feeds = { ...o.feeds, ...Object.fromEntries(lifted.values) };
 	checkNames(bound, o.of, wrt, feeds);

@@ -1,14 +1,16 @@
 const STEPS =
 	"a step: its gradient is zero almost everywhere, and no straight-through estimate is made";
 const INNER = "the graphs inside it are chosen or repeated by the run";
+const COUNT =
+	"how many steps it takes is not known when the graph is built; it is written out where that follows from sizes and constants";
 
 /** Why an operator has no gradient, where there is more to say than that it has no rule. */
 export const REFUSED: Readonly<Record<string, string>> = {
 	DynamicQuantizeLinear: STEPS,
 	If: "which branch is taken follows from the inputs, and no rule sees through both",
-	Loop: INNER,
+	Loop: COUNT,
 	QuantizeLinear: STEPS,
-	Scan: INNER,
+	Scan: COUNT,
 	SequenceMap: INNER,
 };
 

@@ -20,4 +20,5 @@ export { foldBranches, hoistConstants, isIf } from "./simplify.ts";
 export * from "./tensor.ts";
 export * from "./tensorrt/index.ts";
 export * from "./types.ts";
+export * from "./unroll.ts";
 export * from "./windows.ts";

@@ -110,7 +110,7 @@ function inlined(
 }
 
 /** A node, and the graphs inside it, with other names; what an inner graph defines hides what is outside. */
-function renamed(node: Node, around: (name: string) => string): Node {
+export function renamed(node: Node, around: (name: string) => string): Node {
 	const attrs = Object.entries(node.attrs).map(([key, a]): [string, Attr] => {
 		if (a.kind !== "graph") return [key, a];
 		const g = a.value;
