@@ -148,27 +148,27 @@ function kernelGradient(
 	// Where channels do not mix, no product is needed.
 	const apart = inner === 1 && outer === group;
 	const left = apart ? narrow : rows(narrow, outer);
-	const summed = (right: Value) =>
-		b.sum(
-			b.op("FusedMatMul", [left, right], { transB: 1 }, "com.microsoft"),
-			[0],
-		);
+	const times = (right: Value) =>
+		b.op("FusedMatMul", [left, right], { transB: 1 }, "com.microsoft");
 	const seen = seenByTaps(b, wide, windows);
 	const few = group === 1 && inner < 8 && outer >= 4 * inner;
 	if (few && seen.length > 1) {
 		const beside = rows(b.concat(seen, 1), inner * seen.length);
-		const all = summed(beside);
+		const all = b.sum(times(beside), [0]);
 		const byTap = b.reshape(all, [outer, seen.length, inner]);
 		return b.reshape(b.transpose(byTap, [0, 2, 1]), weight);
 	}
 	const over = [0, ...windows.map((_, i) => i + 2)];
 	const columns = seen.map((v) =>
 		b.op("Unsqueeze", [
-			apart ? b.sum(b.mul(left, v), over) : summed(rows(v, inner * group)),
+			apart ? b.sum(b.mul(left, v), over) : times(rows(v, inner * group)),
 			b.ints([-1]),
 		]),
 	);
-	return b.reshape(b.concat(columns, -1), weight);
+	// One sum over the examples for all taps: many small ones cost more than their arithmetic. No Transpose
+	// here: ONNX Runtime moves those about, and what it moves is computed late, its operands kept till then.
+	const side = b.concat(columns, -1);
+	return b.reshape(apart ? side : b.sum(side, [0]), weight);
 }
 
 /** The sum over all but the channels. */

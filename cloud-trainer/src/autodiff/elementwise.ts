@@ -146,6 +146,8 @@ export const elementwise = {
 	LeakyRelu: unary((b, x, y, c) => {
 		const alpha = floatAttr(c.node, "alpha", 0.01);
 		const m = mask(b, b.op("Greater", [alpha > 0 ? y : x, b.scalar(0)]));
+		if (alpha >= 0 && alpha <= 1)
+			return b.op("Clip", [m, b.scalar(alpha), one(b)]);
 		return b.affine(m, 1 - alpha, alpha);
 	}),
 	// y = erf x: dx = g 2/sqrt(pi) exp(-x^2)

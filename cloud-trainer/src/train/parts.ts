@@ -5,7 +5,7 @@ export type Feeds = Record<string, Tensor>;
 
 /**
  * A batch in parts of rows, as even as can be. Inputs whose first size is a symbol and that have as many
- * rows as the batch are cut; the others go with every part.
+ * rows as the batch are cut; the others go with every part. Parts are views: nothing is copied.
  * @throws WattvoxError E_MODEL when the batch size is fixed in the model
  */
 export function splitBatch(graph: Graph, feeds: Feeds, parts: number): Feeds[] {
@@ -36,7 +36,7 @@ function rowsOf(t: Tensor, from: number, to: number): Tensor {
 	return {
 		dtype: t.dtype,
 		dims: [to - from, ...t.dims.slice(1)],
-		data: t.data.slice(from * width, to * width) as Tensor["data"],
+		data: t.data.subarray(from * width, to * width) as Tensor["data"],
 	};
 }
 

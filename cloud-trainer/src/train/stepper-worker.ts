@@ -1,4 +1,4 @@
-import { parentPort, workerData } from "node:worker_threads";
+import { MessageChannel, parentPort, workerData } from "node:worker_threads";
 import type { DType, Tensor } from "@wattvox/onnx";
 import * as ort from "onnxruntime-node";
 import {
@@ -41,9 +41,8 @@ const live = new Map<string, ort.Tensor>();
 const spare = new Map<string, ort.Tensor>();
 /** Weights that no step moves. */
 const frozen = new Map<string, ort.Tensor>();
-/** Gradients by parameter: of the batch so far, and of one of its parts. */
+/** Gradients by parameter, of the batch so far. */
 const sums = new Map<string, ort.Tensor>();
-const parts = new Map<string, ort.Tensor>();
 let optimiser: OptimiserSpec | undefined;
 
 async function init({
@@ -101,18 +100,20 @@ async function run(
 	const feeds: Record<string, ort.Tensor> = {};
 	for (const [name, tensor] of Object.entries(request.feeds))
 		feeds[name] = toOrt(tensor);
+	const batch = Object.values(feeds);
 	for (const name of program.reads)
 		feeds[name] = (live.get(name) ?? frozen.get(name)) as ort.Tensor;
 	const fetches: Record<string, ort.Tensor | null> = {};
 	for (const name of program.results) fetches[name] = null;
 	for (const [state, output] of program.updates)
 		fetches[output] = spareOf(state);
-	const into = request.gradients?.add ? parts : sums;
-	for (const [name, output] of program.gradients)
-		fetches[output] = bufferOf(into, name);
+	// Not into buffers of ours: the binding copies what it gives back in any case.
+	for (const [, output] of program.gradients) fetches[output] = null;
 	const start = performance.now();
 	const out = await program.session.run(feeds, fetches);
-	const done = request.gradients && useGradients(program, request.gradients);
+	for (const t of batch) free(t);
+	const done =
+		request.gradients && useGradients(program, out, request.gradients);
 	const milliseconds = performance.now() - start;
 	const guarded = done?.norm ?? out[request.guard ?? ""]?.data[0];
 	const applied = (!request.guard && !done) || Number.isFinite(Number(guarded));
@@ -143,16 +144,42 @@ async function run(
 /** Adds the gradients just made to those before, and applies them at the end of a batch. */
 function useGradients(
 	{ gradients }: Program,
+	out: Readonly<Record<string, ort.Tensor>>,
 	{ add, apply }: GradientUse,
 ): { norm: number } | undefined {
-	if (add)
-		for (const [name] of gradients) {
-			const sum = numbers(sums, name);
-			const part = numbers(parts, name);
-			for (let i = 0; i < sum.length; i++)
-				sum[i] = (sum[i] as number) + (part[i] as number);
+	for (const [name, output] of gradients) {
+		const made = out[output] as ort.Tensor;
+		if (!add) {
+			const old = sums.get(name);
+			if (old) free(old);
+			sums.set(name, made);
+			continue;
 		}
-	return apply && { norm: applyGradients(gradients, apply) };
+		const sum = numbers(sums, name);
+		const part = made.data as Float32Array;
+		for (let i = 0; i < sum.length; i++)
+			sum[i] = (sum[i] as number) + (part[i] as number);
+		free(made);
+	}
+	if (!apply) return undefined;
+	const norm = applyGradients(gradients, apply);
+	for (const t of sums.values()) free(t);
+	sums.clear();
+	return { norm };
+}
+
+/** A port that nobody listens to. */
+const nowhere = new MessageChannel();
+nowhere.port2.close();
+
+/**
+ * Gives a tensor's memory back at once. The collector would take its time: it sees small objects, not
+ * the megabytes behind them. A buffer that is moved to a closed port is freed there and then.
+ */
+function free(t: ort.Tensor): void {
+	const { buffer } = t.data as Float32Array;
+	if (buffer instanceof ArrayBuffer && buffer.byteLength)
+		nowhere.port1.postMessage(undefined, [buffer]);
 }
 
 /** @returns the norm before clipping; where it is not finite, nothing has changed */

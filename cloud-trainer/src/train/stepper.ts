@@ -44,6 +44,8 @@ export class Stepper {
 		noTelemetry();
 		const worker = new Worker(new URL("./stepper-worker.js", import.meta.url), {
 			workerData: this.#halt,
+			// What lives there lives for the whole training: a large nursery would only fill with garbage.
+			resourceLimits: { maxYoungGenerationSizeMb: 4 },
 		});
 		this.#worker = worker;
 		worker.on("message", (reply: Reply) => {
@@ -100,13 +102,19 @@ export class Stepper {
 		guard?: string,
 		gradients?: GradientUse,
 	): Promise<RunResult> {
-		return this.#ask({
-			kind: "run",
-			program,
-			feeds,
-			...(guard ? { guard } : {}),
-			...(gradients ? { gradients } : {}),
-		}) as Promise<RunResult>;
+		const copies = Object.fromEntries(
+			Object.entries(feeds).map(([n, t]) => [n, copied(t)]),
+		);
+		return this.#ask(
+			{
+				kind: "run",
+				program,
+				feeds: copies,
+				...(guard ? { guard } : {}),
+				...(gradients ? { gradients } : {}),
+			},
+			Object.values(copies).map((t) => t.data.buffer as ArrayBuffer),
+		) as Promise<RunResult>;
 	}
 
 	/** A copy of the state (all of it, or the named tensors). */
@@ -175,12 +183,18 @@ function sendable(tensors: ReadonlyMap<string, Tensor>): {
 			sent.set(name, t.dims);
 			continue;
 		}
-		const data = t.data.slice() as Tensor["data"];
-		buffers.push(data.buffer as ArrayBuffer);
-		sent.set(name, { ...t, data });
+		const copy = copied(t);
+		buffers.push(copy.data.buffer as ArrayBuffer);
+		sent.set(name, copy);
 	}
 	return { sent, buffers };
 }
+
+/** A tensor over a buffer of its own, which can be given away. */
+const copied = (t: Tensor): Tensor => ({
+	...t,
+	data: t.data.slice() as Tensor["data"],
+});
 
 const allZero = (data: Float32Array): boolean =>
 	data.every((e) => Object.is(e, 0));

@@ -13,6 +13,7 @@ import {
 	MODES,
 	type Mode,
 	type ModelName,
+	PARTS,
 	SIZES,
 	TINY,
 	trainTask,
@@ -24,7 +25,7 @@ const USAGE = `npm run bench -- train [options]
 
 One optimiser step (forward, backward, clipping, AdamW) of our trainer and of PyTorch eager on the same
 model, weights, batch and threads, each in a process of its own, in alternating rounds: time, processor
-time, peak memory above what the process held with model and batch loaded, and whether loss and gradient
+time, peak memory above what the process held when it was ready for its first step, and whether loss and gradient
 norm are equal. Then where our time goes, operator by operator, against the machine's best product.
 
   --models NAMES    with commas: ${MODELS.join(", ")} (default all)
@@ -33,8 +34,15 @@ norm are equal. Then where our time goes, operator by operator, against the mach
   --rounds N        of each side, alternating (default 5)
   --steps N         in a round (default 2)
   --python FILE     a python3 that has torch (default: python3 in PATH, then /usr/bin/python3)
-  --segments N      our side computes activations again, in so many segments
-  --memory MB       our side chooses the segments to stay below so many MB
+  --accumulate N    parts that our side computes a batch in (default ${Object.entries(
+		PARTS,
+	)
+		.map(([name, n]) => `${name} ${n}`)
+		.join(", ")};
+                    1 with --segments or --memory)
+  --segments N      our side computes activations again, in so many segments; it also runs without, and
+                    what that costs and saves is printed
+  --memory MB       the same with segments chosen to stay below so many MB
   --no-profile      leave the operators out
   --size tiny       sizes for a test
   --json            for programs
@@ -73,6 +81,7 @@ export async function run(argv: string[]): Promise<void> {
 			rounds: { type: "string", default: "5" },
 			steps: { type: "string", default: "2" },
 			python: { type: "string" },
+			accumulate: { type: "string" },
 			segments: { type: "string" },
 			memory: { type: "string" },
 			profile: { type: "boolean", default: true },
@@ -83,7 +92,8 @@ export async function run(argv: string[]): Promise<void> {
 	});
 	if (o.help) return void process.stdout.write(USAGE);
 	const [threads, rounds, steps] = [o.threads, o.rounds, o.steps].map(Number);
-	if (![threads, rounds, steps].every((n) => Number(n) >= 1))
+	const parts = [o.accumulate, o.segments, o.memory].map((v) => Number(v ?? 1));
+	if (![threads, rounds, steps, ...parts].every((n) => Number(n) >= 1))
 		throw new WattvoxError("E_USAGE", USAGE);
 	const settings = {
 		threads: Number(threads),
@@ -110,6 +120,10 @@ export async function run(argv: string[]): Promise<void> {
 		for (const model of listOf<ModelName>(o.models, MODELS))
 			for (const mode of listOf<Mode>(o.modes, MODES)) {
 				note(`${model}, ${mode} ...`);
+				const recompute = !!(o.segments ?? o.memory);
+				const accumulate = Number(
+					o.accumulate ?? (recompute ? 1 : PARTS[model]),
+				);
 				await writeTask(dir, {
 					model,
 					mode,
@@ -117,11 +131,20 @@ export async function run(argv: string[]): Promise<void> {
 					threads: settings.threads,
 					rate: 1e-3,
 					adamw: ADAMW,
+					accumulate,
 					...(o.segments && { segments: Number(o.segments) }),
 					...(o.memory && { memory: Number(o.memory) * 1e6 }),
 				});
 				const row = await measure(
-					{ folder: dir, model, mode, ...settings, python: torch?.path },
+					{
+						folder: dir,
+						model,
+						mode,
+						...settings,
+						python: torch?.path,
+						accumulate,
+						recompute,
+					},
 					interrupts.signal,
 				);
 				result.rows.push(row);

@@ -4,6 +4,7 @@ import { pathToFileURL } from "node:url";
 import {
 	type AdamWOptions,
 	GRADIENT_NORM,
+	type StepLevers,
 	Stepper,
 	sessionOptions,
 	TrainingStep,
@@ -24,10 +25,15 @@ export interface TaskFile {
 	adamw: AdamWOptions;
 	/** Names of what a step moves. */
 	trainable: string[];
+	/** Parts that our side computes a batch in. */
+	accumulate: number;
 	/** So many segments of recomputation, or bytes to fit, for our side. */
 	segments?: number;
 	memory?: number;
 }
+
+/** Second argument of our side: keep all activations, whatever the task says. */
+export const PLAIN = "plain";
 
 /** One optimiser step. */
 export interface StepFacts {
@@ -47,40 +53,45 @@ export interface StepAnswer {
 	segments?: number;
 }
 
-/** Our side: commands on standard input, one line of JSON for each; see scripts/torch/train.py. */
-async function main(task: TaskFile): Promise<void> {
-	const { graph, batch, trainable } = trainTask(
+/** Our trainer for a task. */
+function trainingStep(task: TaskFile, levers: StepLevers): TrainingStep {
+	const { graph, batch, trainable, terms } = trainTask(
 		task.model,
 		task.mode,
 		task.sizes,
 	);
+	return new TrainingStep(
+		{
+			graph,
+			loss: "loss",
+			trainable,
+			adamw: task.adamw,
+			settings: () => ({ rate: 1 }),
+			sample: batch,
+		},
+		{ ...levers, ...(terms && { terms }) },
+	);
+}
+
+/**
+ * Our side: commands on standard input, one line of JSON for each; see scripts/torch/train.py. It says
+ * that it is there when it could take its first step: the graphs are built, the worker holds session
+ * and weights.
+ */
+async function main(task: TaskFile): Promise<void> {
+	const { batch } = trainTask(task.model, task.mode, task.sizes);
 	const say = (value: unknown) =>
 		process.stdout.write(`${JSON.stringify(value)}\n`);
-	let running: { step: TrainingStep; stepper: Stepper } | undefined;
 	let t = 0;
-	const start = async () => {
-		const { segments, memory } = task;
-		const step = new TrainingStep(
-			{
-				graph,
-				loss: "loss",
-				trainable,
-				adamw: task.adamw,
-				settings: () => ({ rate: 1 }),
-				sample: batch,
-			},
-			{
-				...(segments !== undefined && { segments }),
-				...(memory !== undefined && { memory }),
-			},
-		);
-		const stepper = new Stepper({ ...step.init, threads: task.threads });
-		await stepper.start();
-		return { step, stepper };
-	};
+	const { accumulate, segments, memory } = task;
+	const step = trainingStep(task, {
+		accumulate,
+		...(segments !== undefined && { segments }),
+		...(memory !== undefined && { memory }),
+	});
+	const stepper = new Stepper({ ...step.init, threads: task.threads });
+	await stepper.start();
 	const steps = async (count: number): Promise<StepAnswer> => {
-		running ??= await start();
-		const { step, stepper } = running;
 		const delay = monitorEventLoopDelay({ resolution: 1 });
 		delay.enable();
 		const facts: StepFacts[] = [];
@@ -100,28 +111,29 @@ async function main(task: TaskFile): Promise<void> {
 			segments: (step.plan?.cuts.length ?? 0) + 1,
 		};
 	};
-	const parameters = trainable.reduce(
-		(sum, name) => sum + (graph.initializers.get(name)?.data.length ?? 0),
+	const parameters = task.trainable.reduce(
+		(sum, name) => sum + (step.state.get(name)?.data.length ?? 0),
 		0,
 	);
+	// What building left behind is none of the model's: it would hide as much of the steps' memory.
+	global.gc?.();
 	say({ version: "wattvox", parameters });
 	for await (const line of createInterface(process.stdin)) {
 		const [command, count] = line.split(" ");
 		if (command === "step") say(await steps(Number(count)));
-		else if (command === "profile")
-			say(running ? await profile(running.step, batch, task) : []);
+		else if (command === "profile") say(await profile(batch, task));
 		else say({ gflops: await matmulPeak(task.threads) });
 	}
-	await running?.stepper.stop();
+	await stepper.stop();
 }
 
-/** The step's program again, in this thread and with ONNX Runtime's profiler on. */
+/** The step of a whole batch, in this thread and with ONNX Runtime's profiler on. */
 async function profile(
-	step: TrainingStep,
 	batch: Record<string, Tensor>,
 	task: TaskFile,
 	steps = 3,
 ): Promise<OpTime[]> {
+	const step = trainingStep(task, {});
 	const model = step.programs.train?.model;
 	if (!model) return [];
 	const toOrt = (t: Tensor) =>
@@ -150,5 +162,10 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
 	const { readFile } = await import("node:fs/promises");
 	const { join } = await import("node:path");
 	const file = join(process.argv[2] ?? ".", "task.json");
-	await main(JSON.parse(await readFile(file, "utf8")) as TaskFile);
+	const task = JSON.parse(await readFile(file, "utf8")) as TaskFile;
+	if (process.argv[3] === PLAIN) {
+		delete task.segments;
+		delete task.memory;
+	}
+	await main(task);
 }

@@ -12,8 +12,10 @@ export interface SideFacts {
 	high: number;
 	/** Processor time of a step, all threads, ms: what a busy machine does not stretch. */
 	cpuMs: number;
-	/** Largest resident set above that with model and batch loaded, bytes. */
+	/** Largest resident set above that when it was ready for its first step, bytes. */
 	memory: number;
+	/** Largest resident set of the whole process, bytes. */
+	whole: number;
 }
 
 /** One model in one mode. */
@@ -24,6 +26,8 @@ export interface Measured {
 	parameters: number;
 	ours: SideFacts;
 	torch: SideFacts | null;
+	/** Our side with every activation kept; only where `ours` recomputes. */
+	plain: SideFacts | null;
 	/** Of the first step on equal weights, relative to PyTorch's. */
 	lossGap: number | null;
 	normGap: number | null;
@@ -32,6 +36,7 @@ export interface Measured {
 	/** Longest wait of our event loop while steps ran, ms. */
 	loopDelay: number;
 	segments: number;
+	accumulate: number;
 	ops: OpTime[];
 	/** Measured with the first model only: best large product, GFLOP/s. */
 	peak?: { ours: number; torch: number | null };
@@ -47,6 +52,9 @@ export interface MeasureOptions {
 	steps: number;
 	profile: boolean;
 	python: string | undefined;
+	accumulate: number;
+	/** Whether our side recomputes: then it runs without as well. */
+	recompute: boolean;
 }
 
 /** Rounds of one side as they come. */
@@ -75,12 +83,14 @@ class Rounds {
 		const times = this.answers
 			.slice(1)
 			.flatMap(({ steps }) => steps.map((s) => s.ms));
+		const { peakRss } = await this.side.facts();
 		return {
 			ms: median(times),
 			low: quantile(times, 0.25),
 			high: quantile(times, 0.75),
 			cpuMs: (1e3 * this.#cpu) / times.length,
-			memory: (await this.side.facts()).peakRss - this.side.idle,
+			memory: peakRss - this.side.idle,
+			whole: peakRss,
 		};
 	}
 }
@@ -91,16 +101,17 @@ export async function measure(
 	signal: AbortSignal,
 ): Promise<Measured> {
 	const sides: Rounds[] = [];
-	const begin = async (python?: string) => {
+	const begin = async (which: { python?: string; plain?: boolean } = {}) => {
 		const made = new Rounds(
-			await Side.start(o.folder, o.threads, signal, python),
+			await Side.start(o.folder, o.threads, signal, which),
 		);
 		sides.push(made);
 		return made;
 	};
 	try {
 		const ours = await begin();
-		const torch = o.python ? await begin(o.python) : undefined;
+		const plain = o.recompute ? await begin({ plain: true }) : undefined;
+		const torch = o.python ? await begin({ python: o.python }) : undefined;
 		for (let round = 0; round <= o.rounds; round++)
 			for (const side of sides) await side.take(round ? o.steps : 2);
 		const { loss, norm } = ours.first;
@@ -112,12 +123,14 @@ export async function measure(
 			parameters: ours.side.parameters,
 			ours: await ours.facts(),
 			torch: (await torch?.facts()) ?? null,
+			plain: (await plain?.facts()) ?? null,
 			lossGap: gap(loss, torch?.first.loss),
 			normGap: gap(norm, torch?.first.norm),
 			loss,
 			norm,
 			loopDelay: Math.max(...ours.answers.map((a) => a.loopDelay ?? 0)),
 			segments: ours.answers[0]?.segments ?? 1,
+			accumulate: o.accumulate,
 			ops: [],
 		};
 		// After the peaks were read: both need memory of their own.

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { WattvoxError } from "@wattvox/core";
 import { processFacts } from "../processes.ts";
-import type { StepAnswer } from "./child.ts";
+import { PLAIN, type StepAnswer } from "./child.ts";
 import type { OpTime } from "./profile.ts";
 
 /** A python3 that has torch. */
@@ -40,7 +40,7 @@ const TORCH = fileURLToPath(
 export class Side {
 	readonly #process: ChildProcess;
 	readonly #lines: AsyncIterator<string>;
-	/** Resident bytes with model and batch loaded, before the first step. */
+	/** Resident bytes when it is ready for its first step: model, batch and optimiser are there. */
 	idle = 0;
 	version = "";
 	parameters = 0;
@@ -51,17 +51,23 @@ export class Side {
 		this.#lines = createInterface(child.stdout)[Symbol.asyncIterator]();
 	}
 
-	/** Starts our side, or with `python` the other, on the task in a folder. */
+	/** Starts our side, our side without recomputation, or with `python` the other, on the task in a folder. */
 	static async start(
 		folder: string,
 		threads: number,
 		signal: AbortSignal,
-		python?: string,
+		{ python, plain }: { python?: string; plain?: boolean } = {},
 	): Promise<Side> {
-		const [program, script] = python
-			? [python, TORCH]
-			: [process.execPath, OURS];
-		const child = spawn(program, [script, folder], {
+		const [program, ...args] = python
+			? [python, TORCH, folder]
+			: [
+					process.execPath,
+					"--expose-gc",
+					OURS,
+					folder,
+					...(plain ? [PLAIN] : []),
+				];
+		const child = spawn(program, args, {
 			stdio: ["pipe", "pipe", "inherit"],
 			env: {
 				...process.env,
