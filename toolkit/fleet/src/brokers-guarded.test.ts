@@ -210,12 +210,10 @@ async function noStation(
 			await device
 				.publish(topic("home", id, kind), Buffer.from("lie"))
 				.catch(() => undefined);
+			// comes after it, on this connection or, where the broker threw it out, on the next
+			const power = topic("home", "jetson-2", "power");
+			await device.publish(power, Buffer.from("1"), { qos: 1 });
 		}
-	await device.whenReady();
-	// all that went before it on this connection has been judged then
-	await device.publish(topic("home", "jetson-2", "power"), Buffer.from("1"), {
-		qos: 1,
-	});
 	const verdict = topic("home", "jetson-1", "verdict");
 	await store.publish(verdict, Buffer.from("x"), { qos: 1 });
 	const offer = topic("home", "jetson-1", "offer");
