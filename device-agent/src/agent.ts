@@ -10,6 +10,8 @@ import { Engines } from "./engine/engines.ts";
 import { Executor } from "./executor.ts";
 import { FlooredClock, Floors, SOFTWARE_FLOOR } from "./floors.ts";
 import { Inbox } from "./inbox.ts";
+import type { Finding } from "./joules/figures.ts";
+import { JoulesGate } from "./joules/joules-gate.ts";
 import { lockDir } from "./lock.ts";
 import type { AgentOptions } from "./options.ts";
 import { type AgentStatus, Reporter } from "./reporter.ts";
@@ -51,6 +53,7 @@ export class Agent extends EventEmitter<Events> {
 	readonly #engines: Engines | undefined;
 	readonly #reporter: Reporter;
 	readonly #power: DevicePower;
+	readonly #joules: JoulesGate;
 	readonly #work: Work;
 	readonly #inbox: Inbox;
 	#unlock: (() => Promise<void>) | undefined;
@@ -108,7 +111,10 @@ export class Agent extends EventEmitter<Events> {
 				this.#power.reporter?.voiceMayHaveChanged();
 				this.#wake();
 			},
-			onUtterance: (event) => this.#power.reporter?.heard(event),
+			onUtterance: (event) => {
+				if (event.kind === "begin") this.#joules.disturb();
+				this.#power.reporter?.heard(event);
+			},
 		});
 		this.#uplink = new Uplink({
 			broker: {
@@ -122,7 +128,6 @@ export class Agent extends EventEmitter<Events> {
 			onReady: () => {
 				this.#reporter.again();
 				this.#power.reporter?.report();
-				this.#power.reporter?.catchUp().catch(() => undefined);
 			},
 		});
 		this.#reporter = new Reporter({
@@ -139,6 +144,7 @@ export class Agent extends EventEmitter<Events> {
 				deviceClass,
 				measured: this.#power.reporter?.measured,
 				engine: this.#work.engine,
+				joules: this.#finding,
 				runtime: this.#speaker.runtime,
 			}),
 			onChange: (reported) => this.emit("reported", reported),
@@ -151,12 +157,28 @@ export class Agent extends EventEmitter<Events> {
 			dataDir,
 			// while a speaker is started anew it has none; it will have this one
 			voice: () => this.#speaker.digest ?? this.#work.active?.digest ?? null,
-			publish: (message) => this.#uplink.publish("power", message, false),
+			publish: (kind, message) => this.#uplink.publish(kind, message, false),
 			online: () => this.#uplink.ready,
 			everyMs: options.powerEveryMs ?? 60_000,
 			clock,
+			log,
 		});
+		const limits = options.limits ?? {};
+		const joules = new JoulesGate({
+			...{ dataDir, clock, log, threads },
+			source: () => this.#power.source,
+			board: () => readBoard(options.hostRoot),
+			speaking: () => this.#speaker.speaking,
+			limits: (bundle) => {
+				const wish = this.#wishes.current;
+				return { ...limits, ...(wish?.bundle === bundle && wish.limits) };
+			},
+			tensorrt: options.engine?.shim ?? null,
+			...options.joules,
+		});
+		this.#joules = joules;
 		this.#work = new Work({
+			joules,
 			clock,
 			log,
 			state,
@@ -173,8 +195,9 @@ export class Agent extends EventEmitter<Events> {
 				state,
 				speaker: this.#speaker,
 				engines: this.#engines,
+				joules,
 				threads,
-				limits: options.limits ?? {},
+				limits,
 				link,
 				onProgress: (done, total) => this.#reporter.progress(done, total),
 				onTrial: (bundle, result) => this.#reporter.trial(bundle, result),
@@ -206,6 +229,7 @@ export class Agent extends EventEmitter<Events> {
 			await this.#trust.recall();
 			await this.#wishes.recall();
 			await this.#work.recall();
+			await this.#joules.recall();
 			await this.#power.start();
 			await this.#speaker.start(signal);
 		} catch (thrown) {
@@ -252,6 +276,14 @@ export class Agent extends EventEmitter<Events> {
 				throw signal?.aborted ? signal.reason : thrown;
 			});
 		}
+	}
+
+	/** What the active voice's joules came to; nothing before the device has its sensor. */
+	get #finding(): Finding | undefined {
+		const digest = this.#work.active?.digest;
+		return digest !== undefined && this.#power.source
+			? this.#joules.finding(digest)
+			: undefined;
 	}
 
 	/** What a new speaker process is to load. */

@@ -3,7 +3,9 @@ import { type Clock, WattvoxError } from "@wattvox/core";
 import { type Budget, type Link, pullBundle } from "@wattvox/link";
 import type { GoldenLimits, GoldenResult } from "@wattvox/synth";
 import type { Engines } from "./engine/engines.ts";
+import type { JoulesGate } from "./joules/joules-gate.ts";
 import { DEADLINES, demoted, promoted, type Step } from "./planner.ts";
+import type { VoiceAt } from "./speaker/messages.ts";
 import type { SpeakerProcess } from "./speaker/speaker-process.ts";
 import type { DeviceState } from "./state.ts";
 import { runTrial } from "./trial.ts";
@@ -15,6 +17,7 @@ export interface ExecutorOptions {
 	state: DeviceState;
 	speaker: SpeakerProcess;
 	engines?: Engines | undefined;
+	joules?: JoulesGate | undefined;
 	threads: number;
 	limits: Partial<GoldenLimits>;
 	/** A connection to the broker; waits for one. */
@@ -90,15 +93,16 @@ export class Executor {
 					await state.setActive({ ...active, revision: step.revision });
 				return;
 			}
-			case "swap": {
-				const { digest } = step;
-				const engine = this.#o.engines?.ready(digest);
-				await speaker.swap(
-					{ digest, dir: state.voiceDir(digest), ...(engine && { engine }) },
+			case "swap":
+				await speaker.swap(this.#at(step.digest), signal);
+				return;
+			case "measure":
+				await this.#o.joules?.measure(
+					this.#at(step.digest),
+					step.last === null ? null : this.#at(step.last),
 					signal,
 				);
 				return;
-			}
 			case "engine": {
 				const { digest } = step;
 				await this.#o.engines?.prepare(
@@ -122,18 +126,28 @@ export class Executor {
 						: { digest: step.to, revision, previous: null },
 				);
 				speaker.forgive();
+				// found wanting once, it is measured again if it is wished for again
+				await this.#o.joules?.forget(step.from);
 				return;
 			}
 			case "prune":
 				for (const digest of step.digests) await state.removeVoice(digest);
 				await state.store.drop(step.digests);
 				return;
+			case "rest":
 			case "wait":
 				// Waiting is the agent's: it also listens for news meanwhile.
 				return;
 			default:
 				step satisfies never;
 		}
+	}
+
+	/** A laid-out voice, with its engine where that is ready. */
+	#at(digest: string): VoiceAt {
+		const engine = this.#o.engines?.ready(digest);
+		const dir = this.#o.state.voiceDir(digest);
+		return { digest, dir, ...(engine && { engine }) };
 	}
 
 	async #pull(

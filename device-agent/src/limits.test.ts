@@ -8,6 +8,10 @@ test("limits are read by name; the last of a name counts", (t) => {
 		{ firstSoundMs: 300, underruns: 0, realTimeFactor: 0.5 },
 	);
 	t.deepEqual(parseLimits(["underruns=1", "underruns=2"]), { underruns: 2 });
+	t.deepEqual(parseLimits(["joules-ratio=1.2", "joules-per-second=0.5"]), {
+		joulesRatio: 1.2,
+		joulesPerSecond: 0.5,
+	});
 	t.deepEqual(parseLimits(["mel-distance=1e-1", "length-difference=0"]), {
 		melDistance: 0.1,
 		lengthDifference: 0,

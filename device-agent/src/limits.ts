@@ -1,5 +1,6 @@
 import { WattvoxError } from "@wattvox/core";
 import type { GoldenLimits } from "@wattvox/synth";
+import type { JoulesLimits } from "./joules/verdict.ts";
 
 /** The limits by their names on a command line. */
 const NAMES = {
@@ -8,14 +9,19 @@ const NAMES = {
 	"real-time-factor": "realTimeFactor",
 	"first-sound-ms": "firstSoundMs",
 	underruns: "underruns",
-} as const satisfies Record<string, keyof GoldenLimits>;
+	"joules-ratio": "joulesRatio",
+	"joules-per-second": "joulesPerSecond",
+} as const satisfies Record<string, keyof Limits>;
+
+/** What a voice has to hold: while it is tried, and once it speaks. */
+export type Limits = GoldenLimits & JoulesLimits;
 
 /**
- * Limits of the golden sentences as an operator writes them: `first-sound-ms=300`.
+ * Limits as an operator writes them: `first-sound-ms=300`.
  * @throws WattvoxError E_USAGE
  */
-export function parseLimits(texts: readonly string[]): Partial<GoldenLimits> {
-	const limits: Partial<GoldenLimits> = {};
+export function parseLimits(texts: readonly string[]): Partial<Limits> {
+	const limits: Partial<Limits> = {};
 	for (const text of texts) {
 		const [name = "", number = "", ...more] = text.split("=");
 		const value = Number(number);

@@ -23,7 +23,8 @@ const HELP = `wattvox-agent: the device's side of wattvox
       --port N         of the speech API (default 8420)
       --threads N      inside one operator (default 1)
       --limit NAME=N   of the golden sentences: mel-distance, length-difference,
-                       real-time-factor, first-sound-ms, underruns; may be repeated
+                       real-time-factor, first-sound-ms, underruns; of what the voice draws
+                       where there is a sensor: joules-ratio, joules-per-second; may be repeated
       --player P       that plays /v1/audio/play: pw-cat, aplay, or a path to one
                        (default: pw-cat where PipeWire runs, else aplay)
       --audio-device D PipeWire's target or ALSA's device (default: the system's)

@@ -4,6 +4,8 @@ import type { PowerSource } from "@wattvox/energy";
 import type { LinkOptions } from "@wattvox/link";
 import type { GoldenLimits } from "@wattvox/synth";
 import type { EngineSettings } from "./engine/engines.ts";
+import type { JoulesGateOptions } from "./joules/joules-gate.ts";
+import type { JoulesLimits } from "./joules/verdict.ts";
 import type { PlayerChoice } from "./speaker/player.ts";
 
 export interface AgentOptions {
@@ -25,8 +27,10 @@ export interface AgentOptions {
 	maxWaiting?: number;
 	/** What plays on the device itself (`POST /v1/audio/play`). Default: what is installed. */
 	playback?: PlayerChoice;
-	/** Of the golden sentences, where they differ from the defaults. */
-	limits?: Partial<GoldenLimits>;
+	/** Of the golden sentences and of joules per second of speech, where they differ from the defaults. */
+	limits?: Partial<GoldenLimits> & JoulesLimits;
+	/** How joules per second of speech are measured; another way only in tests. */
+	joules?: Pick<JoulesGateOptions, "open" | "meter" | "clock">;
 	/** Speak by TensorRT where that holds. Default: ONNX Runtime alone. */
 	engine?: EngineSettings | undefined;
 	/**

@@ -1,5 +1,6 @@
 import test from "ava";
 import fc from "fast-check";
+import type { JoulesView } from "./joules/joules-gate.ts";
 import {
 	demoted,
 	type EngineView,
@@ -13,6 +14,7 @@ const A = "a".repeat(64);
 const B = "b".repeat(64);
 const C = "c".repeat(64);
 const reason = { code: "E_MODEL", message: "broken" } as const;
+const dear = { code: "E_JOULES", message: "too much" } as const;
 
 function view(change: Partial<View> = {}): View {
 	return {
@@ -53,6 +55,13 @@ const running = {
 	stored: new Set([A]),
 	laidOut: new Set([A]),
 	speaker: speaks(A),
+};
+/** The same, with a good voice before it. */
+const measured = {
+	...running,
+	active: active(A, B),
+	stored: new Set([A, B]),
+	laidOut: new Set([A, B]),
 };
 
 const TABLE: [string, View, Step | undefined][] = [
@@ -273,6 +282,39 @@ const TABLE: [string, View, Step | undefined][] = [
 		view({ ...running, engine: { state: "failed", reason } }),
 		undefined,
 	],
+	[
+		"the active voice is measured, with the last good one to compare it with",
+		view({ ...measured, joules: { state: "wanted", at: 0 } }),
+		{ do: "measure", digest: A, last: B },
+	],
+	[
+		"alone where no other is laid out",
+		view({ ...running, joules: { state: "wanted", at: 0 } }),
+		{ do: "measure", digest: A, last: null },
+	],
+	[
+		"later where it was disturbed",
+		view({ ...running, now: 5, joules: { state: "wanted", at: 9 } }),
+		{ do: "rest", until: 9 },
+	],
+	[
+		"after its engine, by which it will speak",
+		view({
+			...{ ...running, engine: { state: "wanted" } },
+			joules: { state: "wanted", at: 0 },
+		}),
+		{ do: "engine", digest: A },
+	],
+	[
+		"drawing too much it gives way to the last good voice",
+		view({ ...measured, joules: { state: "failed", reason: dear } }),
+		{ do: "fall-back", from: A, to: B, reason: dear },
+	],
+	[
+		"where there is none it speaks on",
+		view({ ...running, joules: { state: "failed", reason: dear } }),
+		undefined,
+	],
 ];
 
 for (const [name, given, step] of TABLE)
@@ -321,6 +363,13 @@ const anyView: fc.Arbitrary<View> = fc.record({
 			{ state: "failed", reason },
 		),
 	),
+	joules: fc.option(
+		fc.constantFrom<JoulesView>(
+			{ state: "wanted", at: 1500 },
+			{ state: "passed" },
+			{ state: "failed", reason: dear },
+		),
+	),
 	retryAt: fc.option(fc.constantFrom(500, 1500)),
 });
 
@@ -341,12 +390,20 @@ test("whatever the view: nothing unproven is activated, nothing in use is remove
 				t.true(v.laidOut.has(step.to) && step.to !== v.active?.digest);
 			if (step?.do === "prune")
 				for (const d of step.digests) t.false(inUse(v).includes(d));
-			if (step?.do === "wait") t.true(step.until > v.now);
+			if (step?.do === "wait" || step?.do === "rest")
+				t.true(step.until > v.now);
 			if (v.stale)
 				t.false(
 					["pull", "lay-out", "try", "activate"].includes(step?.do ?? ""),
 				);
 			if (step?.do === "swap") t.true(step.digest === v.active?.digest);
+			if (step?.do === "measure") {
+				// not before it speaks as it will, and never instead of an update
+				t.is(v.joules?.state, "wanted");
+				t.true(v.speaker.digest === v.active?.digest);
+				t.not(v.engine?.state, "wanted");
+				t.true(!step.last || v.laidOut.has(step.last));
+			}
 			if (step?.do === "engine")
 				t.true(
 					v.speaker.digest === v.active?.digest && v.engine?.state === "wanted",
@@ -391,6 +448,7 @@ function after(v: View, step: Step): View {
 			return {
 				...v,
 				active: { digest: step.to, revision: 3, previous: null },
+				joules: { state: "passed" },
 				rejected: new Map([
 					...v.rejected,
 					[step.from, { ...step.reason, revision: 3 }],
@@ -410,6 +468,9 @@ function after(v: View, step: Step): View {
 		}
 		case "engine":
 			return { ...v, engine: { state: "ready", id: "e" } };
+		case "measure":
+			return { ...v, joules: { state: "passed" } };
+		case "rest":
 		case "wait":
 			return { ...v, now: step.until };
 	}

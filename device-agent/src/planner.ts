@@ -1,5 +1,6 @@
 import type { ErrorCode } from "@wattvox/core";
 import type { Desired } from "@wattvox/link";
+import type { JoulesView } from "./joules/joules-gate.ts";
 
 /** Why something does not run. */
 export interface Reason {
@@ -72,6 +73,8 @@ export interface View {
 	rejected: ReadonlyMap<string, Rejected>;
 	/** Of the active voice; null: there are to be no engines on this device. */
 	engine?: EngineView | null | undefined;
+	/** Of the active voice; null: it is not held to joules. */
+	joules?: JoulesView | null | undefined;
 	speaker: {
 		/** Its process answers. */
 		up: boolean;
@@ -97,7 +100,7 @@ export type EngineView =
 
 /** One thing to do. The executor does it and looks again. */
 export type Step =
-	/** Back to the last good voice, because the active one does not load. */
+	/** Back to the last good voice, because the active one does not load, or draws too much. */
 	| { do: "fall-back"; from: string; to: string; reason: Reason }
 	/** Tell the speaker to change to the active voice between two utterances. */
 	| { do: "swap"; digest: string }
@@ -115,6 +118,10 @@ export type Step =
 	| { do: "prune"; digests: string[] }
 	/** Find or build the active voice's engine and try it, in a child process; the voice speaks meanwhile. */
 	| { do: "engine"; digest: string }
+	/** Hold the active voice to its joules per second of speech, in a child process; it speaks meanwhile. */
+	| { do: "measure"; digest: string; last: string | null }
+	/** All is well; look again at this time, ms. */
+	| { do: "rest"; until: number }
 	/** Nothing before this time, ms. */
 	| { do: "wait"; until: number };
 
@@ -124,6 +131,7 @@ export const DEADLINES: Readonly<Partial<Record<Step["do"], number>>> = {
 	"lay-out": 10 * 60_000,
 	try: 5 * 60_000,
 	engine: 90 * 60_000,
+	measure: 10 * 60_000,
 };
 
 /**
@@ -138,9 +146,36 @@ export const DEADLINES: Readonly<Partial<Record<Step["do"], number>>> = {
  * - A voice that cannot be loaded gives way to the last good one.
  * - An engine is looked for only when nothing else is to be done, and the voice speaks without it meanwhile;
  *   the speaker gets it only after its trial.
+ * - A voice is held to its joules when it speaks as it will, with its engine if it has one; drawing too much
+ *   it gives way to the last good one, where there is one.
  */
 export function plan(view: View): Step | undefined {
-	return planVoice(view) ?? planEngine(view);
+	return planVoice(view) ?? planEngine(view) ?? planJoules(view);
+}
+
+function planJoules(view: View): Step | undefined {
+	const { active, joules, speaker, now } = view;
+	if (!active || !joules || !speaker.up || speaker.digest !== active.digest)
+		return undefined;
+	const { digest, previous } = active;
+	switch (joules.state) {
+		case "wanted": {
+			if (now < joules.at) return { do: "rest", until: joules.at };
+			const last = canFallBack(view, active) ? previous : null;
+			return { do: "measure", digest, last };
+		}
+		case "failed":
+			return canFallBack(view, active)
+				? {
+						...{ do: "fall-back", from: digest, to: active.previous },
+						reason: joules.reason,
+					}
+				: undefined;
+		case "passed":
+			return undefined;
+		default:
+			return joules satisfies never;
+	}
 }
 
 function planEngine({ active, engine, speaker }: View): Step | undefined {

@@ -1,7 +1,12 @@
 import { setImmediate } from "node:timers/promises";
 import { ManualClock } from "@wattvox/core";
 import type { CounterSource } from "@wattvox/energy";
-import { type PowerMessage, zPowerMessage } from "@wattvox/link";
+import {
+	type PowerMessage,
+	type UtteranceRecord,
+	zPowerMessage,
+	zUtterance,
+} from "@wattvox/link";
 import test from "ava";
 import fc from "fast-check";
 import { PowerReporter } from "./power-reporter.ts";
@@ -22,27 +27,22 @@ async function device(online = true) {
 		close: async () => undefined,
 	};
 	const sent: PowerMessage[] = [];
-	const kept = new Map<string, PowerMessage>();
+	const told: UtteranceRecord[] = [];
+	const kept: PowerMessage[] = [];
 	const link = { online };
 	let loaded: string | null = null;
 	let next = 0;
 	const reporter = new PowerReporter({
 		...{ device: "d1", deviceClass: "orin-nano", source, clock },
 		voice: () => loaded,
-		async publish(message) {
-			if (!link.online) throw new Error("away");
-			sent.push(message);
-		},
-		online: () => link.online,
-		buffer: {
-			async keep(message) {
-				const known = kept.get(message.boot)?.sequence ?? -1;
-				if (message.sequence > known) kept.set(message.boot, message);
+		outbox: {
+			async power(message) {
+				if (link.online) sent.push(...kept.splice(0), message);
+				else kept.push(message);
 			},
-			async sent({ boot, sequence }) {
-				if ((kept.get(boot)?.sequence ?? -1) <= sequence) kept.delete(boot);
+			async utterance(record) {
+				told.push(record);
 			},
-			waiting: async () => [...kept.values()],
 		},
 		everyMs: 1e9,
 	});
@@ -50,7 +50,7 @@ async function device(online = true) {
 	// every wait in here is a promise of this process: they are through after one turn
 	const settled = () => setImmediate();
 	return {
-		...{ reporter, sent, kept, link, settled },
+		...{ reporter, sent, told, link, settled },
 		async pass(seconds: number) {
 			await settled();
 			ns += BigInt(Math.round(seconds * 1e9));
@@ -133,7 +133,16 @@ test("another voice is another boot: what each drew and said is its own, to the 
 		);
 	t.true(d.sent.every((m) => zPowerMessage.safeParse(m).success));
 	t.true(d.sent.every((m) => m.deviceClass === "orin-nano"));
-	t.is(d.kept.size, 0, "what the broker has does not stay on disk");
+	t.deepEqual(
+		d.told.map((u) => [u.n, u.voice, u.audioSeconds, u.millijoules]),
+		[
+			[0, VOICES[0], 5, 30_000],
+			[0, VOICES[1], 7, 40_000],
+		],
+	);
+	t.true(d.told.every((u) => zUtterance.safeParse(u).success));
+	for (const { boot, voice } of d.told)
+		t.true(d.sent.some((m) => m.boot === boot && m.voice === voice));
 });
 
 test("voices that came and went without a broker are all told when there is one", async (t) => {
@@ -148,7 +157,6 @@ test("voices that came and went without a broker are all told when there is one"
 	t.deepEqual(d.sent, []);
 	d.link.online = true;
 	d.reporter.report();
-	await d.reporter.catchUp();
 	await d.settled();
 	for (const voice of VOICES)
 		t.deepEqual(read(d.sent).get(voice), { mj: 20_000, speech: 20_000 });
@@ -170,6 +178,7 @@ test("a speaker that dies leaves its energy booked and its voice as it was", asy
 		speech: 20_000,
 	});
 	t.true(d.sent.every((m) => m.utterances === 0));
+	t.deepEqual(d.told, []);
 });
 
 test("any order of events, and messages doubled and shuffled: each voice has what it drew", async (t) => {
@@ -197,7 +206,6 @@ test("any order of events, and messages doubled and shuffled: each voice has wha
 					else if (what.do === "drop") d.link.online = false;
 					else if (what.do === "back") {
 						d.link.online = true;
-						await d.reporter.catchUp();
 					} else if (open !== undefined) {
 						d.end(open, 1);
 						open = undefined;
@@ -213,7 +221,6 @@ test("any order of events, and messages doubled and shuffled: each voice has wha
 				}
 				d.link.online = true;
 				await d.reporter.stop();
-				await d.reporter.catchUp();
 				await d.settled();
 				const shuffled = [...d.sent, ...d.sent]
 					.map((m) => ({ m, key: dice.next().value ?? 0 }))
@@ -222,6 +229,18 @@ test("any order of events, and messages doubled and shuffled: each voice has wha
 				const got = read(shuffled);
 				for (const [voice, mj] of expected)
 					t.is(got.get(voice)?.mj ?? 0, mj, String(voice));
+				// each utterance once, in its boot's totals, with a share of its boot's joules
+				const last = new Map(d.sent.map((m) => [m.boot, m]));
+				for (const [boot, m] of last) {
+					const mine = d.told.filter((u) => u.boot === boot);
+					t.deepEqual(
+						mine.map((u) => u.n),
+						mine.map((_, n) => n),
+					);
+					t.is(mine.length, m.utterances);
+					const mj = mine.reduce((sum, u) => sum + (u.millijoules ?? 0), 0);
+					t.true(mj <= (m.speechMillijoules ?? 0));
+				}
 			},
 		),
 		{ numRuns: 60 },

@@ -7,8 +7,7 @@ import {
 	type SpeechTotals,
 } from "@wattvox/energy";
 import type { PowerMessage } from "@wattvox/link";
-import { Latest } from "./latest.ts";
-import type { PowerBuffer } from "./power-buffer.ts";
+import type { Outbox } from "./backlog/outbox.ts";
 import type { FromSpeaker } from "./speaker/messages.ts";
 
 export interface PowerReporterOptions {
@@ -18,22 +17,17 @@ export interface PowerReporterOptions {
 	source: PowerSource;
 	/** The bundle that the next utterance would be spoken with. */
 	voice: () => string | null;
-	/** Resolves when the broker has it. */
-	publish: (message: PowerMessage) => Promise<void>;
-	/** Whether a message would go out now. */
-	online: () => boolean;
-	/** Where messages wait for a broker, across restarts. */
-	buffer: Pick<PowerBuffer, "keep" | "sent" | "waiting">;
+	/** Where readings and utterances wait for a broker, across restarts. */
+	outbox: Pick<Outbox, "power" | "utterance">;
 	/** Between two messages without an utterance, ms. */
 	everyMs: number;
 	clock: Clock;
 }
 
-/** Between two writes to disk while the broker is away, ms: what a power cut then costs at most. */
-const KEEP_MS = 10_000;
-
 /** Readings per second between utterances: a counter needs none in between, a gauge some. */
 const METER_HZ = 1;
+
+type Ended = Extract<FromSpeaker, { kind: "end" }>;
 
 /** One run of the counters that are reported: of one voice. */
 interface Boot {
@@ -41,6 +35,8 @@ interface Boot {
 	voice: string | null;
 	/** Of its next message. */
 	sequence: number;
+	/** Of its next utterance. */
+	n: number;
 	/** What the account said when it began: what is reported is what came since. */
 	base: SpeechTotals | undefined;
 }
@@ -50,7 +46,7 @@ interface Boot {
  *
  * INVARIANTS
  * - Every figure is cumulative since its boot began, so a message that is lost or doubled changes no
- *   total; while the broker is away only the newest of each boot waits, on disk.
+ *   total. Each utterance is told by itself too, in the boot in whose totals it is.
  * - `sequence` rises by one with every message made of a boot.
  * - Another voice is another boot. It begins between two utterances, at the very counts with which the
  *   one before ends: each joule and each second is one voice's, and none is nobody's.
@@ -60,23 +56,18 @@ export class PowerReporter {
 	readonly #o: PowerReporterOptions;
 	readonly #meter: Meter;
 	readonly #account: SpeechAccount;
-	readonly #outbox: Latest<PowerMessage>;
-	readonly #disk: Latest<PowerMessage>;
 	/** Utterances under way: when they began. */
 	readonly #open = new Map<number, number>();
 	readonly #goodbyes = new Set<Promise<void>>();
 	#boot: Boot;
 	/** The voice of the boot that is, or is about to begin. */
 	#voice: string | null;
-	#keepAt = Number.NEGATIVE_INFINITY;
 	#timer: NodeJS.Timeout | undefined;
 
 	constructor(options: PowerReporterOptions) {
 		this.#o = options;
 		this.#meter = new Meter(options.source, { hz: METER_HZ });
 		this.#account = new SpeechAccount(this.#meter);
-		this.#outbox = new Latest((message) => this.#send(message));
-		this.#disk = new Latest((message) => options.buffer.keep(message));
 		this.#voice = null;
 		this.#boot = newBoot(null);
 	}
@@ -114,32 +105,15 @@ export class PowerReporter {
 		if (this.#timer && this.#open.size === 0) this.#speakAs(this.#o.voice());
 	}
 
-	/** Sends what earlier boots left, now that there is a broker. */
-	async catchUp(): Promise<void> {
-		for (const message of await this.#o.buffer.waiting())
-			if (message.boot !== this.#boot.id) await this.#send(message);
-	}
-
-	/** Makes a message and sends it when there is a way. */
+	/** Makes a message; it goes out when there is a way. */
 	report(): void {
 		this.voiceMayHaveChanged();
-		const message = this.#message(this.#account.totals());
-		const now = this.#o.clock.monotonic();
-		if (!this.#o.online() && now >= this.#keepAt) {
-			this.#keepAt = now + KEEP_MS;
-			void this.#disk.offer(message);
-		}
-		void this.#outbox.offer(message);
-	}
-
-	async #send(message: PowerMessage): Promise<void> {
-		await this.#o.publish(message);
-		await this.#o.buffer.sent(message);
+		void this.#o.outbox.power(this.#message(this.#account.totals()));
 	}
 
 	/** Hears from the speaker: an utterance begins or ends, or its process was lost. */
 	heard(
-		event: Extract<FromSpeaker, { kind: "begin" | "end" }> | { kind: "lost" },
+		event: Extract<FromSpeaker, { kind: "begin" }> | Ended | { kind: "lost" },
 	): void {
 		const now = this.#o.clock.monotonic();
 		if (event.kind === "lost") {
@@ -152,15 +126,32 @@ export class PowerReporter {
 			void this.#account.begin();
 			return;
 		}
-		const { audioSeconds, id } = event;
-		const began = this.#open.get(id);
+		const began = this.#open.get(event.id);
 		if (began === undefined) return;
-		this.#open.delete(id);
+		this.#open.delete(event.id);
+		const { audioSeconds } = event;
 		const computeSeconds = (now - began) / 1000;
-		void this.#account
-			// Broken off half-way it still made sound and cost energy.
-			.end(audioSeconds > 0 ? { audioSeconds, computeSeconds } : undefined)
-			.then(() => this.report());
+		// Broken off half-way it still made sound and cost energy.
+		const spoken =
+			audioSeconds > 0 ? { audioSeconds, computeSeconds } : undefined;
+		void this.#account.end(spoken).then((millijoules) => {
+			if (spoken) this.#utterance(event, computeSeconds, millijoules);
+			this.report();
+		});
+	}
+
+	#utterance(
+		{ audioSeconds, whole, firstSoundMs }: Ended,
+		computeSeconds: number,
+		millijoules: number | null,
+	): void {
+		const { measured, sensor } = this.#meter.describe();
+		void this.#o.outbox.utterance({
+			...{ boot: this.#boot.id, n: this.#boot.n++, voice: this.#boot.voice },
+			at: new Date(this.#o.clock.wall()).toISOString(),
+			...{ whole, audioSeconds, computeSeconds, firstSoundMs, millijoules },
+			...{ measured, sensor },
+		});
 	}
 
 	/** Utterances whose end nobody will hear of cost energy and made no sound. */
@@ -185,12 +176,10 @@ export class PowerReporter {
 	/** A boot's last word: unlike those before it, nothing that comes later says it again. */
 	#goodbye(totals: SpeechTotals): void {
 		const message = this.#message(totals);
-		const kept = this.#o.buffer
-			.keep(message)
-			.catch(() => undefined)
+		const kept = this.#o.outbox
+			.power(message, true)
 			.finally(() => this.#goodbyes.delete(kept));
 		this.#goodbyes.add(kept);
-		void kept.then(() => this.#send(message)).catch(() => undefined);
 	}
 
 	#message(totals: SpeechTotals): PowerMessage {
@@ -209,7 +198,7 @@ export class PowerReporter {
 }
 
 function newBoot(voice: string | null, base?: SpeechTotals): Boot {
-	return { id: randomBytes(8).toString("hex"), voice, sequence: 0, base };
+	return { id: randomBytes(8).toString("hex"), voice, sequence: 0, n: 0, base };
 }
 
 /** What came between two totals; whole millijoules, so that parts add up to the whole. */

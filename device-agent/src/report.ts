@@ -1,4 +1,5 @@
 import type { Reported } from "@wattvox/link";
+import type { Finding } from "./joules/figures.ts";
 import type { Reason, Step, View } from "./planner.ts";
 import type { Runtime } from "./speaker/messages.ts";
 
@@ -10,6 +11,8 @@ export type Seen = Pick<
 	deviceClass: string;
 	measured: boolean | undefined;
 	runtime: Runtime | null;
+	/** Of the active voice. */
+	joules?: Finding | undefined;
 };
 
 /** What the agent itself adds to the view. */
@@ -52,8 +55,13 @@ export function report(view: Seen, situation: Situation): Reported {
 		deviceClass: view.deviceClass,
 		...(view.measured !== undefined && { measured: view.measured }),
 		...(view.runtime && { runtime: runtimeOf(view.runtime, view) }),
+		...(view.joules && { joules: joulesOf(view.joules) }),
 		at,
 	};
+}
+
+function joulesOf({ verdict, why, figure }: Finding): Reported["joules"] {
+	return { verdict, why: why.slice(0, 1000), ...(figure && { figure }) };
 }
 
 function runtimeOf(name: Runtime, { engine }: Seen): Reported["runtime"] {

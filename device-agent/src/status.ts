@@ -58,6 +58,11 @@ export function formatStatus(status: WrittenStatus): string {
 			"pulled",
 			`${reported.progress.done} of ${reported.progress.total} bytes`,
 		]);
+	if (reported.joules)
+		lines.push([
+			"joules",
+			`${reported.joules.verdict}: ${reported.joules.why}`,
+		]);
 	if (status.trial) lines.push(["trial", trialLine(status.trial)]);
 	return facts(lines);
 }

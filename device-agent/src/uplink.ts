@@ -87,7 +87,7 @@ export class Uplink {
 	 * @throws WattvoxError E_BROKER (also while no broker was ever found), E_BUSY
 	 */
 	async publish(
-		kind: "reported" | "power",
+		kind: "reported" | "power" | "utterances",
 		message: object,
 		retain: boolean,
 	): Promise<void> {

@@ -4,6 +4,7 @@ import { Bell } from "./bell.ts";
 import type { Engines } from "./engine/engines.ts";
 import type { Executor } from "./executor.ts";
 import type { FlooredClock } from "./floors.ts";
+import type { JoulesGate, JoulesView } from "./joules/joules-gate.ts";
 import {
 	type Active,
 	type EngineView,
@@ -28,6 +29,7 @@ export interface WorkOptions {
 	trust: TrustKeeper;
 	speaker: SpeakerProcess;
 	engines: Engines | undefined;
+	joules: JoulesGate;
 	executor: Executor;
 	reporter: Reporter;
 	/** Ceiling of the first and of any wait after a failed step, ms. */
@@ -43,7 +45,7 @@ const STALE_MS = 30_000;
  * INVARIANTS
  * - One step at a time; between two of them everything is looked at anew.
  * - A failure that would only repeat rejects the bundle; after any other the step is tried again later.
- * - The search for an engine gives way to a new wish.
+ * - The search for an engine, and a measurement, give way to a new wish.
  */
 export class Work {
 	readonly #o: WorkOptions;
@@ -51,7 +53,7 @@ export class Work {
 	readonly #retry: Retry;
 	readonly #stop = new AbortController();
 	readonly #passed = new Set<string>();
-	/** Breaks off the search for an engine: an update is worth more. */
+	/** Breaks off the search for an engine or a measurement: an update is worth more. */
 	#searching: AbortController | undefined;
 	#active: Active | null = null;
 	#rejected = new Map<string, Rejected>();
@@ -77,6 +79,11 @@ export class Work {
 	get engine(): EngineView | null {
 		const { engines } = this.#o;
 		return this.#active && engines ? engines.view(this.#active.digest) : null;
+	}
+
+	/** Of the active voice; null: there is none. */
+	get #joules(): JoulesView | null {
+		return this.#active && this.#o.joules.view(this.#active.digest);
 	}
 
 	/** Why no update may begin. */
@@ -115,7 +122,7 @@ export class Work {
 		this.#retry.reset();
 	}
 
-	/** Another voice is wished for: an engine for the present one can wait. */
+	/** Another voice is wished for: an engine and the joules of the present one can wait. */
 	yieldSearch(): void {
 		this.#searching?.abort();
 	}
@@ -127,7 +134,7 @@ export class Work {
 			try {
 				const step = plan(await this.#look());
 				this.#o.reporter.step(step);
-				if (!step || step.do === "wait")
+				if (!step || step.do === "wait" || step.do === "rest")
 					await this.#bell.wait(step?.until ?? this.#lookAgain());
 				else await this.#perform(step, signal);
 			} catch (thrown) {
@@ -162,6 +169,7 @@ export class Work {
 			rejected: this.#rejected,
 			speaker: { up, digest, failed, engine },
 			engine: this.engine,
+			joules: this.#joules,
 			retryAt: this.#retry.at,
 		};
 	}
@@ -169,7 +177,8 @@ export class Work {
 	async #perform(step: Step, signal: AbortSignal): Promise<void> {
 		const { log, wishes, executor, reporter } = this.#o;
 		log.info({ step }, "step");
-		if (step.do === "engine") return this.#search(step, signal);
+		if (step.do === "engine" || step.do === "measure")
+			return this.#search(step, signal);
 		const wished = wishes.current;
 		try {
 			await executor.execute(step, signal);
@@ -183,9 +192,9 @@ export class Work {
 		}
 	}
 
-	/** Looks for an engine until an update comes in between; what failed is not an error of the voice. */
+	/** What an update may break off; what failed here is not an error of the voice. */
 	async #search(
-		step: Extract<Step, { do: "engine" }>,
+		step: Extract<Step, { do: "engine" | "measure" }>,
 		signal: AbortSignal,
 	): Promise<void> {
 		const searching = new AbortController();
@@ -195,8 +204,12 @@ export class Work {
 			await this.#o.executor.execute(step, either);
 		} catch (thrown) {
 			if (signal.aborted || searching.signal.aborted) return;
-			const { code, message } = asWattvoxError(thrown);
-			this.#o.engines?.blame(step.digest, { code, message });
+			const error = asWattvoxError(thrown);
+			const { code, message } = error;
+			if (step.do === "engine")
+				this.#o.engines?.blame(step.digest, { code, message });
+			// the disk did not take what was found, or it took too long
+			else this.#o.joules.failed(step.digest, error);
 		} finally {
 			this.#searching = undefined;
 		}

@@ -104,7 +104,7 @@ test("a fleet of real devices: a bad voice stops at the canary, a dear one at th
 	const why = await dear.told(/held, wave 1 .*/);
 	t.regex(
 		why,
-		/\+\d+\.\d % \(95 %: \+\d+\.\d % to \+\d+\.\d %\) joules per second of speech, 2 devices against 2; \+10\.0 % is allowed/,
+		/\+\d+\.\d % \(95 %: \+\d+\.\d % to \+\d+\.\d %\) joules per second of speech by shares of busy time, 2 devices against 2; \+10\.0 % is allowed/,
 	);
 	for (const name of rest) t.is(fleet.said.get(name)?.bundle, old.digest, name);
 	// another cannot drive it, nor another rollout begin beside it

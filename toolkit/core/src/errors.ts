@@ -77,6 +77,10 @@ export const ERRORS = {
 		exit: EXIT.input,
 		help: "The voice does not speak its golden sentences as it did where it was made, or not fast enough: export it again, or try another device.",
 	},
+	E_JOULES: {
+		exit: EXIT.input,
+		help: "The voice draws more per second of speech than this device allows, and the device went back to its last good voice. Make the voice cheaper, or allow more with --limit joules-ratio or joules-per-second.",
+	},
 	E_OP_UNSUPPORTED: {
 		exit: EXIT.input,
 		help: "Replace the operator, or freeze the parameters behind it.",

@@ -69,3 +69,28 @@ test("an utterance that fails costs energy and makes no audio", async (t) => {
 		speechMillijoules: 10_000,
 	});
 });
+
+test("shares of utterances, one after the other and at once, add up to the total", async (t) => {
+	const { account, pass } = setup();
+	const shares: (number | null)[] = [];
+	const spoken = { audioSeconds: 1, computeSeconds: 1 };
+	// 19.53 mJ are rounded up, then down: the rest is not lost
+	for (const seconds of [1 + 1 / 512, 2 + 1 / 512, 1 / 512]) {
+		await account.begin();
+		pass(seconds);
+		shares.push(await account.end(spoken));
+		pass(5);
+	}
+	t.deepEqual(shares, [10_020, 20_019, 20]);
+	await account.begin();
+	pass(1);
+	await account.begin();
+	pass(2);
+	// the first to end takes what both drew until then
+	shares.push(await account.end(spoken));
+	pass(4);
+	shares.push(await account.end());
+	t.deepEqual(shares.slice(3), [30_000, 40_000]);
+	const total = shares.reduce((sum: number, s) => sum + (s ?? 0), 0);
+	t.is(account.totals().speechMillijoules, total);
+});

@@ -29,6 +29,8 @@ export class SpeechAccount {
 	readonly #meter: Meter;
 	readonly #totals = { utterances: 0, audioSeconds: 0, computeSeconds: 0 };
 	#joules: number | null = null;
+	/** Whole millijoules of {@link #joules} that are no utterance's share yet. */
+	#unshared: number | null = null;
 	#busy = 0;
 	#since: MeterPoint | undefined;
 	#opened: MeterPoint | undefined;
@@ -54,10 +56,12 @@ export class SpeechAccount {
 	/**
 	 * The utterance that began ends.
 	 * @param spoken undefined: it made no sound; then only its energy is booked
+	 * @returns its share of `speechMillijoules`: whole millijoules of the busy time since another one ended,
+	 *   or since it began; null: unknown. All shares add up to the total
 	 */
 	end(
 		spoken?: Pick<SpeechTotals, "audioSeconds" | "computeSeconds">,
-	): Promise<void> {
+	): Promise<number | null> {
 		return this.#next(async () => {
 			this.#busy--;
 			if (spoken) {
@@ -65,7 +69,10 @@ export class SpeechAccount {
 				this.#totals.audioSeconds += spoken.audioSeconds;
 				this.#totals.computeSeconds += spoken.computeSeconds;
 			}
-			if (this.#busy === 0) await this.#book();
+			await this.#book();
+			const share = this.#unshared;
+			this.#unshared = null;
+			return share;
 		});
 	}
 
@@ -117,12 +124,20 @@ export class SpeechAccount {
 		const now = await this.#meter.point();
 		const joules = this.#since && between(this.#since, now).joules;
 		this.#since = now;
-		if (joules != null) this.#joules = (this.#joules ?? 0) + joules;
+		if (joules == null) return;
+		const before = Math.round((this.#joules ?? 0) * 1000);
+		this.#joules = (this.#joules ?? 0) + joules;
+		// Of the rounded totals, so that shares add up to what is published.
+		const share = Math.round(this.#joules * 1000) - before;
+		this.#unshared = (this.#unshared ?? 0) + share;
 	}
 
-	#next(work: () => Promise<void>): Promise<void> {
+	#next<T>(work: () => Promise<T>): Promise<T> {
 		const turn = this.#turn.then(work);
-		this.#turn = turn.catch(() => undefined);
+		this.#turn = turn.then(
+			() => undefined,
+			() => undefined,
+		);
 		return turn;
 	}
 }

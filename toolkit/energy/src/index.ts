@@ -55,6 +55,7 @@ export * from "./passport.ts";
 export { openRapl } from "./rapl.ts";
 export type { Figure } from "./ratio.ts";
 export * from "./source.ts";
+export * from "./speech-figure.ts";
 export { sumOf } from "./sum.ts";
 export { bar, powerChart } from "./terminal-chart.ts";
 export {

@@ -19,7 +19,7 @@ interface Rights {
 export const RIGHTS: Readonly<Record<"device" | "station" | Service, Rights>> =
 	{
 		device: {
-			write: ["presence", "reported", "pull", "power"],
+			write: ["presence", "reported", "pull", "power", "utterances"],
 			read: ["desired", "root", "block"],
 		},
 		station: { write: ["offer", "upload"], read: ["collect", "verdict"] },
@@ -34,7 +34,7 @@ export const RIGHTS: Readonly<Record<"device" | "station" | Service, Rights>> =
 		// the desired state is for show: why a device is not where it should be
 		collector: {
 			write: [],
-			read: ["presence", "reported", "desired", "power"],
+			read: ["presence", "reported", "desired", "power", "utterances"],
 		},
 	};
 

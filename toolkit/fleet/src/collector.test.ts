@@ -1,6 +1,12 @@
 import { setImmediate } from "node:timers/promises";
 import { temporaryDir } from "@wattvox/bundle/testing";
-import { encode, Link, type PowerMessage, topic } from "@wattvox/link";
+import {
+	encode,
+	Link,
+	type PowerMessage,
+	topic,
+	type UtterancesMessage,
+} from "@wattvox/link";
 import test from "ava";
 import fc from "fast-check";
 import { Broker } from "./broker.ts";
@@ -8,6 +14,7 @@ import { Collector, type PowerFeed } from "./collector.ts";
 import { powerStore } from "./power/open.ts";
 import { type PowerPoint, plausibleTime, toPoint } from "./power/point.ts";
 import type { PowerStore } from "./power/store.ts";
+import type { UtteranceBatch } from "./power/utterance.ts";
 import { formatPowerTable, powerTable } from "./power-table.ts";
 
 const VOICE = "a".repeat(64);
@@ -31,6 +38,19 @@ function message(part: Partial<PowerMessage> = {}): PowerMessage {
 	};
 }
 
+function spoken(n: number[], lost = 0): UtterancesMessage {
+	const { boot, voice, measured, sensor, at } = message();
+	return {
+		...{ v: 1, device: "nano", deviceClass: "orin-nano", log: "l1" },
+		lost: { utterances: lost, readings: 0, boots: 0, damaged: 0 },
+		records: n.map((n) => ({
+			...{ boot, n, voice, measured, sensor, at, whole: true },
+			...{ audioSeconds: 2, computeSeconds: 0.1, firstSoundMs: 40.4 },
+			millijoules: 700,
+		})),
+	};
+}
+
 /** A feed that tests speak into. */
 function feed() {
 	let handler: Parameters<PowerFeed["subscribe"]>[1] | undefined;
@@ -43,15 +63,24 @@ function feed() {
 		},
 		say: (part: Partial<PowerMessage> = {}, device = part.device ?? "nano") =>
 			handler?.(topic("home", device, "power"), encode(message(part))),
+		spoke: (n: number[], lost = 0, device = "nano") =>
+			handler?.(topic("home", device, "utterances"), encode(spoken(n, lost))),
 	};
 }
 
 /** A store that keeps what it is given, and fails as often as it is told. */
 function memory(failures = 0) {
 	const points: PowerPoint[] = [];
+	const batches: UtteranceBatch[] = [];
 	return {
 		points,
+		batches,
 		failures,
+		async writeUtterances(batch: UtteranceBatch) {
+			await setImmediate();
+			if (this.failures-- > 0) throw new Error("disk on fire");
+			batches.push(batch);
+		},
 		async write(batch: readonly PowerPoint[]) {
 			await setImmediate();
 			if (this.failures-- > 0) throw new Error("disk on fire");
@@ -137,6 +166,45 @@ test("a report is acknowledged when the store has it, however often that takes",
 	await collector.stop();
 });
 
+test("utterances are acknowledged when the store has them; what comes twice waits once", async (t) => {
+	const link = feed();
+	// the readings are written, then the utterances fail once
+	const store = memory();
+	const collector = new Collector({ link, store, flushMs: 60_000 });
+	await collector.start();
+	const order: string[] = [];
+	const acknowledged = Promise.resolve(link.spoke([0, 1], 3)).then(() =>
+		order.push("acknowledged"),
+	);
+	link.spoke([1, 2], 2);
+	link.spoke([7], 0, "other");
+	t.is(collector.pending, 3);
+	t.like(collector.counters, { received: 2, ignored: 1 });
+	store.failures = 2;
+	const flushed = collector.flush();
+	await setImmediate();
+	link.spoke([3], 5);
+	t.deepEqual(order, []);
+	await flushed;
+	await acknowledged;
+	await collector.stop();
+	const all = store.batches.flatMap((b) => b.utterances.map((u) => u.n));
+	t.deepEqual(all.sort(), [0, 1, 2, 3]);
+	t.like(store.batches[0]?.utterances[0], {
+		...{ fleet: "home", device: "nano", deviceClass: "orin-nano" },
+		at: Date.parse(message().at),
+	});
+	const most = store.batches.flatMap((b) => b.losses).at(-1);
+	t.like(most, { log: "l1", lost: { utterances: 5 } });
+	// a loss alone is written too
+	await collector.start();
+	const told = link.spoke([], 6);
+	await collector.flush();
+	await told;
+	t.is(store.batches.at(-1)?.losses[0]?.lost.utterances, 6);
+	await collector.stop();
+});
+
 test("silence ends a batch before its time", async (t) => {
 	const link = feed();
 	const store = memory();
@@ -163,7 +231,8 @@ test("a feed that keeps what comes is not unsubscribed from, and what comes late
 
 test("a store that never answers does not keep a collector from stopping, and it says so", async (t) => {
 	const link = feed();
-	const store = { write: () => new Promise<void>(() => undefined) };
+	const never = () => new Promise<void>(() => undefined);
+	const store = { write: never, writeUtterances: never };
 	const collector = new Collector({ link, store, stopMs: 5 });
 	await collector.start();
 	link.say();

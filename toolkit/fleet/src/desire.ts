@@ -6,7 +6,7 @@ import {
 	trustKeys,
 } from "@wattvox/bundle";
 import { WattvoxError } from "@wattvox/core";
-import { encodeDesired, type Link, topic } from "@wattvox/link";
+import { type Desired, encodeDesired, type Link, topic } from "@wattvox/link";
 
 /** How long a desired state stands: enough for a device in a drawer, short enough to notice a frozen broker. */
 export const DESIRED_MS = 90 * 24 * 3600_000;
@@ -52,6 +52,8 @@ export interface Wish {
 	store: string;
 	/** Only ever rises for a device. */
 	revision: number;
+	/** What it may draw, in place of the device's own limits. */
+	limits?: Desired["limits"];
 }
 
 /**

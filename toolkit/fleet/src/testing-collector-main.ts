@@ -34,7 +34,8 @@ const link = new Link({
 });
 let received = 0;
 const collector = new Collector({
-	...{ link: own?.feed ?? link, store: { write } },
+	link: own?.feed ?? link,
+	store: { write, writeUtterances: (batch) => store.writeUtterances(batch) },
 	onPoint: () => tell({ received: ++received }),
 });
 await collector.start();

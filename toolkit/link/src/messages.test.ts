@@ -130,6 +130,8 @@ test("a power message says unknown as null, never as nothing", (t) => {
 test("a desired state is read by the device it was signed for, and by no other", (t) => {
 	const payload = encodeDesired(desired, key);
 	t.deepEqual(decodeDesired(payload, me, trust), desired);
+	const held = { ...desired, limits: { joulesRatio: 1.25 } };
+	t.deepEqual(decodeDesired(encodeDesired(held, key), me, trust), held);
 	for (const to of [
 		{ fleet: "home", device: "jetson-2" },
 		{ fleet: "work", device: "jetson-1" },

@@ -31,8 +31,41 @@ export const zDesired = z.strictObject({
 	at: zInstant,
 	/** From when on it brings no update any more. Absent: never. */
 	expires: zInstant.optional(),
+	/** What this bundle may draw on the device, in place of the device's own limits. */
+	limits: z
+		.strictObject({
+			/** Gross joules per second of speech, over the last good voice's. */
+			joulesRatio: z.number().positive().optional(),
+			/** Gross joules per second of speech. */
+			joulesPerSecond: z.number().positive().optional(),
+		})
+		.optional(),
 });
 export type Desired = z.infer<typeof zDesired>;
+
+const zFigure = z.object({
+	value: z.number(),
+	/** Half-width of the 95 % interval; null: too little to tell. */
+	plusMinus: z.number().min(0).nullable(),
+});
+
+/** Joules per second of speech of a voice on a device, as `SpeechFigure` of the energy package has it. */
+export const zSpeechFigure = z.object({
+	/** All power while speaking back to back. */
+	gross: zFigure,
+	/** Above the resting device. */
+	marginal: zFigure,
+	/** Seconds of computing per second of speech. */
+	pace: zFigure,
+	sensor: z.string().min(1).max(64),
+	/** What computed it. */
+	runtime: z.string().min(1).max(200),
+	/** Null: unknown. */
+	powerMode: z.string().max(64).nullable(),
+	/** A band of the hottest zone; null: unknown. */
+	temperature: z.string().max(64).nullable(),
+	at: zInstant,
+});
 
 /** Retained, QoS 1: what the device runs, and why if that is not what is desired. */
 export const zReported = z.object({
@@ -51,6 +84,17 @@ export const zReported = z.object({
 		.object({
 			name: z.enum(["onnxruntime", "tensorrt"]),
 			reason: z.object({ code: z.string(), message: z.string() }).optional(),
+		})
+		.optional(),
+	/**
+	 * What came of holding the bundle that speaks to its joules per second of speech; absent: not measured
+	 * yet, or it does not say.
+	 */
+	joules: z
+		.object({
+			verdict: z.enum(["passed", "failed", "not-measured", "not-compared"]),
+			why: z.string(),
+			figure: zSpeechFigure.optional(),
 		})
 		.optional(),
 	/** Why it does not run what is desired. */
@@ -161,6 +205,60 @@ export const zPowerMessage = z.object({
 	at: zInstant,
 });
 export type PowerMessage = z.infer<typeof zPowerMessage>;
+
+/**
+ * One utterance. `boot` and `n` name it: it may come more than once. What all of them cost is in
+ * {@link zPowerMessage}, which loses nothing; these say how it was spread, and the oldest may be missing.
+ */
+export const zUtterance = z.object({
+	/** The run of counters in whose totals it is. */
+	boot: zId,
+	/** Rises by one with every utterance of a boot, from 0. */
+	n: zCount,
+	/** When it ended. */
+	at: zInstant,
+	/** Digest of the bundle that spoke. */
+	voice: zDigest.nullable(),
+	/** False: broken off, by its listener or by an error. */
+	whole: z.boolean(),
+	/** Of speech made. */
+	audioSeconds: zSeconds,
+	/** From the request's turn to the last sample. */
+	computeSeconds: zSeconds,
+	/** From the request's turn to the first sample. */
+	firstSoundMs: z.number().min(0).nullable(),
+	/** Its share of the boot's `speechMillijoules`; null is unknown, never 0. */
+	millijoules: z.number().min(0).nullable(),
+	/** False: an estimate. */
+	measured: z.boolean(),
+	sensor: z.string().min(1).max(64),
+});
+export type UtteranceRecord = z.infer<typeof zUtterance>;
+
+/** What a device's backlog had to give up; each count only rises while `log` is the same. */
+export const zLost = z.object({
+	/** Utterances: their detail is gone, what they cost is not. */
+	utterances: zCount,
+	/** Power readings between others of the same boot: no total misses them. */
+	readings: zCount,
+	/** Last readings of a boot: what it drew since the reading before is missing from all totals. */
+	boots: zCount,
+	/** What could not be read back, as after a power cut in the middle of writing it. */
+	damaged: zCount,
+});
+export type Lost = z.infer<typeof zLost>;
+
+/** Utterances of a device, QoS 1, oldest first. */
+export const zUtterancesMessage = z.object({
+	v: z.literal(1),
+	device: zId,
+	deviceClass: zId.optional(),
+	/** Identifies the backlog that `lost` counts for. */
+	log: zId,
+	lost: zLost,
+	records: z.array(zUtterance).max(100),
+});
+export type UtterancesMessage = z.infer<typeof zUtterancesMessage>;
 
 /** The most that a JSON message may have, bytes. */
 export const MESSAGE_MAX_BYTES = 65_536;

@@ -8,6 +8,7 @@ export const KINDS = [
 	"pull",
 	"block",
 	"power",
+	"utterances",
 	"root",
 	"offer",
 	"collect",

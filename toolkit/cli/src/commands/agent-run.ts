@@ -42,7 +42,7 @@ export const agentRun = command({
 			type: "array",
 			string: true,
 			describe:
-				"Of the golden sentences, NAME=NUMBER: mel-distance, length-difference, real-time-factor, first-sound-ms or underruns",
+				"Of the golden sentences, NAME=NUMBER: mel-distance, length-difference, real-time-factor, first-sound-ms or underruns; of what the voice draws where there is a sensor: joules-ratio or joules-per-second",
 		},
 		player: {
 			type: "string",

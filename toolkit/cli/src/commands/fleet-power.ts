@@ -76,6 +76,7 @@ export const fleetPower = command({
 			args.database === undefined
 				? await askServer(
 						args.data,
+						"power",
 						{ by, since: args.since, fleet: args.fleet },
 						io.signal,
 					)

@@ -4,6 +4,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { writeBundle, writeKeys } from "@wattvox/bundle";
 import { sampleFiles, sampleMeta, temporaryDir } from "@wattvox/bundle/testing";
+import type { UtteranceAnswer } from "@wattvox/fleet";
 import { BROKERS } from "@wattvox/fleet/testing";
 import { encode, Link, topic } from "@wattvox/link";
 import test, { type ExecutionContext } from "ava";
@@ -61,6 +62,19 @@ test("serve, publish, report power, stop, and read the bill", async (t) => {
 	await link.publish(topic("home", "kitchen", "power"), encode(report), {
 		qos: 1,
 	});
+	const spoken = {
+		...{ v: 1, device: "kitchen", log: "l1" },
+		lost: { utterances: 4, readings: 0, boots: 0, damaged: 0 },
+		records: [0, 1].map((n) => ({
+			...{ boot: "b1", n, at: `2026-01-01T00:00:0${n}Z`, voice: h.digest },
+			...{ whole: n === 0, audioSeconds: 4, computeSeconds: 0.2 },
+			...{ firstSoundMs: 41, millijoules: null },
+			...{ measured: false, sensor: "estimate" },
+		})),
+	};
+	await link.publish(topic("home", "kitchen", "utterances"), encode(spoken), {
+		qos: 1,
+	});
 	await link.stop();
 	// the database is the server's now: it is asked
 	t.regex(host.err, /its password, shown this once: [a-z2-9-]{23}/);
@@ -73,8 +87,27 @@ test("serve, publish, report power, stop, and read the bill", async (t) => {
 		2,
 	);
 
+	const one = ["fleet", "utterances", "--data", data];
+	let newest = (await cli([...one, "--limit", "1", "--json"])).json;
+	while ((newest as UtteranceAnswer).rows.length === 0)
+		newest = (await cli([...one, "--limit", "1", "--json"])).json;
+	const { rows, lost } = newest as UtteranceAnswer;
+	t.is(rows.length, 1);
+	t.like(rows[0], { device: "kitchen", n: 1, whole: false });
+	t.is(lost.utterances, 4);
+	t.is((await cli([...one, "--limit", "0"])).code, 2);
+
 	host.emit("SIGTERM");
 	t.is(await ended, 0);
+	const list = (await cli([...one, "--device", "kitchen"])).out;
+	t.regex(
+		list,
+		/00:00:01 +kitchen +[0-9a-f]{12} \(broken off\) +4\.0 +0\.0500/,
+	);
+	t.regex(list, /41 +unknown +estimated, estimate/);
+	t.regex(list, /not here: 4 utterances thinned out on devices/);
+	const none = (await cli([...one, "--device", "hall"])).out;
+	t.regex(none, /^no utterance is kept\s*$/);
 	const bill = await cli(["fleet", "power", "--data", data]);
 	t.is(bill.code, 0);
 	t.regex(bill.out, /kitchen/);

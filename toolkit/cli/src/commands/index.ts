@@ -16,6 +16,7 @@ import { fitCommand } from "./fit.ts";
 import { fleetPassword } from "./fleet-password.ts";
 import { fleetPower } from "./fleet-power.ts";
 import { fleetServe } from "./fleet-serve.ts";
+import { fleetUtterances } from "./fleet-utterances.ts";
 import { grad } from "./grad.ts";
 import { grow } from "./grow.ts";
 import { inspect } from "./inspect.ts";
@@ -73,6 +74,7 @@ export const commands: readonly Command[] = [
 	rolloutAbort,
 	fleetServe,
 	fleetPower,
+	fleetUtterances,
 	energyReport,
 	energyAttest,
 	fleetPassword,

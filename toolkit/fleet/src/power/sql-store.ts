@@ -12,6 +12,12 @@ import {
 	type UsageQuery,
 } from "./store.ts";
 import { number, usageRow, usageSql } from "./usage-sql.ts";
+import type {
+	UtteranceAnswer,
+	UtteranceBatch,
+	UtteranceQuery,
+} from "./utterance.ts";
+import { UTTERANCE_SCHEMA, UtteranceTables } from "./utterance-sql.ts";
 
 export interface SqlPowerStoreOptions {
 	database: Database;
@@ -30,12 +36,14 @@ export class SqlPowerStore implements PowerStore {
 	readonly #db: Database;
 	readonly #retention: Retention;
 	readonly #now: () => number;
+	readonly #utterances: UtteranceTables;
 	/** Ids by key, the longest unused first. */
 	readonly #runs = new Map<string, number>();
 	#started = false;
 
 	constructor(options: SqlPowerStoreOptions) {
 		this.#db = options.database;
+		this.#utterances = new UtteranceTables(options.database);
 		this.#retention = { ...RETENTION, ...options.retention };
 		this.#now = options.now ?? Date.now;
 	}
@@ -43,7 +51,7 @@ export class SqlPowerStore implements PowerStore {
 	async start(signal?: AbortSignal): Promise<void> {
 		if (this.#started) return;
 		await this.#db.start(signal);
-		for (const sql of SCHEMA) await this.#create(sql);
+		for (const sql of [...SCHEMA, ...UTTERANCE_SCHEMA]) await this.#create(sql);
 		this.#started = true;
 	}
 
@@ -102,8 +110,17 @@ export class SqlPowerStore implements PowerStore {
 		return seen(rows);
 	}
 
+	writeUtterances(batch: UtteranceBatch): Promise<void> {
+		return this.#utterances.write(batch);
+	}
+
+	utterances(query: UtteranceQuery = {}): Promise<UtteranceAnswer> {
+		return this.#utterances.ask(query);
+	}
+
 	async retain(now: number): Promise<void> {
-		const { minutes, hours, days } = this.#retention;
+		const { minutes, hours, days, utterances } = this.#retention;
+		await this.#utterances.retain(cutoff(now, utterances));
 		for (const [grain, kept] of Object.entries({
 			minute: minutes,
 			hour: hours,

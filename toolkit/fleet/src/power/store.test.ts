@@ -18,6 +18,7 @@ import {
 	postgresMissing,
 	startPostgres,
 } from "./testing-postgres.ts";
+import { UTTERANCE_CONTRACT } from "./utterance-contract.ts";
 
 let cluster: Cluster | undefined;
 test.before(async () => {
@@ -64,7 +65,10 @@ async function ownSchema(t: ExecutionContext): Promise<string> {
 	return `${url}&options=${encodeURIComponent(`-c search_path=${name}`)}`;
 }
 
-for (const [name, check] of Object.entries(STORE_CONTRACT)) {
+for (const [name, check] of Object.entries({
+	...STORE_CONTRACT,
+	...UTTERANCE_CONTRACT,
+})) {
 	test(`DuckDB: ${name}`, (t) => {
 		t.timeout(120_000);
 		return check(t, duckdb);

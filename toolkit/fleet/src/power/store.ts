@@ -1,4 +1,9 @@
 import type { PowerPoint } from "./point.ts";
+import type {
+	UtteranceAnswer,
+	UtteranceBatch,
+	UtteranceQuery,
+} from "./utterance.ts";
 
 /** Energy and speech whose joules are known in one way. */
 export interface Share {
@@ -82,7 +87,7 @@ export interface DeviceSeen {
 	boots: number;
 }
 
-/** How long roll-ups are kept, days. Totals of all time are kept for good. */
+/** How long roll-ups and single utterances are kept, days. Totals of all time are kept for good. */
 export interface Retention {
 	/** Default 2. */
 	minutes: number;
@@ -90,9 +95,14 @@ export interface Retention {
 	hours: number;
 	/** Default 3660. */
 	days: number;
+	/** Utterances one by one. Default 7. */
+	utterances: number;
 }
 
-export const RETENTION: Retention = { minutes: 2, hours: 100, days: 3660 };
+export const RETENTION: Retention = {
+	...{ minutes: 2, hours: 100, days: 3660 },
+	utterances: 7,
+};
 
 /**
  * Where the reports of a fleet are added up.
@@ -116,6 +126,13 @@ export interface PowerStore {
 	usage(query?: UsageQuery): Promise<UsageAnswer>;
 	/** Every device ever heard, by name. @throws WattvoxError E_STORE */
 	devices(fleet?: string): Promise<DeviceSeen[]>;
-	/** Forgets roll-ups that are past their time. @param now milliseconds @throws WattvoxError E_STORE */
+	/**
+	 * Takes utterances in, each once however often it comes, and what devices lost of them. No total is
+	 * made of these. @throws WattvoxError E_STORE
+	 */
+	writeUtterances(batch: UtteranceBatch): Promise<void>;
+	/** The newest utterances. @throws WattvoxError E_USAGE, E_STORE; the signal's reason */
+	utterances(query?: UtteranceQuery): Promise<UtteranceAnswer>;
+	/** Forgets roll-ups and utterances that are past their time. @param now milliseconds @throws WattvoxError E_STORE */
 	retain(now: number): Promise<void>;
 }

@@ -190,7 +190,11 @@ test("pause stops offers, resume goes on, abort ends it and can go back", (t) =>
 });
 
 /** Canaries and controls that speak at a given cost. */
-function spoken(ratio: number, sensors = true) {
+function spoken(
+	ratio: number,
+	sensors = true,
+	workload: (mine: boolean, cost: number) => Seen["workload"] = () => undefined,
+) {
 	const h = new Hand({ waves: [0.5, 1] }, 40);
 	h.step();
 	const cost = (i: number) => 2 * (1 + (i % 5) / 50);
@@ -202,6 +206,7 @@ function spoken(ratio: number, sensors = true) {
 			h.view.set(d, {
 				...seen,
 				speech: { joules: 60 * cost(i) * (mine ? ratio : 1), audioSeconds: 60 },
+				workload: workload(mine, cost(i)),
 			});
 	});
 	h.step(MINUTE);
@@ -245,6 +250,33 @@ test("the energy gate: cheaper passes, dearer is held with its figures, unclear 
 	strict.step(3 * ROLLOUT_DEFAULTS.soakMs);
 	t.is(strict.state.status, "held");
 	t.regex(strict.state.why, /not clear after 4 soaks: 0 with the new voice/);
+});
+
+test("the energy gate goes by what devices measured of the fixed workload, under the same conditions", (t) => {
+	const figure = (value: number, powerMode: string | null) => ({
+		...{
+			gross: { value, plusMinus: 0.01 },
+			marginal: { value, plusMinus: 0.01 },
+		},
+		...{ pace: { value: 0.1, plusMinus: 0 }, sensor: "ina3221" },
+		...{ runtime: "onnxruntime, 1 thread", powerMode },
+		...{ temperature: "40 to 60 °C", at: "2026-01-01T00:00:00Z" },
+	});
+	// by shares of busy time all is well
+	const dear = spoken(1, true, (mine, cost) =>
+		figure(cost * (mine ? 1.3 : 1), "15W"),
+	);
+	t.is(dear.state.status, "held");
+	t.regex(dear.state.why, /by the fixed workload, 20 devices against 20/);
+	const well = spoken(1.3, true, (_, cost) => figure(cost, "15W"));
+	t.is(well.state.wave, 1);
+	for (const mode of ["MAXN", null]) {
+		const other = spoken(1, true, (mine, cost) =>
+			figure(cost * 1.3, mine ? mode : "15W"),
+		);
+		t.is(other.state.wave, 1);
+		t.regex(other.state.gates[1]?.why ?? "", /by shares of busy time/);
+	}
 });
 
 test("over thousands of faulty devices the planner ends, keeps its waves and its tries", (t) => {

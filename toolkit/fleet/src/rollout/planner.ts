@@ -1,3 +1,4 @@
+import type { SpeechFigure } from "@wattvox/energy";
 import { energyGate, type GateResult, healthGate } from "./gates.ts";
 import { type Progress, type RolloutState, waiting } from "./spec.ts";
 
@@ -12,6 +13,8 @@ export interface Seen {
 	} | null;
 	/** Drawn and spoken since the wave settled, by a sensor; undefined: none, or an estimate. */
 	speech?: { joules: number; audioSeconds: number } | undefined;
+	/** What it measured of the bundle it reports, by the fixed workload; undefined: nothing. */
+	workload?: SpeechFigure | undefined;
 	/** What kind of device it is. */
 	kind: string;
 }

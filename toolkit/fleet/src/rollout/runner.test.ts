@@ -24,18 +24,20 @@ async function house(t: ExecutionContext, names: string[]) {
 	t.teardown(() => broker.stop());
 	const key = newKey();
 	const told: string[] = [];
+	const allowed = new Set<number | undefined>();
 	const devices = await Promise.all(
 		names.map(async (device): Promise<Link> => {
 			const link = await connect(broker.url, device);
 			t.teardown(() => link.stop());
 			await link.subscribe(topic("home", device, "desired"), (_, payload) => {
 				const to = { fleet: "home", device };
-				const { bundle, revision } = decodeDesired(
+				const { bundle, revision, limits } = decodeDesired(
 					payload,
 					to,
 					trustKeys([key.publicKey]),
 				);
 				told.push(`${device} ${revision}`);
+				allowed.add(limits?.joulesRatio);
 				const at = new Date().toISOString();
 				void link.publish(
 					topic("home", device, "reported"),
@@ -50,14 +52,14 @@ async function house(t: ExecutionContext, names: string[]) {
 		...ROLLOUT_DEFAULTS,
 		...{ id: "r1", fleet: "home", bundle: BUNDLE, store: "store" },
 		...{ previous: "b".repeat(64), devices: names, waves: [0.3, 1] },
-		...{ soakMs: 0, deadlineMs: 60_000 },
+		...{ soakMs: 0, deadlineMs: 60_000, maxRatio: 1.25 },
 	};
 	await saveRollout(dir, beginning(spec, names, Date.now()));
 	const runner = async () =>
 		new RolloutRunner(await loadRollout(dir, "r1"), {
 			...{ dir, key, broker: { url: broker.url }, tickMs: 5 },
 		});
-	return { dir, devices, told, runner };
+	return { dir, devices, told, allowed, runner };
 }
 
 test("a rollout over a broker: waves, an order while it runs, a restart, and its end", async (t) => {
@@ -83,6 +85,8 @@ test("a rollout over a broker: waves, an order while it runs, a restart, and its
 	);
 	// told again after the restart perhaps, but never anything else
 	t.is(new Set(h.told).size, 3);
+	// the gate's limit is the devices' own too
+	t.deepEqual([...h.allowed], [1.25]);
 	t.is((await listRollouts(h.dir))[0]?.status, "done");
 	await t.throwsAsync(loadRollout(h.dir, "none"), { code: "E_FILE_MISSING" });
 	await t.throwsAsync(loadRollout(h.dir, "../x"), { code: "E_USAGE" });

@@ -5,6 +5,7 @@ import {
 	systemClock,
 	type WattvoxError,
 } from "@wattvox/core";
+import { JOULES_RATIO } from "@wattvox/energy";
 import {
 	decode,
 	filter,
@@ -135,6 +136,7 @@ export class RolloutRunner {
 			view.set(device, {
 				...{ online, reported, kind: deviceClass ?? "" },
 				speech: watch.of(device, reported?.bundle ?? null),
+				workload: reported?.joules?.figure,
 			});
 			if (online === false) away.add(device);
 		}
@@ -171,11 +173,24 @@ export class RolloutRunner {
 		offers: readonly Offer[],
 		signal: AbortSignal,
 	): Promise<void> {
-		const { fleet, store } = this.#state.spec;
+		const { fleet, store, bundle, maxRatio } = this.#state.spec;
+		// one limit for the gate and for the devices; the default is theirs already
+		const limits = maxRatio !== JOULES_RATIO && {
+			limits: { joulesRatio: maxRatio },
+		};
 		const now = this.#clock.wall();
 		await Promise.all(
 			offers.map((offer) =>
-				tellDevice(link, { fleet, store, ...offer }, this.#o, now, { signal }),
+				tellDevice(
+					link,
+					{
+						...{ fleet, store, ...offer },
+						...(offer.bundle === bundle && limits),
+					},
+					this.#o,
+					now,
+					{ signal },
+				),
 			),
 		);
 	}

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { JOULES_RATIO } from "@wattvox/energy";
 import type { GateResult } from "./gates.ts";
 
 /** What a rollout is to do; fixed once it began. */
@@ -46,7 +47,7 @@ export const ROLLOUT_DEFAULTS: Omit<
 	retryMs: 30 * 60_000,
 	classes: null,
 	maxFailed: 0.05,
-	maxRatio: 1.1,
+	maxRatio: JOULES_RATIO,
 	requireEnergy: false,
 	leastDevices: 5,
 	leastAudioSeconds: 10,

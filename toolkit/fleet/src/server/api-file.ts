@@ -2,6 +2,7 @@ import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { WattvoxError, writeAtomic } from "@wattvox/core";
 import { z } from "zod";
+import type { UtteranceAnswer } from "../power/utterance.ts";
 import type { PowerTable } from "../power-table.ts";
 
 /** How other commands of this account reach the running server: the file is its owner's alone. */
@@ -19,19 +20,26 @@ export async function writeApiFile(
 	return () => rm(path(data), { force: true });
 }
 
+/** What the running server answers, by its path. */
+interface Answers {
+	power: PowerTable;
+	utterances: UtteranceAnswer;
+}
+
 /**
- * A power table from the server that runs on this data folder.
+ * An answer of the server that runs on this data folder.
  * @returns undefined when none runs
  * @throws WattvoxError E_USAGE, E_STORE; the signal's reason
  */
-export async function askServer(
+export async function askServer<K extends keyof Answers>(
 	data: string,
+	what: K,
 	query: Readonly<Record<string, string | undefined>>,
 	signal?: AbortSignal,
-): Promise<PowerTable | undefined> {
+): Promise<Answers[K] | undefined> {
 	const file = await readApiFile(data);
 	if (!file) return undefined;
-	const url = new URL("/api/power", file.url);
+	const url = new URL(`/api/${what}`, file.url);
 	for (const [key, value] of Object.entries(query))
 		if (value !== undefined) url.searchParams.set(key, value);
 	let response: Response;
@@ -45,7 +53,7 @@ export async function askServer(
 		// left behind by a server that was killed
 		return undefined;
 	}
-	const body = (await response.json()) as PowerTable & { error?: string };
+	const body = (await response.json()) as Answers[K] & { error?: string };
 	if (response.ok) return body;
 	// another program may have taken the port
 	if (response.status === 401 || response.status === 404) return undefined;

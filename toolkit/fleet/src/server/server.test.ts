@@ -53,6 +53,7 @@ test("nothing is served without a session or the token", async (t) => {
 	const { server, get, login } = await serve(t);
 	for (const path of [
 		...["/api/overview", "/api/devices", "/api/power", "/api/power.csv"],
+		"/api/utterances",
 		...["/api/rollouts", "/api/live", "/metrics", "/app.js"],
 	]) {
 		t.is((await fetch(server.url + path)).status, 401, path);
@@ -100,6 +101,7 @@ test("data as JSON and CSV, and its mistakes", async (t) => {
 	t.regex(csv.headers.get("content-type") ?? "", /text\/csv/);
 	t.regex(await csv.text(), /^name,.*\r\nagx-orin,/);
 	for (const path of [
+		"/api/utterances?limit=0",
 		"/api/power?by=moon",
 		"/api/power?since=soon",
 		"/api/power?fleet=a/b",

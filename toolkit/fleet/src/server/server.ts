@@ -270,6 +270,15 @@ export class FleetServer {
 				.header("content-disposition", 'attachment; filename="power.csv"')
 				.send(powerCsv(await table(query))),
 		);
+		app.get<Query>("/api/utterances", ({ query }) => {
+			const { since, limit, device, fleet: asked = fleet } = query;
+			return store.utterances({
+				...(since && { since: parseSince(since, now()) }),
+				...(limit && { limit: Number(limit) }),
+				...(device && { device }),
+				...(asked && { fleet: asked }),
+			});
+		});
 		app.get("/api/rollouts", async () =>
 			((await rollouts?.()) ?? []).map((view) => withReasons(view, live)),
 		);
