@@ -4,6 +4,7 @@ import test from "ava";
 import { checkFolder, devicePackages, readLock } from "./check.ts";
 import { closure, type LockEntry, onLinuxArm64 } from "./closure.ts";
 import { elfNeeds, unfitForJetPack5 } from "./elf.ts";
+import { emulate } from "./emulate.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const ORT = `${root}/node_modules/onnxruntime-node/bin/napi-v6/linux`;
@@ -109,4 +110,13 @@ test("packages are found as npm resolves them, and platforms as npm judges them"
 	t.false(onLinuxArm64({ os: ["darwin"] }));
 	t.false(onLinuxArm64({ cpu: ["!arm64"] }));
 	t.false(onLinuxArm64({ libc: ["musl"] }));
+});
+
+// the trial itself takes minutes: `npm run arm64 -- --emulate`
+test("without an archive, or without qemu, nothing is tried under emulation", async (t) => {
+	const never = new AbortController().signal;
+	await t.throwsAsync(
+		emulate(`${root}/none.tar.gz`, () => t.fail(), never),
+		{ code: "E_FILE_MISSING" } as never,
+	);
 });

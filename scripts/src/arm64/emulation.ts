@@ -1,0 +1,143 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { access, chmod, mkdir, readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { WattvoxError } from "@wattvox/core";
+
+const exec = promisify(execFile);
+
+const QEMU = "/usr/bin/qemu-aarch64-static";
+/** What Node and ONNX Runtime load of the system. */
+const LIBRARIES = ["libc6", "libstdc++6", "libgcc-s1"];
+
+/** How a program ended under emulation. */
+export interface Ended {
+	code: number | null;
+	signal: NodeJS.Signals | null;
+	/** What it said, both streams as they came; the end of it. */
+	said: string;
+}
+
+/**
+ * The agent's archive for 64-bit ARM, unpacked in a folder of its own beside Debian's libraries for that
+ * processor, and run by qemu-user. Nothing of this machine's system is changed: apt keeps its lists and
+ * packages in the same folder.
+ */
+export class Emulation {
+	readonly #dir: string;
+
+	constructor(dir: string) {
+		this.#dir = dir;
+	}
+
+	/** The unpacked archive. */
+	get release(): string {
+		return join(this.#dir, "wattvox-agent");
+	}
+
+	/**
+	 * Fetches the libraries and unpacks all.
+	 * @throws WattvoxError E_FILE_MISSING when a program or a package is not to be had
+	 */
+	async prepare(archive: string, signal: AbortSignal): Promise<void> {
+		for (const program of [QEMU, "/usr/bin/apt-get", "/usr/bin/dpkg-deb"])
+			await access(program).catch(() => {
+				throw new WattvoxError(
+					"E_FILE_MISSING",
+					`${program} is not here: this wants Debian's qemu-user-static, apt and dpkg`,
+				);
+			});
+		await access(archive).catch(() => {
+			throw new WattvoxError("E_FILE_MISSING", `there is no ${archive}`);
+		});
+		await mkdir(this.#dir, { recursive: true });
+		await this.#libraries(signal);
+		await must("tar", ["-xzf", archive, "-C", this.#dir], { signal });
+		const [bin, start] = [join(this.#dir, "bin"), join(this.#dir, "start.mjs")];
+		await mkdir(bin, { recursive: true });
+		const node = join(bin, "node");
+		// the kernel starts no program of another processor: children go by the same way
+		await writeFile(start, `process.execPath = ${JSON.stringify(node)};\n`);
+		const quoted = [
+			...[QEMU, "-L", join(this.#dir, "root")],
+			...[join(this.release, "bin/node"), "--import", start],
+		].map((word) => `'${word.replaceAll("'", "'\\''")}'`);
+		await writeFile(
+			node,
+			`#!/bin/sh\nulimit -c 0\nexec ${quoted.join(" ")} "$@"\n`,
+		);
+		await chmod(node, 0o755);
+	}
+
+	/** Starts the release's Node. */
+	start(args: readonly string[]): ChildProcess {
+		const bin = join(this.#dir, "bin");
+		return spawn(join(bin, "node"), args, {
+			cwd: this.release,
+			env: { ...process.env, PATH: `${bin}:${process.env.PATH}` },
+			stdio: ["ignore", "pipe", "pipe"],
+		});
+	}
+
+	/** Runs the release's Node to its end, or kills it when its time is over. */
+	async run(args: readonly string[], signal: AbortSignal): Promise<Ended> {
+		const child = this.start(args);
+		const said = listen(child);
+		const kill = () => child.kill("SIGKILL");
+		signal.addEventListener("abort", kill, { once: true });
+		if (signal.aborted) kill();
+		const [code, by] = (await once(child, "close")) as [
+			number | null,
+			NodeJS.Signals | null,
+		];
+		signal.removeEventListener("abort", kill);
+		return { code, signal: by, said: said() };
+	}
+
+	async #libraries(signal: AbortSignal): Promise<void> {
+		const at = (...path: string[]) => join(this.#dir, ...path);
+		const [packages, apt] = [at("packages"), at("apt")];
+		for (const made of ["lists/partial", "cache/archives/partial"])
+			await mkdir(join(apt, made), { recursive: true });
+		await mkdir(packages, { recursive: true });
+		const options = [
+			...["APT::Architecture=arm64", "APT::Architectures=arm64"],
+			...["Dir::State::status=/dev/null", "APT::Sandbox::User="],
+			...[`Dir::State=${apt}`, `Dir::State::lists=${join(apt, "lists")}`],
+			`Dir::Cache=${join(apt, "cache")}`,
+		].flatMap((option) => ["-o", option]);
+		await must("apt-get", ["-qq", ...options, "update"], { signal });
+		const download = ["-qq", ...options, "download", ...LIBRARIES];
+		await must("apt-get", download, { cwd: packages, signal });
+		for (const file of await readdir(packages))
+			await must("dpkg-deb", ["-x", join(packages, file), at("root")], {
+				signal,
+			});
+	}
+}
+
+/** Collects what a process says. @returns the last 20 000 characters of it, so far */
+export function listen(child: ChildProcess): () => string {
+	let text = "";
+	for (const stream of [child.stdout, child.stderr])
+		stream?.on("data", (bytes) => {
+			text = `${text}${bytes}`.slice(-20_000);
+		});
+	return () => text;
+}
+
+async function must(
+	program: string,
+	args: readonly string[],
+	options: { cwd?: string; signal: AbortSignal },
+): Promise<void> {
+	await exec(program, args, { maxBuffer: 64e6, ...options }).catch((cause) => {
+		options.signal.throwIfAborted();
+		throw new WattvoxError(
+			"E_FILE_MISSING",
+			`${program}: ${String(cause.stderr ?? cause.message).trim()}`,
+			{ cause },
+		);
+	});
+}
