@@ -45,6 +45,16 @@ const CASES: Record<string, Case> = {
 	"GridSample linearly": sample("bilinear"),
 	"GridSample to nearest": sample("nearest"),
 	"GridSample by cubes": sample("bicubic"),
+	STFT: (d) => {
+		const n = d.int(2, 8);
+		const x = d.active([d.int(1, 2), n + d.int(0, 6), 1]);
+		const whole = (v: number) => d.b.constant(int64s([v], []));
+		const window = d.flag() ? d.active([n], { fixed: "all" }) : undefined;
+		const length = window && d.flag() ? undefined : whole(n);
+		return d.b.op("STFT", [x, whole(d.int(1, 3)), window, length], {
+			onesided: d.int(0, 1),
+		});
+	},
 	ReverseSequence: (d) => {
 		const [first, second] = d.list(2, 1, 4) as [number, number];
 		const time = d.int(0, 1);

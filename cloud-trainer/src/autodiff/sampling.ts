@@ -195,10 +195,39 @@ const col2Im: Rule = (c) => {
 	return [b.assume(back, shapeOf(c, x0(c))), undefined, undefined];
 };
 
-/** Rules for operators that read from places that the run computes, and for `fold`. */
+/**
+ * The frames of a real signal times cos and -sin of every bin, windowed: a convolution whose kernels are
+ * the rows of that basis. Its gradients, for signal and window, are this convolution's.
+ */
+function spectra(c: VjpContext, b: GraphBuilder): Value {
+	const signal = shapeOf(c, x0(c));
+	if (signal.length === 3 && signal[2] !== 1)
+		throw unsupported(c, "its signal must be real");
+	const window = c.inputs[2];
+	const whole = (i: number) => c.constant(i)?.data[0];
+	const [step, length] = [whole(1), whole(3) ?? window?.shape?.[0]];
+	if (step === undefined || length === undefined || typeof length === "string")
+		throw unsupported(c, "its frame_step and frame_length must be fixed");
+	const n = Number(length);
+	const bins = intAttr(c.node, "onesided", 1) ? Math.floor(n / 2) + 1 : n;
+	const basis = Float32Array.from({ length: 2 * bins * n }, (_, i) => {
+		const [row, at] = [Math.floor(i / n), i % n];
+		const angle = (2 * Math.PI * (((row % bins) * at) % n)) / n;
+		return row < bins ? Math.cos(angle) : -Math.sin(angle);
+	});
+	const kernels = b.constant(floats(basis, [2 * bins, 1, n]));
+	const line = b.op("Reshape", [x0(c), b.ints([0, 1, -1])]);
+	const rows = b.op("Conv", [line, window ? b.mul(kernels, window) : kernels], {
+		strides: [Number(step)],
+	});
+	return b.transpose(b.reshape(rows, [0, 2, bins, -1]), [0, 3, 2, 1]);
+}
+
+/** Rules for operators that read from places that the run computes, for `fold`, and for frames. */
 export const sampling = {
 	GridSample: gridSample,
 	Col2Im: col2Im,
+	STFT: (c) => c.through((b) => [spectra(c, b)]),
 	// Its own adjoint: the same stretches are turned around again.
 	ReverseSequence: (c) => [
 		c.b.append({

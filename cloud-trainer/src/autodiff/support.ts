@@ -57,6 +57,7 @@ export const LIMITS: Partial<Record<DifferentiableOp, string>> = {
 	ScatterElements: "reductions none and add",
 	ScatterND:
 		"reductions none and add; ONNX Runtime's own ScatterND(add) may add wrongly with more than one thread",
+	STFT: "a real signal, and the window; frame_step and frame_length must be fixed",
 	Slice: "any starts, ends and steps; axes must be fixed",
 	SoftmaxCrossEntropyLoss:
 		"the loss and the log-probabilities; weights of classes are not trained",

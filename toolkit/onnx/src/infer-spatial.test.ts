@@ -169,6 +169,15 @@ const CASES: Record<string, InferCase> = {
 			),
 		],
 	},
+	STFT: {
+		build: (d) => {
+			const n = d.int(2, 8);
+			const x = d.float([d.int(1, 3), n + d.int(0, 9), 1]);
+			const whole = (v: number) => d.b.constant(int64s([v], []));
+			const inputs = [x, whole(d.int(1, 4)), undefined, whole(n)];
+			return [d.b.op("STFT", inputs, { onesided: d.int(0, 1) })];
+		},
+	},
 	GridSample: {
 		build: (d) => {
 			const batch = d.int(1, 3);

@@ -172,6 +172,17 @@ export const spatialRules: Record<string, Rule> = {
 	Resize: resize,
 	DepthToSpace: blocks(false),
 	SpaceToDepth: blocks(true),
+	STFT: (c) => {
+		const { dtype } = type0(c);
+		const [x, step] = [shape0(c), constInts(c, 1, "")?.[0]];
+		const n = constInts(c, 3, "")?.[0] ?? c.types[2]?.shape?.[0];
+		if (!x || typeof n !== "number") return [{ dtype, shape: undefined }];
+		const bins = intAttr(c.node, "onesided", 1) ? Math.floor(n / 2) + 1 : n;
+		const frames = step
+			? addDim(floorDivDim(addDim(x[1] as Dim, -n), step), 1)
+			: freshDim();
+		return [{ dtype, shape: [x[0] as Dim, frames, bins, 2] }];
+	},
 	GridSample: gridSample,
 	Col2Im: col2Im,
 };
