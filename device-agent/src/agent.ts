@@ -9,6 +9,7 @@ import { EngineCarrier } from "./engine/carrier.ts";
 import { Engines } from "./engine/engines.ts";
 import { Executor } from "./executor.ts";
 import { FlooredClock, Floors, SOFTWARE_FLOOR } from "./floors.ts";
+import { HeldVoices } from "./held-voices.ts";
 import { Inbox } from "./inbox.ts";
 import type { Finding } from "./joules/figures.ts";
 import { JoulesGate } from "./joules/joules-gate.ts";
@@ -21,6 +22,7 @@ import { SpeakerProcess } from "./speaker/speaker-process.ts";
 import { DeviceState } from "./state.ts";
 import { TrustKeeper } from "./trust-keeper.ts";
 import { Uplink } from "./uplink.ts";
+import { checkVoiceBounds } from "./voice-bounds.ts";
 import { Wishes } from "./wishes.ts";
 import { Work } from "./work.ts";
 
@@ -54,6 +56,7 @@ export class Agent extends EventEmitter<Events> {
 	readonly #reporter: Reporter;
 	readonly #power: DevicePower;
 	readonly #joules: JoulesGate;
+	readonly #voices: HeldVoices;
 	readonly #work: Work;
 	readonly #inbox: Inbox;
 	#unlock: (() => Promise<void>) | undefined;
@@ -64,6 +67,7 @@ export class Agent extends EventEmitter<Events> {
 		checkId(fleet, "fleet id");
 		checkId(device, "device id");
 		checkPlayer(options.playback ?? {});
+		const bounds = checkVoiceBounds(options);
 		this.#o = options;
 		const deviceClass = checkId(
 			options.deviceClass ??
@@ -97,7 +101,17 @@ export class Agent extends EventEmitter<Events> {
 				...{ dataDir, settings, trust, carrier, threads, log },
 			});
 		}
+		this.#voices = new HeldVoices({
+			state,
+			log,
+			onOffers: () => this.#speaker.offer(),
+			onDamage: () => this.#wake(),
+		});
 		this.#speaker = new SpeakerProcess({
+			offers: () => this.#voices.offers,
+			verify: (digest) => this.#voices.verify(digest),
+			onAsideTrouble: (...trouble) => this.#voices.withdraw(...trouble),
+			aside: bounds.aside,
 			tensorrt: options.engine?.shim ?? null,
 			onEngineTrouble: (digest, _, reason) =>
 				this.#engines?.blame(digest, reason),
@@ -147,6 +161,7 @@ export class Agent extends EventEmitter<Events> {
 				joules: this.#finding,
 				runtime: this.#speaker.runtime,
 			}),
+			offers: () => this.#voices.offers,
 			onChange: (reported) => this.emit("reported", reported),
 		});
 		this.#power = new DevicePower({
@@ -186,6 +201,7 @@ export class Agent extends EventEmitter<Events> {
 			trust: this.#trust,
 			speaker: this.#speaker,
 			engines: this.#engines,
+			voices: this.#voices,
 			reporter: this.#reporter,
 			retryMs: options.retryMs,
 			executor: new Executor({
@@ -199,6 +215,7 @@ export class Agent extends EventEmitter<Events> {
 				threads,
 				limits,
 				link,
+				goodKept: bounds.goodKept,
 				onProgress: (done, total) => this.#reporter.progress(done, total),
 				onTrial: (bundle, result) => this.#reporter.trial(bundle, result),
 			}),

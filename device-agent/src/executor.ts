@@ -4,7 +4,8 @@ import { type Budget, type Link, pullBundle } from "@wattvox/link";
 import type { GoldenLimits, GoldenResult } from "@wattvox/synth";
 import type { Engines } from "./engine/engines.ts";
 import type { JoulesGate } from "./joules/joules-gate.ts";
-import { DEADLINES, demoted, promoted, type Step } from "./planner.ts";
+import { DEADLINES, type Step } from "./planner.ts";
+import { demoted, promoted } from "./pointer.ts";
 import type { VoiceAt } from "./speaker/messages.ts";
 import type { SpeakerProcess } from "./speaker/speaker-process.ts";
 import type { DeviceState } from "./state.ts";
@@ -20,6 +21,8 @@ export interface ExecutorOptions {
 	joules?: JoulesGate | undefined;
 	threads: number;
 	limits: Partial<GoldenLimits>;
+	/** Last good voices kept beside the active one. */
+	goodKept: number;
 	/** A connection to the broker; waits for one. */
 	link: (signal: AbortSignal) => Promise<Link>;
 	clock: Clock;
@@ -70,7 +73,7 @@ export class Executor {
 
 	async #do(step: Step, signal: AbortSignal): Promise<void> {
 		signal.throwIfAborted();
-		const { state, speaker, trust } = this.#o;
+		const { state, speaker, trust, goodKept } = this.#o;
 		switch (step.do) {
 			case "pull":
 				await this.#pull(step.digest, step.store, signal);
@@ -84,7 +87,9 @@ export class Executor {
 			case "activate": {
 				await state.checkSigner(step.digest, trust);
 				const before = await state.active();
-				await state.setActive(promoted(before, step.digest, step.revision));
+				await state.setActive(
+					promoted(before, step.digest, step.revision, goodKept),
+				);
 				return;
 			}
 			case "confirm": {
@@ -130,6 +135,9 @@ export class Executor {
 				await this.#o.joules?.forget(step.from);
 				return;
 			}
+			case "forget":
+				await state.forget(step.digest);
+				return;
 			case "prune":
 				for (const digest of step.digests) await state.removeVoice(digest);
 				await state.store.drop(step.digests);

@@ -10,7 +10,6 @@ export {
 export { parseLimits } from "./limits.ts";
 export type { AgentOptions } from "./options.ts";
 export {
-	type Active,
 	DEADLINES,
 	plan,
 	type Reason,
@@ -18,6 +17,7 @@ export {
 	type Step,
 	type View,
 } from "./planner.ts";
+export type { Active } from "./pointer.ts";
 export { report, type Seen, type Situation } from "./report.ts";
 export type { AgentStatus } from "./reporter.ts";
 export { formatStatus, readStatus, type WrittenStatus } from "./status.ts";

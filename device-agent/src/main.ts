@@ -12,6 +12,7 @@ import { Agent } from "./agent.ts";
 import { diagnose, formatDiagnosis, writeDiagnosis } from "./doctor.ts";
 import type { EngineSettings } from "./engine/engines.ts";
 import { parseLimits } from "./limits.ts";
+import { GOOD_MOST } from "./pointer.ts";
 import { formatStatus, readStatus } from "./status.ts";
 
 const HELP = `wattvox-agent: the device's side of wattvox
@@ -29,6 +30,10 @@ const HELP = `wattvox-agent: the device's side of wattvox
                        (default: pw-cat where PipeWire runs, else aplay)
       --audio-device D PipeWire's target or ALSA's device (default: the system's)
       --daily-mb N     of bundles that may come in a day, UTC (default: no limit)
+      --keep-voices N  last good voices kept on disk beside the active one, each to be asked for
+                       by "voice" in a request, 1 to 9 (default 3)
+      --loaded-voices N  in memory at a time, the active one among them (default 3; 1: no other)
+      --voices-mb N    memory of those beside the active one, by estimate (default 160)
       --shim FILE      the TensorRT shim, compiled on this device: voices speak by TensorRT
                        where that holds (default: ONNX Runtime alone)
       --precision P    of TensorRT's engines: fp32 (default), fp16 or bf16
@@ -51,6 +56,7 @@ const HELP = `wattvox-agent: the device's side of wattvox
       -d '{"input": "Good morning."}' > good-morning.wav
   curl -s http://127.0.0.1:8420/v1/audio/play -H 'content-type: application/json' \\
       -d '{"input": "Good morning."}'
+  curl -s http://127.0.0.1:8420/v1/voices
 `;
 
 const OPTIONS = {
@@ -65,6 +71,9 @@ const OPTIONS = {
 	player: { type: "string" },
 	"audio-device": { type: "string" },
 	"daily-mb": { type: "string" },
+	"keep-voices": { type: "string" },
+	"loaded-voices": { type: "string" },
+	"voices-mb": { type: "string" },
 	shim: { type: "string" },
 	precision: { type: "string" },
 	"builder-key": { type: "string" },
@@ -109,6 +118,9 @@ async function run(values: Values): Promise<void> {
 	const port = number(values.port, "port", 0, 65_535);
 	const threads = number(values.threads, "threads", 1, 256);
 	const daily = number(values["daily-mb"], "daily-mb", 1, 1_000_000);
+	const goodKept = number(values["keep-voices"], "keep-voices", 1, GOOD_MOST);
+	const maxLoaded = number(values["loaded-voices"], "loaded-voices", 1, 64);
+	const aside = number(values["voices-mb"], "voices-mb", 1, 1_000_000);
 	const { class: deviceClass, "host-root": hostRoot } = values;
 	const agent = new Agent({
 		broker: await account(needed(values.broker, "broker"), values),
@@ -124,6 +136,9 @@ async function run(values: Values): Promise<void> {
 		limits: parseLimits(values.limit ?? []),
 		playback: { player: values.player, audioDevice: values["audio-device"] },
 		...(daily !== undefined && { dailyBytes: daily * 1_000_000 }),
+		...(goodKept !== undefined && { goodKept }),
+		...(maxLoaded !== undefined && { maxLoaded }),
+		...(aside !== undefined && { asideBytes: aside * 1_000_000 }),
 		...(deviceClass !== undefined && { deviceClass }),
 		...(hostRoot !== undefined && { hostRoot }),
 	});

@@ -25,6 +25,12 @@ export interface AgentOptions {
 	dailyBytes?: number;
 	/** Requests that may wait for their turn. Default 16. */
 	maxWaiting?: number;
+	/** Last good voices kept beside the active one, 1 to 9; each may be asked for. Default 3. */
+	goodKept?: number;
+	/** Voices in memory at a time, the active one among them. 1: no other. Default 3. */
+	maxLoaded?: number;
+	/** Memory of those beside the active one, bytes, by estimate. Default 160 MB. */
+	asideBytes?: number;
 	/** What plays on the device itself (`POST /v1/audio/play`). Default: what is installed. */
 	playback?: PlayerChoice;
 	/** Of the golden sentences and of joules per second of speech, where they differ from the defaults. */

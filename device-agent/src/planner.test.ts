@@ -1,14 +1,8 @@
 import test from "ava";
 import fc from "fast-check";
 import type { JoulesView } from "./joules/joules-gate.ts";
-import {
-	demoted,
-	type EngineView,
-	plan,
-	promoted,
-	type Step,
-	type View,
-} from "./planner.ts";
+import { type EngineView, plan, type Step, type View } from "./planner.ts";
+import { demoted, promoted, without } from "./pointer.ts";
 
 const A = "a".repeat(64);
 const B = "b".repeat(64);
@@ -118,6 +112,27 @@ const TABLE: [string, View, Step | undefined][] = [
 		undefined,
 	],
 	["all is as it should be", view(running), undefined],
+	[
+		"a good voice that is damaged is forgotten",
+		view({ ...running, active: active(A, B), damaged: new Set([B]) }),
+		{ do: "forget", digest: B },
+	],
+	[
+		"the active voice is not forgotten, whatever its files are",
+		view({ ...running, damaged: new Set([A]) }),
+		undefined,
+	],
+	[
+		"nothing falls back to a damaged voice",
+		view({
+			...running,
+			active: active(A, B),
+			laidOut: new Set([A, B]),
+			damaged: new Set([B]),
+			speaker: { up: true, digest: null, failed: { digest: A, ...reason } },
+		}),
+		{ do: "forget", digest: B },
+	],
 	[
 		"a newer revision of the same is confirmed",
 		view({ ...running, desired: desired(A, 9) }),
@@ -345,6 +360,7 @@ const anyView: fc.Arbitrary<View> = fc.record({
 	staged: digests,
 	laidOut: digests,
 	passed: digests,
+	damaged: digests,
 	rejected: fc
 		.array(fc.tuple(digest, fc.integer({ min: 1, max: 3 })), { maxLength: 3 })
 		.map(
@@ -387,7 +403,13 @@ test("whatever the view: nothing unproven is activated, nothing in use is remove
 			if (step?.do === "activate")
 				t.true(v.laidOut.has(step.digest) && v.passed.has(step.digest));
 			if (step?.do === "fall-back")
-				t.true(v.laidOut.has(step.to) && step.to !== v.active?.digest);
+				t.true(
+					v.laidOut.has(step.to) &&
+						step.to !== v.active?.digest &&
+						!v.damaged?.has(step.to),
+				);
+			if (step?.do === "forget")
+				t.true(v.damaged?.has(step.digest) && step.digest !== v.active?.digest);
 			if (step?.do === "prune")
 				for (const d of step.digests) t.false(inUse(v).includes(d));
 			if (step?.do === "wait" || step?.do === "rest")
@@ -455,6 +477,17 @@ function after(v: View, step: Step): View {
 				]),
 				speaker: { ...v.speaker, failed: null },
 			};
+		case "forget": {
+			const rest = (of: ReadonlySet<string> | undefined) =>
+				new Set([...(of ?? [])].filter((d) => d !== step.digest));
+			return {
+				...v,
+				active: v.active && without(v.active, step.digest),
+				laidOut: rest(v.laidOut),
+				stored: rest(v.stored),
+				damaged: rest(v.damaged),
+			};
+		}
 		case "prune": {
 			const gone = new Set(step.digests);
 			const rest = (of: ReadonlySet<string>) =>
@@ -516,4 +549,7 @@ test("last good voices are remembered, newest first, and not for ever", (t) => {
 		previous: b,
 		earlier: [],
 	});
+	t.is(again && promoted(again, String(e), 7, 1).earlier?.length, 0);
+	t.like(again && without(again, String(e)), { previous: d, earlier: [b] });
+	t.deepEqual(again && without(again, String(c)), again);
 });

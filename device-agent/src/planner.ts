@@ -1,51 +1,12 @@
 import type { ErrorCode } from "@wattvox/core";
 import type { Desired } from "@wattvox/link";
 import type { JoulesView } from "./joules/joules-gate.ts";
+import { type Active, goodOnes } from "./pointer.ts";
 
 /** Why something does not run. */
 export interface Reason {
 	code: ErrorCode;
 	message: string;
-}
-
-/** Which bundle speaks, as the pointer file says. */
-export interface Active {
-	digest: string;
-	/** Revision of the desired state that it came by. */
-	revision: number;
-	/** The last good one before it; null when there was none. */
-	previous: string | null;
-	/** Good ones before that, newest first; they stay laid out, {@link GOOD_KEPT} at most. */
-	earlier?: readonly string[];
-}
-
-/** Last good voices that a device keeps beside the one that speaks and the one before it. */
-export const GOOD_KEPT = 2;
-
-/** The pointer after `digest` proved itself: what spoke until now is the last good one. */
-export function promoted(
-	before: Active | null,
-	digest: string,
-	revision: number,
-): Active {
-	const good = [before?.digest, before?.previous, ...(before?.earlier ?? [])];
-	const others = [...new Set(good)].filter(
-		(d): d is string => typeof d === "string" && d !== digest,
-	);
-	const [previous = null, ...earlier] = others;
-	return { digest, revision, previous, earlier: earlier.slice(0, GOOD_KEPT) };
-}
-
-/** The pointer after what spoke was given up; `active.previous` must not be null. */
-export function demoted(active: Active): Active {
-	const [previous = null, ...earlier] = active.earlier ?? [];
-	const { revision } = active;
-	return {
-		digest: active.previous ?? active.digest,
-		revision,
-		previous,
-		earlier,
-	};
 }
 
 /** A bundle that must not speak, until a desired state of a higher revision asks for it again. */
@@ -71,6 +32,8 @@ export interface View {
 	/** Bundles that spoke their golden sentences well since the agent started. */
 	passed: ReadonlySet<string>;
 	rejected: ReadonlyMap<string, Rejected>;
+	/** Good voices before the active one whose files were found to be not what was verified. */
+	damaged?: ReadonlySet<string>;
 	/** Of the active voice; null: there are to be no engines on this device. */
 	engine?: EngineView | null | undefined;
 	/** Of the active voice; null: it is not held to joules. */
@@ -114,6 +77,8 @@ export type Step =
 	| { do: "try"; digest: string }
 	/** Point to it: from now on this is the voice. */
 	| { do: "activate"; digest: string; revision: number }
+	/** Take a good voice whose files are damaged out of the pointer, with its files: it may be pulled anew. */
+	| { do: "forget"; digest: string }
 	/** Remove bundles that nothing points to: laid out, stored or half pulled. */
 	| { do: "prune"; digests: string[] }
 	/** Find or build the active voice's engine and try it, in a child process; the voice speaks meanwhile. */
@@ -214,6 +179,10 @@ function planVoice(view: View): Step | undefined {
 			failed?.digest !== active.digest
 		)
 			return { do: "swap", digest: active.digest };
+		const gone = goodOnes(active).find(
+			(d) => d !== active.digest && view.damaged?.has(d),
+		);
+		if (gone !== undefined) return { do: "forget", digest: gone };
 	}
 	if (!desired) return undefined;
 	if (desired.bundle === active?.digest) {
@@ -244,6 +213,7 @@ function canFallBack(
 	return (
 		previous !== null &&
 		previous !== active.digest &&
+		!view.damaged?.has(previous) &&
 		view.laidOut.has(previous)
 	);
 }
@@ -252,9 +222,7 @@ function canFallBack(
 function prune(view: View, active: Active): Step | undefined {
 	const kept = new Set([
 		view.desired?.bundle,
-		active.digest,
-		active.previous,
-		...(active.earlier ?? []),
+		...goodOnes(active),
 		view.speaker.digest,
 	]);
 	const here = new Set([...view.laidOut, ...view.stored, ...view.staged]);

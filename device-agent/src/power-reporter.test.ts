@@ -62,9 +62,10 @@ async function device(online = true) {
 			reporter.voiceMayHaveChanged();
 			await settled();
 		},
-		begin() {
+		/** @param voice another than the loaded one: one that was asked for */
+		begin(voice = loaded ?? "") {
 			const id = next++;
-			reporter.heard({ kind: "begin", id, digest: loaded ?? "" });
+			reporter.heard({ kind: "begin", id, digest: voice });
 			return id;
 		},
 		end(id: number, audioSeconds: number) {
@@ -163,6 +164,33 @@ test("voices that came and went without a broker are all told when there is one"
 	await d.reporter.stop();
 });
 
+test("voices that take turns keep a boot each, which counts on", async (t) => {
+	const d = await device(false);
+	await d.load(VOICES[0] as string);
+	for (let turn = 0; turn < 40; turn++) {
+		// one that is asked for beside the active one: it is the active one's again afterwards
+		const other = d.begin(turn % 2 === 0 ? VOICES[1] : VOICES[2]);
+		await d.pass(1);
+		d.end(other, 3);
+		await d.pass(2);
+	}
+	t.is(d.kept.size, 4, "one without a voice, and one for each voice");
+	d.link.online = true;
+	await d.reporter.catchUp();
+	await d.reporter.stop();
+	await d.settled();
+	t.deepEqual(read(d.sent).get(VOICES[0] as string), {
+		mj: 800_000,
+		speech: 0,
+	});
+	for (const voice of VOICES.slice(1)) {
+		t.deepEqual(read(d.sent).get(voice), { mj: 200_000, speech: 200_000 });
+		const spoken = d.sent.filter((m) => m.voice === voice);
+		t.is(new Set(spoken.map((m) => m.boot)).size, 1);
+		t.like(spoken.at(-1), { utterances: 20, audioSeconds: 60 });
+	}
+});
+
 test("a speaker that dies leaves its energy booked and its voice as it was", async (t) => {
 	const d = await device();
 	await d.load(VOICES[0] as string);
@@ -184,7 +212,11 @@ test("a speaker that dies leaves its energy booked and its voice as it was", asy
 test("any order of events, and messages doubled and shuffled: each voice has what it drew", async (t) => {
 	const event = fc.oneof(
 		fc.record({ do: fc.constant("load"), voice: fc.constantFrom(...VOICES) }),
-		fc.record({ do: fc.constantFrom("speak", "report", "drop", "back") }),
+		fc.record({
+			do: fc.constantFrom("speak", "report", "drop", "back"),
+			/** Who speaks, where it is not the loaded one. */
+			by: fc.option(fc.constantFrom(...VOICES)),
+		}),
 	);
 	await fc.assert(
 		fc.asyncProperty(
@@ -210,8 +242,8 @@ test("any order of events, and messages doubled and shuffled: each voice has wha
 						d.end(open, 1);
 						open = undefined;
 					} else if (loaded !== null) {
-						open = d.begin();
-						speaking = loaded;
+						speaking = what.by ?? loaded;
+						open = d.begin(speaking);
 					}
 					if (open === undefined) speaking = loaded;
 					await d.settled();

@@ -37,9 +37,15 @@ interface Boot {
 	sequence: number;
 	/** Of its next utterance. */
 	n: number;
-	/** What the account said when it began: what is reported is what came since. */
+	/** What is reported is what the account has beyond this. */
 	base: SpeechTotals | undefined;
 }
+
+/**
+ * Boots of voices that do not speak now and may again, at most. Where more voices take turns, one that
+ * comes back begins another boot.
+ */
+const RESTING = 16;
 
 /**
  * Books what speaking costs and says so after every utterance and at a steady pace.
@@ -49,8 +55,9 @@ interface Boot {
  *   total. Each utterance is told by itself too, in the boot in whose totals it is.
  * - `sequence` rises by one with every message made of a boot.
  * - Another voice is another boot. It begins between two utterances, at the very counts with which the
- *   one before ends: each joule and each second is one voice's, and none is nobody's.
- * - A boot's last word is on disk before it is sent.
+ *   one before ends: each joule and each second is one voice's, and none is nobody's. A voice that speaks
+ *   again goes on with the boot that it had, so that voices which take turns make no more boots than voices.
+ * - A boot's last word before another voice's is on disk before it is sent.
  */
 export class PowerReporter {
 	readonly #o: PowerReporterOptions;
@@ -60,6 +67,11 @@ export class PowerReporter {
 	readonly #open = new Map<number, number>();
 	readonly #goodbyes = new Set<Promise<void>>();
 	#boot: Boot;
+	/** Those that do not count now, by voice, with what each had counted; the longest silent first. */
+	readonly #resting = new Map<
+		string | null,
+		{ boot: Boot; had: SpeechTotals }
+	>();
 	/** The voice of the boot that is, or is about to begin. */
 	#voice: string | null;
 	#timer: NodeJS.Timeout | undefined;
@@ -168,9 +180,25 @@ export class PowerReporter {
 		this.#voice = voice;
 		void this.#account.settle((totals) => {
 			this.#goodbye(totals);
-			this.#boot = newBoot(voice, totals);
+			this.#rest(totals);
+			this.#boot = this.#resumed(voice, totals) ?? newBoot(voice, totals);
 			this.report();
 		});
+	}
+
+	#rest(totals: SpeechTotals): void {
+		const boot = this.#boot;
+		const had = boot.base ? less(totals, boot.base) : totals;
+		this.#resting.set(boot.voice, { boot, had });
+		for (const [voice] of [...this.#resting].slice(0, -RESTING))
+			this.#resting.delete(voice);
+	}
+
+	/** The boot that a voice had, as if nothing had been counted since. */
+	#resumed(voice: string | null, totals: SpeechTotals): Boot | undefined {
+		const rested = this.#resting.get(voice);
+		this.#resting.delete(voice);
+		return rested && { ...rested.boot, base: less(totals, rested.had) };
 	}
 
 	/** A boot's last word: unlike those before it, nothing that comes later says it again. */

@@ -4,6 +4,7 @@ import type { GoldenResult } from "@wattvox/synth";
 import { Latest } from "./latest.ts";
 import type { Reason, Step } from "./planner.ts";
 import { report, type Seen } from "./report.ts";
+import type { OfferedVoice } from "./speaker/messages.ts";
 import type { SpeakerProcess } from "./speaker/speaker-process.ts";
 import type { DeviceState } from "./state.ts";
 import type { Uplink } from "./uplink.ts";
@@ -23,9 +24,20 @@ export interface AgentStatus {
 		/** The TensorRT engine that it speaks by; null: ONNX Runtime. */
 		engine: string | null;
 	};
+	/** What requests may ask for, the active one first. An agent before this one wrote none. */
+	voices?: HeldVoice[];
 	connected: boolean;
 	/** Figures of the newest trial. */
 	trial: (GoldenResult & { bundle: string }) | null;
+}
+
+/** A voice on this device that requests may ask for. */
+export interface HeldVoice {
+	id: string;
+	bundle: string;
+	base: string;
+	active: boolean;
+	loaded: boolean;
 }
 
 export interface ReporterOptions {
@@ -34,6 +46,8 @@ export interface ReporterOptions {
 	speaker: SpeakerProcess;
 	uplink: Uplink;
 	seen: () => Seen;
+	/** What requests may ask for. */
+	offers: () => readonly OfferedVoice[];
 	onChange: (reported: Reported) => void;
 }
 
@@ -88,7 +102,8 @@ export class Reporter {
 		const { speaker, uplink } = this.#o;
 		const { at: _, ...rest } = reported;
 		const { digest, up, pid, engine } = speaker;
-		const text = JSON.stringify([rest, digest, up, pid, engine, uplink.ready]);
+		const more = [digest, up, pid, engine, uplink.ready, this.#voices()];
+		const text = JSON.stringify([rest, ...more]);
 		if (text === this.#said) return;
 		this.#said = text;
 		void this.#reports.offer(reported);
@@ -115,6 +130,7 @@ export class Reporter {
 				bundle: speaker.digest,
 				engine: speaker.engine,
 			},
+			voices: this.#voices(),
 			connected: uplink.ready,
 			trial: this.#trial,
 		};
@@ -123,6 +139,14 @@ export class Reporter {
 	/** Ends when what is being written has been. */
 	async stop(): Promise<void> {
 		await Promise.all([this.#reports.idle(), this.#files.idle()]);
+	}
+
+	#voices(): HeldVoice[] {
+		const { digest: now, aside } = this.#o.speaker;
+		return this.#o.offers().map(({ id, digest, base }) => ({
+			...{ id, bundle: digest, base, active: digest === now },
+			loaded: digest === now || aside.loaded.some((l) => l.digest === digest),
+		}));
 	}
 
 	#report(): Reported {

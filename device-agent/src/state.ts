@@ -24,7 +24,8 @@ import {
 } from "@wattvox/core";
 import { readDesired, type SignedDesired } from "@wattvox/link";
 import { z } from "zod";
-import { type Active, demoted, type Rejected } from "./planner.ts";
+import type { Rejected } from "./planner.ts";
+import { type Active, demoted, without } from "./pointer.ts";
 
 const zRevision = z.int().min(1);
 const zActive = z.object({
@@ -170,6 +171,18 @@ export class DeviceState {
 			await this.dropDamaged(digest);
 		}
 		return last;
+	}
+
+	/**
+	 * Removes one of the good voices before the active one, and its bad blobs with it.
+	 * @throws WattvoxError E_OUTPUT, E_DISK_FULL
+	 */
+	async forget(digest: string): Promise<void> {
+		const active = await this.#pointer();
+		// the pointer first: after a crash in between it names nothing that is half gone
+		if (active) await this.setActive(without(active, digest));
+		await this.removeVoice(digest);
+		await this.dropDamaged(digest);
 	}
 
 	/** @throws WattvoxError E_OUTPUT, E_DISK_FULL */

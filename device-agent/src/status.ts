@@ -41,6 +41,7 @@ export function formatStatus(status: WrittenStatus): string {
 		["broker", status.connected ? "connected" : "not connected"],
 		["voice", reported.bundle ?? "none yet"],
 		...runtimeLines(status),
+		...voiceLines(status),
 		[
 			"state",
 			reported.revision === null
@@ -94,4 +95,14 @@ function runtimeLines({
 			`ONNX Runtime${reason ? ` (${reason.code}: ${reason.message})` : ""}`,
 		],
 	];
+}
+
+/** What may be asked for beside the active voice. */
+function voiceLines({ voices = [] }: WrittenStatus): [string, string][] {
+	return voices
+		.filter((v) => !v.active)
+		.map(({ id, bundle, base, loaded }) => [
+			"also",
+			`${id} ${bundle.slice(0, 12)} on ${base}, ${loaded ? "loaded" : "loaded when it is asked for"}`,
+		]);
 }

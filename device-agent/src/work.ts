@@ -5,8 +5,8 @@ import type { Engines } from "./engine/engines.ts";
 import type { Executor } from "./executor.ts";
 import type { FlooredClock } from "./floors.ts";
 import type { JoulesGate, JoulesView } from "./joules/joules-gate.ts";
+import type { HeldVoices } from "./held-voices.ts";
 import {
-	type Active,
 	type EngineView,
 	plan,
 	type Reason,
@@ -14,6 +14,7 @@ import {
 	type Step,
 	type View,
 } from "./planner.ts";
+import type { Active } from "./pointer.ts";
 import type { Reporter } from "./reporter.ts";
 import { Retry, repeats } from "./retry.ts";
 import type { SpeakerProcess } from "./speaker/speaker-process.ts";
@@ -30,6 +31,7 @@ export interface WorkOptions {
 	speaker: SpeakerProcess;
 	engines: Engines | undefined;
 	joules: JoulesGate;
+	voices: HeldVoices;
 	executor: Executor;
 	reporter: Reporter;
 	/** Ceiling of the first and of any wait after a failed step, ms. */
@@ -98,6 +100,7 @@ export class Work {
 		this.#active = await state.recallActive((digest) =>
 			log.error({ bundle: digest }, "the active voice is damaged"),
 		);
+		await this.#o.voices.hold(this.#active);
 	}
 
 	/** Works until {@link stop}. */
@@ -155,6 +158,7 @@ export class Work {
 		await trust.keep();
 		await wishes.keep();
 		this.#active = await state.active();
+		await this.#o.voices.hold(this.#active);
 		this.#rejected = await state.rejected();
 		const { up, digest, failed, engine } = this.#o.speaker;
 		return {
@@ -167,6 +171,7 @@ export class Work {
 			laidOut: await state.laidOut(),
 			passed: this.#passed,
 			rejected: this.#rejected,
+			damaged: this.#o.voices.damaged,
 			speaker: { up, digest, failed, engine },
 			engine: this.engine,
 			joules: this.#joules,

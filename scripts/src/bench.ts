@@ -32,6 +32,11 @@ export const BENCHES: Readonly<
 		about: "Memory and processor of a device that is asked for nothing",
 		load: () => import("./bench/idle.ts"),
 	},
+	voices: {
+		about:
+			"What each further voice in memory costs, and what its loading costs the others",
+		load: () => import("./bench/voices.ts"),
+	},
 	faults: {
 		about:
 			"Hundreds of random faults on real processes and a real broker (the seed is printed)",

@@ -1,5 +1,9 @@
 import type { UtteranceStats } from "@wattvox/synth";
+import { rows } from "./exposition.ts";
 import type { Played } from "./playback.ts";
+import type { ListedVoice } from "./voice-choice.ts";
+import { VoiceCounters } from "./voice-counters.ts";
+import type { VoiceShelf } from "./voice-shelf.ts";
 
 /** What a speaker has done since it started, as `/healthz` and `/metrics` tell it. */
 export class Counters {
@@ -13,8 +17,15 @@ export class Counters {
 	#refused = 0;
 	#failed = 0;
 
-	/** An utterance has ended. @param whole false: it was broken off */
-	spoke(stats: UtteranceStats, whole: boolean): void {
+	readonly #voices = new VoiceCounters();
+
+	/**
+	 * An utterance has ended.
+	 * @param whole false: it was broken off
+	 * @param bundle the digest of the voice that spoke it
+	 */
+	spoke(stats: UtteranceStats, whole: boolean, bundle: string): void {
+		this.#voices.spoke(bundle, stats, whole);
 		if (whole) this.#utterances++;
 		this.#audioSeconds += stats.audioSeconds;
 		this.#computeSeconds += stats.computeMs / 1000;
@@ -46,8 +57,18 @@ export class Counters {
 	}
 
 	/** Prometheus' text format. */
-	metrics(now: { waiting: number; loaded: boolean }): string {
-		const rows: [name: string, kind: string, help: string, value: number][] = [
+	metrics(now: {
+		waiting: number;
+		loaded: boolean;
+		voices: readonly ListedVoice[];
+		shelf: VoiceShelf | undefined;
+	}): string {
+		const all: [
+			name: string,
+			kind: "counter" | "gauge",
+			help: string,
+			value: number,
+		][] = [
 			[
 				"utterances_total",
 				"counter",
@@ -95,11 +116,9 @@ export class Counters {
 			["waiting", "gauge", "Requests that wait", now.waiting],
 			["voice_loaded", "gauge", "Whether a voice speaks", now.loaded ? 1 : 0],
 		];
-		return rows
-			.map(
-				([name, kind, help, value]) =>
-					`# HELP wattvox_${name} ${help}\n# TYPE wattvox_${name} ${kind}\nwattvox_${name} ${value}\n`,
-			)
-			.join("");
+		const device = all.map(([name, kind, help, value]) =>
+			rows(name, kind, help, [{ value }]),
+		);
+		return device.join("") + this.#voices.metrics(now.voices, now.shelf);
 	}
 }

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { sha256 } from "@wattvox/bundle";
 import { asWattvoxError, WattvoxError } from "@wattvox/core";
-import type { Tensor } from "@wattvox/runtime";
+import { EngineHost, type Tensor } from "@wattvox/runtime";
 import type { TensorRt, TrtEngine, Weights } from "@wattvox/runtime/tensorrt";
 import { type Frontend, Voice } from "@wattvox/synth";
 import type { Reason } from "../planner.ts";
@@ -38,7 +38,12 @@ export async function loadVoice(
 	options: LoadVoiceOptions,
 ): Promise<LoadedVoice> {
 	const { threads, frontend } = options;
-	const how = { threads, ...(frontend && { frontend }) };
+	const how = {
+		threads,
+		// a thread of its own: what speaks meanwhile does not wait for this one's loading
+		host: new EngineHost(),
+		...(frontend && { frontend }),
+	};
 	if (!engine)
 		return { voice: await Voice.load(dir, how), runtime: "onnxruntime" };
 	try {

@@ -12,7 +12,9 @@ import type {
 } from "./messages.ts";
 import { choosePlayer } from "./player.ts";
 import { SpeechServer } from "./server.ts";
+import { VoiceShelf } from "./voice-shelf.ts";
 import { VoiceSlot } from "./voice-slot.ts";
+import { WantedVoices } from "./wanted-voices.ts";
 
 const config: SpeakerConfig = JSON.parse(process.argv[2] ?? "{}");
 const slot = new VoiceSlot();
@@ -23,6 +25,19 @@ const tell = (message: FromSpeaker) => {
 /** By which runtime the loaded voice speaks, and why not by the one it was asked to. */
 let spoken: { runtime: Runtime; trouble?: Reason } = { runtime: "onnxruntime" };
 
+const wanted = new WantedVoices(tell);
+const shelf = new VoiceShelf({
+	...config.aside,
+	available: () => process.availableMemory(),
+	maxWaiting: config.maxWaiting,
+	async prepare(digest) {
+		const { bytes, ...at } = await wanted.verified(digest);
+		return { bytes, load: async () => (await loadVoice(at, config)).voice };
+	},
+	onChange: () =>
+		tell({ kind: "aside", loaded: shelf.loaded, loading: shelf.loading }),
+});
+
 async function load(at: VoiceAt): Promise<void> {
 	const { digest } = at;
 	const engine = at.engine?.id ?? null;
@@ -30,12 +45,19 @@ async function load(at: VoiceAt): Promise<void> {
 		await slot.swap(
 			digest,
 			async () => {
+				const here = engine === null ? shelf.take(digest) : undefined;
+				if (here) {
+					spoken = { runtime: "onnxruntime" };
+					return here;
+				}
 				const { voice, ...how } = await loadVoice(at, config);
 				spoken = how;
 				return voice;
 			},
 			engine,
 		);
+		// a copy of it that speaks without its engine is not needed any more
+		await shelf.take(digest)?.retire();
 		tell({ kind: "loaded", digest, engine, ...spoken });
 	} catch (thrown) {
 		const { code, message } = asWattvoxError(thrown);
@@ -48,20 +70,37 @@ async function stop(): Promise<void> {
 	if (stopping) return;
 	stopping = true;
 	await server.stop();
+	await shelf.close();
 	await slot.close();
 	process.exit(0);
 }
 
 const server = new SpeechServer({
 	slot,
+	shelf,
 	port: config.port,
 	maxWaiting: config.maxWaiting,
 	player: () => choosePlayer(config.playback),
 	onEvent: tell,
 });
 process.on("message", (message: ToSpeaker) => {
-	if (message.kind === "swap") void load(message);
-	else void stop();
+	switch (message.kind) {
+		case "swap":
+			void load(message);
+			break;
+		case "offers":
+			void server.voices.offer(message.offers);
+			break;
+		case "verified":
+		case "refused":
+			wanted.heard(message);
+			break;
+		case "stop":
+			void stop();
+			break;
+		default:
+			message satisfies never;
+	}
 });
 process.on("disconnect", () => void stop());
 // An agent that was killed while this loaded its modules was not heard going: without this its speaker
@@ -70,6 +109,7 @@ if (!process.connected) process.exit(0);
 // Ctrl-C reaches the whole process group; the agent decides when the speaker ends.
 process.on("SIGINT", () => undefined);
 
+void server.voices.offer(config.offers);
 try {
 	tell({ kind: "listening", port: await server.start() });
 } catch (thrown) {

@@ -16,6 +16,34 @@ export interface SpeakerConfig {
 	playback: PlayerChoice;
 	/** What to load first. */
 	voice: VoiceAt | null;
+	/** What may be asked for beside it. */
+	offers: readonly OfferedVoice[];
+	/** How many voices beside the active one may be loaded, and how much memory they may take by estimate. */
+	aside: { places: number; bytes: number };
+}
+
+/** A voice that a request may ask for: it passed its golden sentences here. */
+export interface OfferedVoice {
+	/** Its name. */
+	id: string;
+	digest: string;
+	/** BCP 47 tag. */
+	language: string;
+	/** Name of its base. */
+	base: string;
+}
+
+/** A voice that was verified again to be loaded beside the active one. */
+export interface VerifiedVoice extends VoiceAt {
+	/** Memory that it will take, bytes: an estimate. */
+	bytes: number;
+}
+
+/** What is loaded beside the active voice. */
+export interface AsideState {
+	loaded: readonly { digest: string; bytes: number }[];
+	/** Under way. */
+	loading: string | null;
 }
 
 /** A laid-out bundle, and the engine that survived its trial with this very voice. */
@@ -41,6 +69,11 @@ export type Runtime = "onnxruntime" | "tensorrt";
 
 export type ToSpeaker =
 	| ({ kind: "swap" } & VoiceAt)
+	/** What may be asked for from now on; the active one may be among them. */
+	| { kind: "offers"; offers: readonly OfferedVoice[] }
+	/** The answer to `want`. */
+	| { kind: "verified"; voice: VerifiedVoice }
+	| { kind: "refused"; digest: string; code: ErrorCode; message: string }
 	/** End when the requests under way are done. */
 	| { kind: "stop" };
 
@@ -62,6 +95,9 @@ export type FromSpeaker =
 	  }
 	/** It speaks on with what it had. */
 	| { kind: "not-loaded"; digest: string; code: ErrorCode; message: string }
+	/** A voice that is to be loaded beside the active one, once the agent has verified it. */
+	| { kind: "want"; digest: string }
+	| ({ kind: "aside" } & AsideState)
 	/** `digest`: the voice that speaks it, from its beginning to its end. */
 	| { kind: "begin"; id: number; digest: string }
 	| {

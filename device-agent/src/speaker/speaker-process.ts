@@ -1,5 +1,4 @@
-import { type ChildProcess, fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import type { ChildProcess } from "node:child_process";
 import {
 	backoff,
 	type Clock,
@@ -8,11 +7,16 @@ import {
 	WattvoxError,
 } from "@wattvox/core";
 import type { Reason } from "../planner.ts";
+import { Asides } from "./asides.ts";
+import { forkSpeaker } from "./fork-speaker.ts";
 import type {
+	AsideState,
 	FromSpeaker,
+	OfferedVoice,
 	Runtime,
 	SpeakerConfig,
 	ToSpeaker,
+	VerifiedVoice,
 	VoiceAt,
 } from "./messages.ts";
 import type { PlayerChoice } from "./player.ts";
@@ -26,6 +30,14 @@ export interface SpeakerProcessOptions {
 	playback?: PlayerChoice;
 	/** What a new process is to load. */
 	voice: () => VoiceAt | null;
+	/** What requests may ask for beside it; none by default. */
+	offers?: () => readonly OfferedVoice[];
+	/** How much of that may be loaded; nothing by default. */
+	aside?: SpeakerConfig["aside"];
+	/** Verifies one of them before it is loaded. @throws WattvoxError */
+	verify?: (digest: string) => Promise<VerifiedVoice>;
+	/** One of them ended the process again and again. */
+	onAsideTrouble?: (digest: string, reason: Reason) => void;
 	/** Something changed: up, down, loaded, not loaded. */
 	onChange: () => void;
 	onUtterance: (
@@ -42,11 +54,6 @@ export interface SpeakerProcessOptions {
 
 /** Deaths in a row while loading one voice after which that voice is to blame. */
 const DEATHS = 3;
-/**
- * A device has little memory, and this process computes outside JavaScript: a small young
- * generation and few malloc arenas take a quarter off its resident size.
- */
-const LEAN = ["--max-semi-space-size=2", "--optimize-for-size"];
 /** A process that lived this long was no quick death, ms. */
 const QUICK_MS = 10_000;
 /** How long a process may take to end by itself. */
@@ -84,9 +91,15 @@ export class SpeakerProcess {
 	#failed: { digest: string; code: ErrorCode; message: string } | null = null;
 	#waiters: (() => void)[] = [];
 	readonly #open = new Set<number>();
+	readonly #asides: Asides;
 
 	constructor(options: SpeakerProcessOptions) {
 		this.#o = options;
+		this.#asides = new Asides({
+			verify: options.verify ?? (() => Promise.reject(nothingAside())),
+			onTrouble: options.onAsideTrouble ?? (() => undefined),
+			send: (message) => this.#send(message),
+		});
 		this.#clock = options.clock ?? systemClock;
 	}
 
@@ -117,6 +130,11 @@ export class SpeakerProcess {
 	/** What computes; null: it has no voice. */
 	get runtime(): Runtime | null {
 		return this.#runtime;
+	}
+
+	/** What is loaded beside the voice that it speaks with. */
+	get aside(): AsideState {
+		return this.#asides.state;
 	}
 
 	/** What it could not load last. */
@@ -166,6 +184,11 @@ export class SpeakerProcess {
 		if (failed) throw new WattvoxError(failed.code, failed.message);
 	}
 
+	/** Tells it what requests may ask for now. */
+	offer(): void {
+		this.#send({ kind: "offers", offers: this.#o.offers?.() ?? [] });
+	}
+
 	/** Forgets what it could not load, so that it may be asked to try again. */
 	forgive(): void {
 		this.#failed = null;
@@ -202,18 +225,12 @@ export class SpeakerProcess {
 			playback,
 			tensorrt,
 			voice,
+			offers: this.#o.offers?.() ?? [],
+			aside: this.#o.aside ?? { places: 0, bytes: 0 },
 		};
-		const main = fileURLToPath(
-			this.#o.main ?? new URL("./main.js", import.meta.url),
-		);
-		const child = fork(main, [JSON.stringify(config)], {
-			stdio: ["ignore", "ignore", "inherit", "ipc"],
-			execArgv: LEAN,
-			env: { MALLOC_ARENA_MAX: "2", ...process.env },
-		});
+		const child = forkSpeaker(config, this.#o.main);
 		this.#child = child;
 		child.on("message", (message: FromSpeaker) => this.#heard(message));
-		child.once("error", () => undefined);
 		child.once("exit", (code, signal) => this.#ended(child, code, signal));
 	}
 
@@ -248,6 +265,10 @@ export class SpeakerProcess {
 				this.#loading = null;
 				break;
 			}
+			case "want":
+			case "aside":
+				this.#asides.heard(message);
+				break;
 			default:
 				if (message.kind === "begin") this.#open.add(message.id);
 				else this.#open.delete(message.id);
@@ -272,6 +293,7 @@ export class SpeakerProcess {
 		this.#engineLoaded = null;
 		this.#runtime = null;
 		this.#open.clear();
+		this.#asides.ended(String(signal ?? code));
 		this.#o.onUtterance({ kind: "lost" });
 		if (this.#stop.signal.aborted) {
 			this.#changed();
@@ -321,4 +343,8 @@ export class SpeakerProcess {
 			});
 		}
 	}
+}
+
+function nothingAside(): WattvoxError {
+	return new WattvoxError("E_VOICE_UNKNOWN", "there is one voice alone");
 }

@@ -1,13 +1,6 @@
 import { WattvoxError } from "@wattvox/core";
 import type { Voice } from "@wattvox/synth";
-
-interface Loaded {
-	voice: Voice;
-	digest: string;
-	engine: string | null;
-	users: number;
-	retired: boolean;
-}
+import { SharedVoice } from "./shared-voice.ts";
 
 /**
  * The voice that speaks, exchangeable while it does.
@@ -18,7 +11,7 @@ interface Loaded {
  * - When a new voice does not load, the old one stays.
  */
 export class VoiceSlot {
-	#current: Loaded | undefined;
+	#current: SharedVoice | undefined;
 	#turn: Promise<unknown> = Promise.resolve();
 
 	/** Digest of the bundle that speaks; null before any. */
@@ -32,20 +25,24 @@ export class VoiceSlot {
 
 	/**
 	 * Loads a voice beside the present one, then puts it in its place. One at a time, in order.
+	 * @param load may also hand over one that others hold already
 	 * @param engine the engine that it is to speak by; another one makes another voice of it
 	 */
 	swap(
 		digest: string,
-		load: () => Promise<Voice>,
+		load: () => Promise<Voice | SharedVoice>,
 		engine: string | null = null,
 	): Promise<void> {
 		const turn = this.#turn.then(async () => {
 			const now = this.#current;
 			if (now?.digest === digest && now.engine === engine) return;
-			const voice = await load();
+			const loaded = await load();
 			const old = this.#current;
-			this.#current = { voice, digest, engine, users: 0, retired: false };
-			if (old) await this.#retire(old);
+			this.#current =
+				loaded instanceof SharedVoice
+					? loaded
+					: new SharedVoice(loaded, digest, engine);
+			await old?.retire();
 		});
 		this.#turn = turn.catch(() => undefined);
 		return turn;
@@ -59,13 +56,7 @@ export class VoiceSlot {
 		const loaded = this.#current;
 		if (!loaded)
 			throw new WattvoxError("E_NO_VOICE", "no voice has arrived yet");
-		loaded.users++;
-		try {
-			return await work(loaded.voice, loaded.digest);
-		} finally {
-			loaded.users--;
-			if (loaded.retired && loaded.users === 0) await loaded.voice.dispose();
-		}
+		return loaded.use(work);
 	}
 
 	/** Frees the voice. */
@@ -73,11 +64,6 @@ export class VoiceSlot {
 		await this.#turn;
 		const loaded = this.#current;
 		this.#current = undefined;
-		if (loaded) await this.#retire(loaded);
-	}
-
-	async #retire(loaded: Loaded): Promise<void> {
-		loaded.retired = true;
-		if (loaded.users === 0) await loaded.voice.dispose();
+		await loaded?.retire();
 	}
 }

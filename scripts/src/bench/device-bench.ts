@@ -63,6 +63,7 @@ export async function runDeviceBench<Result>(
 /**
  * Starts a fleet of one and brings it its first voice, for as long as `use` takes.
  * @param use is given the rig and the digest of what it speaks with
+ * @param options more of the agent's
  * @throws WattvoxError E_GOLDEN when the voice is refused; what `use` throws; the signal's reason
  */
 export async function withSpeakingRig<T>(
@@ -70,9 +71,10 @@ export async function withSpeakingRig<T>(
 	note: (line: string) => void,
 	signal: AbortSignal,
 	use: (rig: DeviceRig, digest: string) => Promise<T>,
+	options: readonly string[] = [],
 ): Promise<T> {
 	note("starting a broker, a store and an agent ...");
-	const rig = await DeviceRig.start(o.voice, o.dir, signal);
+	const rig = await DeviceRig.start(o.voice, o.dir, signal, options);
 	try {
 		const { path, digest } = await rig.bundle(0);
 		await rig.publish(path, signal);

@@ -72,11 +72,13 @@ export class DeviceRig {
 	/**
 	 * @param voice a bundle's folder with an adapter; "tiny" for the tests' own
 	 * @param root where its folder is made
+	 * @param options more of the agent's
 	 */
 	static async start(
 		voice: string,
 		root: string,
 		signal: AbortSignal,
+		options: readonly string[] = [],
 	): Promise<DeviceRig> {
 		const { files, golden } = await source(voice, signal);
 		const dir = await mkdtemp(join(root, "bench-device-"));
@@ -101,6 +103,7 @@ export class DeviceRig {
 				...["run", "--broker", broker.url, "--fleet", "bench"],
 				...["--device", "d1", "--data", join(dir, "d1")],
 				...["--trust", trust, "--port", "0"],
+				...options,
 			],
 			{
 				stdio: ["ignore", "pipe", "inherit"],
@@ -153,8 +156,12 @@ export class DeviceRig {
 		});
 	}
 
-	/** Says something and takes all of the answer. */
-	async say(input: string, signal: AbortSignal): Promise<Reply> {
+	/** Says something, by the active voice or another, and takes all of the answer. */
+	async say(
+		input: string,
+		signal: AbortSignal,
+		voice?: string,
+	): Promise<Reply> {
 		const reply: Reply = {
 			...{ status: null, bundle: null, bytes: 0 },
 			...{ beginAt: performance.now(), firstAt: Number.NaN, endAt: Number.NaN },
@@ -168,7 +175,7 @@ export class DeviceRig {
 			const response = await fetch(`${this.url}/v1/audio/speech`, {
 				method: "POST",
 				headers: { "content-type": "application/json" },
-				body: JSON.stringify({ input, response_format: "pcm" }),
+				body: JSON.stringify({ input, voice, response_format: "pcm" }),
 				signal: over.signal,
 			});
 			for await (const chunk of response.body ?? []) {

@@ -3,6 +3,7 @@ import test from "ava";
 import { DeviceRig } from "./device-rig.ts";
 import { measureIdle } from "./idle.ts";
 import { growth, soak } from "./soak.ts";
+import { measureVoices } from "./voices.ts";
 
 const { signal } = new AbortController();
 const quiet = () => undefined;
@@ -32,6 +33,23 @@ test("a soak counts what failed and reads both processes on the way", async (t) 
 	t.is(r.restarts, 0);
 	t.is(r.rss.speaker.length, 40);
 	t.is(r.speaker.growth, r.speaker.late / r.speaker.early - 1);
+});
+
+test("each further voice has its memory and its first sound", async (t) => {
+	t.timeout(300_000);
+	const r = await measureVoices(
+		{ voice: "tiny", voices: 2, dir: await temporaryDir(t) },
+		quiet,
+		signal,
+	);
+	t.is(r.steps.length, 2);
+	t.is(r.restarts, 0);
+	for (const { rss, firstSoundMs, active } of r.steps) {
+		t.true(rss > 30e6);
+		t.true(firstSoundMs > 0);
+		t.true(active.every(Number.isFinite), "no request was dropped");
+	}
+	t.true((r.steps[1]?.active.length ?? 0) > 0);
 });
 
 test("a voice that the device refuses ends the waiting", async (t) => {

@@ -73,6 +73,10 @@ export const ERRORS = {
 		help: "Check that this is the right file.",
 	},
 	E_MODEL: { exit: EXIT.input, help: "Check the model file and its version." },
+	E_VOICE_UNKNOWN: {
+		exit: EXIT.input,
+		help: "Ask for one of the voices that `GET /v1/voices` lists, or publish the one you want.",
+	},
 	E_GOLDEN: {
 		exit: EXIT.input,
 		help: "The voice does not speak its golden sentences as it did where it was made, or not fast enough: export it again, or try another device.",

@@ -57,6 +57,22 @@ export const agentRun = command({
 			type: "number",
 			describe: "Megabytes of bundles that may come in a day (UTC)",
 		},
+		"keep-voices": {
+			type: "number",
+			default: 3,
+			describe:
+				"Last good voices kept beside the active one, 1 to 9; a request may ask for each",
+		},
+		"loaded-voices": {
+			type: "number",
+			default: 3,
+			describe: "Voices in memory at a time, the active one among them",
+		},
+		"voices-mb": {
+			type: "number",
+			default: 160,
+			describe: "Megabytes for the voices beside the active one, by estimate",
+		},
 		class: {
 			type: "string",
 			describe: "What kind of device it is; by default what its board says",
@@ -107,6 +123,9 @@ export const agentRun = command({
 			...(args["daily-mb"] !== undefined && {
 				dailyBytes: args["daily-mb"] * 1_000_000,
 			}),
+			goodKept: args["keep-voices"],
+			maxLoaded: args["loaded-voices"],
+			asideBytes: args["voices-mb"] * 1e6,
 			...(args.class !== undefined && { deviceClass: args.class }),
 			...(args["host-root"] !== undefined && { hostRoot: args["host-root"] }),
 			...(args.shim !== undefined && {

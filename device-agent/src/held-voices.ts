@@ -1,0 +1,139 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { MANIFEST, parseManifest } from "@wattvox/bundle";
+import { asWattvoxError, type Log, WattvoxError } from "@wattvox/core";
+import type { Reason } from "./planner.ts";
+import { type Active, goodOnes } from "./pointer.ts";
+import type { OfferedVoice, VerifiedVoice } from "./speaker/messages.ts";
+import type { DeviceState } from "./state.ts";
+
+export interface HeldVoicesOptions {
+	state: DeviceState;
+	log: Log;
+	/** What may be asked for has changed. */
+	onOffers: () => void;
+	/** One was found to be damaged. */
+	onDamage: () => void;
+}
+
+/**
+ * Memory that a loaded voice takes, in bytes for each byte of its two graphs: weights are stored as halves
+ * and computed as singles, ONNX Runtime packs them once more, and its thread comes on top. Measured with
+ * the shipped base; an estimate for any other.
+ */
+const MEMORY_PER_BYTE = 5;
+
+interface Held extends OfferedVoice {
+	/** Bytes of its two graphs. */
+	stored: number;
+}
+
+/**
+ * The good voices on this disk, for which a request may ask.
+ *
+ * INVARIANTS
+ * - Only voices that the pointer names are offered: each spoke its golden sentences well on this device,
+ *   and none that was given up is among them.
+ * - A voice is verified byte by byte each time before it is loaded beside the active one. One that is not what
+ *   was signed is offered no more, and forgotten.
+ */
+export class HeldVoices {
+	readonly #o: HeldVoicesOptions;
+	readonly #held = new Map<string, Held>();
+	readonly #withdrawn = new Set<string>();
+	readonly #damaged = new Set<string>();
+	#active: Active | null = null;
+	#offers: readonly Held[] = [];
+
+	constructor(options: HeldVoicesOptions) {
+		this.#o = options;
+	}
+
+	/** What may be asked for, the active one first, then the newest. */
+	get offers(): readonly OfferedVoice[] {
+		return this.#offers;
+	}
+
+	/** Voices whose files are not what was verified once. */
+	get damaged(): ReadonlySet<string> {
+		return this.#damaged;
+	}
+
+	/** Looks at what the pointer names now. */
+	async hold(active: Active | null): Promise<void> {
+		this.#active = active;
+		const good = active ? goodOnes(active) : [];
+		for (const digest of this.#held.keys())
+			if (!good.includes(digest)) this.#held.delete(digest);
+		// pulled anew it may be whole
+		for (const digest of this.#damaged)
+			if (!good.includes(digest)) this.#damaged.delete(digest);
+		for (const digest of good) await this.#read(digest);
+		this.#offer();
+	}
+
+	/**
+	 * Verifies a voice to be loaded beside the active one.
+	 * @throws WattvoxError E_VOICE_UNKNOWN (not offered any more), E_TAMPERED
+	 */
+	async verify(digest: string): Promise<VerifiedVoice> {
+		const held = this.#held.get(digest);
+		if (!held || !this.#offers.includes(held))
+			throw new WattvoxError(
+				"E_VOICE_UNKNOWN",
+				`voice ${digest} is not on this device any more`,
+			);
+		if (!(await this.#o.state.intact(digest))) {
+			this.#o.log.error({ bundle: digest }, "a voice is damaged");
+			// The active one speaks from memory; the agent's next start looks after its files.
+			if (digest !== this.#active?.digest) this.#damaged.add(digest);
+			this.#offer();
+			this.#o.onDamage();
+			throw new WattvoxError(
+				"E_TAMPERED",
+				`the files of voice ${held.id} are damaged on this device`,
+			);
+		}
+		const dir = this.#o.state.voiceDir(digest);
+		return { digest, dir, bytes: held.stored * MEMORY_PER_BYTE };
+	}
+
+	/** Offers a voice no more until the agent starts again: it ended the speaker. */
+	withdraw(digest: string, { code, message }: Reason): void {
+		this.#o.log.error({ bundle: digest, code }, message);
+		this.#withdrawn.add(digest);
+		this.#offer();
+	}
+
+	async #read(digest: string): Promise<void> {
+		if (this.#held.has(digest)) return;
+		const path = join(this.#o.state.voiceDir(digest), MANIFEST);
+		try {
+			this.#held.set(digest, heldOf(digest, await readFile(path)));
+		} catch (thrown) {
+			// laid out no more: it is not offered
+			const { message } = asWattvoxError(thrown);
+			this.#o.log.debug({ bundle: digest }, message);
+		}
+	}
+
+	#offer(): void {
+		const good = this.#active ? goodOnes(this.#active) : [];
+		const offers = good
+			.filter((d) => !this.#withdrawn.has(d) && !this.#damaged.has(d))
+			.flatMap((d) => this.#held.get(d) ?? []);
+		const now = this.#offers;
+		if (offers.length === now.length && offers.every((o, i) => o === now[i]))
+			return;
+		this.#offers = offers;
+		this.#o.onOffers();
+	}
+}
+
+function heldOf(digest: string, manifest: Uint8Array): Held {
+	const { voice: id, language, base, files } = parseManifest(manifest);
+	const stored = files
+		.filter((f) => f.role === "text" || f.role === "decoder")
+		.reduce((sum, f) => sum + f.size, 0);
+	return { id, digest, language, base: base.name, stored };
+}

@@ -1,0 +1,72 @@
+import { asWattvoxError } from "@wattvox/core";
+import type { Reason } from "../planner.ts";
+import type {
+	AsideState,
+	FromSpeaker,
+	ToSpeaker,
+	VerifiedVoice,
+} from "./messages.ts";
+
+export interface AsidesOptions {
+	/** @throws WattvoxError when a voice may not be loaded */
+	verify: (digest: string) => Promise<VerifiedVoice>;
+	/** It ended the process, again and again, while it was loaded. */
+	onTrouble: (digest: string, reason: Reason) => void;
+	send: (message: ToSpeaker) => void;
+}
+
+/** Deaths of the speaker while it loaded one voice beside the active one: each is a silence. */
+const DEATHS = 2;
+
+const NONE: AsideState = { loaded: [], loading: null };
+
+/** The agent's side of the voices that its speaker loads beside the active one. */
+export class Asides {
+	readonly #o: AsidesOptions;
+	readonly #deaths = new Map<string, number>();
+	#state = NONE;
+
+	constructor(options: AsidesOptions) {
+		this.#o = options;
+	}
+
+	get state(): AsideState {
+		return this.#state;
+	}
+
+	/** Answers what the speaker asks, and takes in what it says. */
+	heard(message: Extract<FromSpeaker, { kind: "want" | "aside" }>): void {
+		if (message.kind === "want") {
+			void this.#verify(message.digest);
+			return;
+		}
+		const { loaded, loading } = message;
+		this.#state = { loaded, loading };
+		for (const { digest } of loaded) this.#deaths.delete(digest);
+	}
+
+	/** The process has ended. */
+	ended(how: string): void {
+		const { loading } = this.#state;
+		this.#state = NONE;
+		if (loading === null) return;
+		const deaths = (this.#deaths.get(loading) ?? 0) + 1;
+		this.#deaths.set(loading, deaths);
+		if (deaths < DEATHS) return;
+		this.#deaths.delete(loading);
+		this.#o.onTrouble(loading, {
+			code: "E_MODEL",
+			message: `the speaker ended (${how}) ${deaths} times while loading this voice beside the active one`,
+		});
+	}
+
+	async #verify(digest: string): Promise<void> {
+		const { verify, send } = this.#o;
+		try {
+			send({ kind: "verified", voice: await verify(digest) });
+		} catch (thrown) {
+			const { code, message } = asWattvoxError(thrown);
+			send({ kind: "refused", digest, code, message });
+		}
+	}
+}

@@ -1,0 +1,35 @@
+import { WattvoxError } from "@wattvox/core";
+import type { FromSpeaker, ToSpeaker, VerifiedVoice } from "./messages.ts";
+
+interface Waiting {
+	resolve: (voice: VerifiedVoice) => void;
+	reject: (reason: WattvoxError) => void;
+}
+
+/** Asks the agent for voices: nothing is loaded here that it has not verified for that very purpose. */
+export class WantedVoices {
+	readonly #tell: (message: FromSpeaker) => void;
+	readonly #waiting = new Map<string, Waiting>();
+
+	constructor(tell: (message: FromSpeaker) => void) {
+		this.#tell = tell;
+	}
+
+	/** Call it for one voice at a time. @throws WattvoxError by why the agent refuses it */
+	verified(digest: string): Promise<VerifiedVoice> {
+		return new Promise((resolve, reject) => {
+			this.#waiting.set(digest, { resolve, reject });
+			this.#tell({ kind: "want", digest });
+		});
+	}
+
+	/** The agent has answered. */
+	heard(message: Extract<ToSpeaker, { kind: "verified" | "refused" }>): void {
+		const digest =
+			message.kind === "verified" ? message.voice.digest : message.digest;
+		const asked = this.#waiting.get(digest);
+		this.#waiting.delete(digest);
+		if (message.kind === "verified") asked?.resolve(message.voice);
+		else asked?.reject(new WattvoxError(message.code, message.message));
+	}
+}
