@@ -21,7 +21,8 @@ export function refuse(
 function statusOf(error: WattvoxError): number {
 	if (error.code === "E_BUSY") return 429;
 	if (error.code === "E_VOICE_UNKNOWN") return 404;
-	if (["E_NO_VOICE", "E_MEMORY"].includes(error.code)) return 503;
+	if (["E_NO_VOICE", "E_MEMORY", "E_INTERRUPTED"].includes(error.code))
+		return 503;
 	// The text is the caller's; a model that fails is ours.
 	if (error.code === "E_MODEL") return 500;
 	return error.exit === EXIT.input || error.exit === EXIT.usage ? 400 : 500;

@@ -69,6 +69,8 @@ let stopping = false;
 async function stop(): Promise<void> {
 	if (stopping) return;
 	stopping = true;
+	// an agent that is gone answers nobody, and who waits for it would keep this process
+	wanted.end();
 	await server.stop();
 	await shelf.close();
 	await slot.close();

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import test, { type ExecutionContext } from "ava";
-import type { VoiceAt } from "./messages.ts";
+import type { SpeakerConfig, VoiceAt } from "./messages.ts";
 import { SpeakerProcess } from "./speaker-process.ts";
 
 /** A speaker that knows no speech: it dies on voice "deadly", refuses "bad", and loads any other. */
@@ -191,4 +191,31 @@ test("a speaker whose agent went before it was up ends, and keeps no port", asyn
 	const child = fork(main, [JSON.stringify(config)], { stdio: "ignore" });
 	child.disconnect();
 	t.deepEqual(await once(child, "exit"), [0, null]);
+});
+
+test("a request that waits for the agent's word does not keep a speaker whose agent is gone", async (t) => {
+	const digest = "a".repeat(64);
+	const config: SpeakerConfig = {
+		...{ port: 0, threads: 1, maxWaiting: 1, tensorrt: null, playback: {} },
+		voice: null,
+		offers: [{ id: "anna", digest, language: "en", base: "tiny" }],
+		aside: { places: 1, bytes: 1e9 },
+	};
+	const main = new URL("./main.js", import.meta.url);
+	const child = fork(main, [JSON.stringify(config)], { stdio: "ignore" });
+	t.teardown(() => child.kill("SIGKILL"));
+	const [{ port }] = await once(child, "message");
+	const asked = fetch(`http://127.0.0.1:${port}/v1/audio/speech`, {
+		method: "POST",
+		headers: { "content-type": "application/json" },
+		body: JSON.stringify({ input: "Hello.", voice: "anna" }),
+	});
+	t.deepEqual(await once(child, "message"), [
+		{ kind: "want", digest },
+		undefined,
+	]);
+	const exit = once(child, "exit");
+	child.disconnect();
+	t.is((await asked).status, 503);
+	t.deepEqual(await exit, [0, null]);
 });

@@ -11,12 +11,15 @@ export class WantedVoices {
 	readonly #tell: (message: FromSpeaker) => void;
 	readonly #waiting = new Map<string, Waiting>();
 
+	#ended = false;
+
 	constructor(tell: (message: FromSpeaker) => void) {
 		this.#tell = tell;
 	}
 
 	/** Call it for one voice at a time. @throws WattvoxError by why the agent refuses it */
 	verified(digest: string): Promise<VerifiedVoice> {
+		if (this.#ended) return Promise.reject(stopping());
 		return new Promise((resolve, reject) => {
 			this.#waiting.set(digest, { resolve, reject });
 			this.#tell({ kind: "want", digest });
@@ -32,4 +35,15 @@ export class WantedVoices {
 		if (message.kind === "verified") asked?.resolve(message.voice);
 		else asked?.reject(new WattvoxError(message.code, message.message));
 	}
+
+	/** The agent will answer no more, or shall not: what waits is refused. */
+	end(): void {
+		this.#ended = true;
+		for (const { reject } of this.#waiting.values()) reject(stopping());
+		this.#waiting.clear();
+	}
+}
+
+function stopping(): WattvoxError {
+	return new WattvoxError("E_INTERRUPTED", "the speaker stops");
 }
