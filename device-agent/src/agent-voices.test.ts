@@ -1,7 +1,8 @@
 import { once } from "node:events";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { tinyVoice } from "@wattvox/synth/testing";
+import { writeBundle } from "@wattvox/bundle";
+import { tinyBundle, tinyVoice } from "@wattvox/synth/testing";
 import test from "ava";
 import { fleet, goldenOf, listen, reported, say } from "./_agent-fleet.test.ts";
 import { formatStatus } from "./status.ts";
@@ -88,12 +89,7 @@ it("what never proved itself is not to be had, and what is damaged is not loaded
 	for (const voice of ["bad", bad.digest])
 		t.is((await say(agent, "Hello.", voice)).status, 404);
 
-	const file = join(f.dir, "d1", "voices", old.digest, "text.onnx");
-	const bytes = await readFile(file);
-	bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
-	// its blob in the store, which is the same file, stays whole
-	await rm(file);
-	await writeFile(file, bytes);
+	await damage(join(f.dir, "d1", "voices", old.digest, "text.onnx"));
 	const damaged = await say(agent, "Hello.", "old");
 	t.is(damaged.status, 500);
 	t.regex(
@@ -167,3 +163,46 @@ it("an update while another voice is asked for drops no request", async (t) => {
 		t.true(named[i]?.every((r) => r.bundle === digest));
 	t.is(agent.status().speaker.restarts, 0);
 });
+
+it("a damaged voice is not fallen back to: the good one before it speaks", async (t) => {
+	const f = await fleet(t);
+	const first = await f.agent();
+	const [good, damaged] = [
+		await f.bundle("good", { adapterSeed: 1 }),
+		await f.bundle("damaged", { adapterSeed: 2 }),
+	];
+	for (const { path, digest } of [good, damaged]) {
+		await f.publish(path);
+		await first.speaksWith(digest);
+	}
+	await first.stop();
+	// A bundle that is whole and signed, and whose model is none: as after a change of engines.
+	const voices = join(f.dir, "d1", "voices");
+	const { digest: broken } = await writeBundle(
+		join(voices, "aside"),
+		tinyBundle.sources({ ...tinyVoice(), text: Buffer.from("no model") }),
+		tinyBundle.meta("broken"),
+		f.key,
+	);
+	await rename(join(voices, "aside"), join(voices, broken));
+	await damage(join(voices, damaged.digest, "text.onnx"));
+	const [previous, earlier] = [damaged.digest, [good.digest]];
+	await writeFile(
+		join(f.dir, "d1", "active.json"),
+		JSON.stringify({ v: 1, digest: broken, revision: 2, previous, earlier }),
+	);
+	const again = await f.agent({
+		broker: { url: "mqtt://127.0.0.1:9", connectTimeoutMs: 200 },
+	});
+	await again.speaksWith(good.digest);
+	t.is((await say(again)).bundle, good.digest);
+	t.is((await say(again, "Hello.", "damaged")).status, 404);
+});
+
+/** Changes one byte of a file; its blob in the store, which is the same file, stays whole. */
+async function damage(file: string): Promise<void> {
+	const bytes = await readFile(file);
+	bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+	await rm(file);
+	await writeFile(file, bytes);
+}

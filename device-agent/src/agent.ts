@@ -212,6 +212,7 @@ export class Agent extends EventEmitter<Events> {
 				speaker: this.#speaker,
 				engines: this.#engines,
 				joules,
+				voices: this.#voices,
 				threads,
 				limits,
 				link,

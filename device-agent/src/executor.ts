@@ -3,6 +3,7 @@ import { type Clock, WattvoxError } from "@wattvox/core";
 import { type Budget, type Link, pullBundle } from "@wattvox/link";
 import type { GoldenLimits, GoldenResult } from "@wattvox/synth";
 import type { Engines } from "./engine/engines.ts";
+import type { HeldVoices } from "./held-voices.ts";
 import type { JoulesGate } from "./joules/joules-gate.ts";
 import { DEADLINES, type Step } from "./planner.ts";
 import { demoted, promoted } from "./pointer.ts";
@@ -19,6 +20,7 @@ export interface ExecutorOptions {
 	speaker: SpeakerProcess;
 	engines?: Engines | undefined;
 	joules?: JoulesGate | undefined;
+	voices: HeldVoices;
 	threads: number;
 	limits: Partial<GoldenLimits>;
 	/** Last good voices kept beside the active one. */
@@ -79,7 +81,7 @@ export class Executor {
 				await this.#pull(step.digest, step.store, signal);
 				return;
 			case "lay-out":
-				await this.#layOut(step.digest);
+				await this.#layOut(step.digest, signal);
 				return;
 			case "try":
 				await this.#try(step.digest, signal);
@@ -119,6 +121,8 @@ export class Executor {
 				return;
 			}
 			case "fall-back": {
+				// verified when it came, which may be long ago
+				await this.#o.voices.check(step.to);
 				const active = await state.active();
 				const rejected = await state.rejected();
 				const revision = active?.revision ?? 1;
@@ -180,10 +184,11 @@ export class Executor {
 		});
 	}
 
-	async #layOut(digest: string): Promise<void> {
+	async #layOut(digest: string, signal: AbortSignal): Promise<void> {
 		const { state, trust } = this.#o;
 		try {
-			await state.store.checkout(digest, state.voiceDir(digest), trust);
+			const dir = state.voiceDir(digest);
+			await state.store.checkout(digest, dir, trust, signal);
 		} catch (thrown) {
 			await state.removeVoice(digest);
 			if (thrown instanceof WattvoxError && thrown.code === "E_TAMPERED")

@@ -34,8 +34,8 @@ interface Held extends OfferedVoice {
  * INVARIANTS
  * - Only voices that the pointer names are offered: each spoke its golden sentences well on this device,
  *   and none that was given up is among them.
- * - A voice is verified byte by byte each time before it is loaded beside the active one. One that is not what
- *   was signed is offered no more, and forgotten.
+ * - A voice is verified byte by byte each time before it is loaded beside the active one, or taken in its
+ *   place. One that is not what was signed is offered no more, and forgotten.
  */
 export class HeldVoices {
 	readonly #o: HeldVoicesOptions;
@@ -83,19 +83,27 @@ export class HeldVoices {
 				"E_VOICE_UNKNOWN",
 				`voice ${digest} is not on this device any more`,
 			);
-		if (!(await this.#o.state.intact(digest))) {
-			this.#o.log.error({ bundle: digest }, "a voice is damaged");
-			// The active one speaks from memory; the agent's next start looks after its files.
-			if (digest !== this.#active?.digest) this.#damaged.add(digest);
-			this.#offer();
-			this.#o.onDamage();
-			throw new WattvoxError(
-				"E_TAMPERED",
-				`the files of voice ${held.id} are damaged on this device`,
-			);
-		}
+		await this.check(digest);
 		const dir = this.#o.state.voiceDir(digest);
 		return { digest, dir, bytes: held.stored * MEMORY_PER_BYTE };
+	}
+
+	/**
+	 * Holds a good voice to what was signed, byte by byte.
+	 * @throws WattvoxError E_TAMPERED; then it is offered no more and forgotten
+	 */
+	async check(digest: string): Promise<void> {
+		const { state, log, onDamage } = this.#o;
+		if (await state.intact(digest)) return;
+		log.error({ bundle: digest }, "a voice is damaged");
+		// The active one speaks from memory; the agent's next start looks after its files.
+		if (digest !== this.#active?.digest) this.#damaged.add(digest);
+		this.#offer();
+		onDamage();
+		throw new WattvoxError(
+			"E_TAMPERED",
+			`the files of voice ${this.#held.get(digest)?.id ?? digest} are damaged on this device`,
+		);
 	}
 
 	/** Offers a voice no more until the agent starts again: it ended the speaker. */

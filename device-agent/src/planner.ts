@@ -103,12 +103,16 @@ export const DEADLINES: Readonly<Partial<Record<Step["do"], number>>> = {
  * The next step, or undefined when all is as it should be. Pure: the same view gives the same step.
  *
  * INVARIANTS
+ * - There is always a voice that can speak, unless none ever arrived.
+ * - Each step can be broken off anywhere and done again: after a crash it resumes or falls back.
+ * - Of all steps only the swap reaches the speaker's process; what is pulled, verified, tried and built is so
+ *   elsewhere.
  * - A bundle becomes active only when it is laid out (so verified) and passed its golden sentences.
  * - What is active stays until another is: no step leaves the device without the voice it had.
  * - What is removed is neither active, nor one of the last good ones, nor spoken with, nor wished for.
  * - A rejected bundle is not tried again for the revision that brought it.
  * - Expiry stops updates and nothing else: what speaks goes on, also after a restart.
- * - A voice that cannot be loaded gives way to the last good one.
+ * - A voice that cannot be loaded gives way to the last good one; one that is damaged is never that.
  * - An engine is looked for only when nothing else is to be done, and the voice speaks without it meanwhile;
  *   the speaker gets it only after its trial.
  * - A voice is held to its joules when it speaks as it will, with its engine if it has one; drawing too much

@@ -198,7 +198,9 @@ export class PowerReporter {
 	#resumed(voice: string | null, totals: SpeechTotals): Boot | undefined {
 		const rested = this.#resting.get(voice);
 		this.#resting.delete(voice);
-		return rested && { ...rested.boot, base: less(totals, rested.had) };
+		if (!rested) return undefined;
+		rested.boot.base = less(totals, rested.had);
+		return rested.boot;
 	}
 
 	/** A boot's last word: unlike those before it, nothing that comes later says it again. */

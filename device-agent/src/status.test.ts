@@ -49,3 +49,33 @@ test("the status shows the newest trial's figures", (t) => {
 		/^trial +3f2a90c41b77 failed, mel distance 0\.123, real-time factor 0\.900, first sound 42 ms, underruns 2$/m,
 	);
 });
+
+test("the status lists the voices that may be asked for", (t) => {
+	const held = { base: "en", active: false };
+	const text = formatStatus({
+		...{ running: true, pid: 7, url: "http://127.0.0.1:8420" },
+		...{ connected: false, trial: null },
+		speaker: { up: true, pid: 8, restarts: 0, bundle: "b", engine: null },
+		voices: [
+			{
+				...held,
+				id: "anna",
+				bundle: "a".repeat(64),
+				active: true,
+				loaded: true,
+			},
+			{ ...held, id: "berta", bundle: "b".repeat(64), loaded: true },
+			{ ...held, id: "clara", bundle: "c".repeat(64), loaded: false },
+		],
+		reported: {
+			...{ v: 1, bundle: "a".repeat(64), revision: 1, state: "active" },
+			at: "2026-01-01T00:00:00.000Z",
+		},
+	});
+	t.notRegex(text, /anna/);
+	t.regex(text, /^also +berta bbbbbbbbbbbb on en, loaded$/m);
+	t.regex(
+		text,
+		/^also +clara cccccccccccc on en, loaded when it is asked for$/m,
+	);
+});

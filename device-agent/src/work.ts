@@ -4,8 +4,8 @@ import { Bell } from "./bell.ts";
 import type { Engines } from "./engine/engines.ts";
 import type { Executor } from "./executor.ts";
 import type { FlooredClock } from "./floors.ts";
-import type { JoulesGate, JoulesView } from "./joules/joules-gate.ts";
 import type { HeldVoices } from "./held-voices.ts";
+import type { JoulesGate, JoulesView } from "./joules/joules-gate.ts";
 import {
 	type EngineView,
 	plan,

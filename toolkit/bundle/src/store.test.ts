@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { readdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { WattvoxError } from "@wattvox/core";
 import test from "ava";
 import { readManifestFiles } from "./bundle.ts";
 import { systemDisk } from "./disk.ts";
@@ -43,6 +44,12 @@ test("two voices of one base share its files", async (t) => {
 	);
 	// a second checkout replaces the first
 	await t.notThrowsAsync(store.checkout(digest, join(root, "out"), trust));
+	// one that is called off leaves nothing
+	const off = AbortSignal.abort(new WattvoxError("E_TIMEOUT", "too long"));
+	await t.throwsAsync(store.checkout(digest, join(root, "no"), trust, off), {
+		code: "E_TIMEOUT",
+	});
+	t.false((await readdir(root)).some((name) => name.includes("no")));
 });
 
 test("a bundle that is dropped takes along what no other one needs", async (t) => {

@@ -269,9 +269,15 @@ export class FolderStore implements BlockSource {
 	 * Lays a bundle out as a folder and opens it. Files are hard links where the disk allows it, so
 	 * several voices of one base take the base's room once. The folder has its name only after every
 	 * byte was verified.
-	 * @throws WattvoxError E_FILE_MISSING (not here); as {@link openBundle}; E_OUTPUT, E_DISK_FULL
+	 * @throws WattvoxError E_FILE_MISSING (not here); as {@link openBundle}; E_OUTPUT, E_DISK_FULL; the
+	 *   signal's reason, and then there is no folder
 	 */
-	async checkout(digest: string, dir: string, trust: Trust): Promise<Bundle> {
+	async checkout(
+		digest: string,
+		dir: string,
+		trust: Trust,
+		signal?: AbortSignal,
+	): Promise<Bundle> {
 		const found = await this.readManifest(digest);
 		if (!found)
 			throw new WattvoxError("E_FILE_MISSING", `bundle ${digest} is not here`);
@@ -286,11 +292,13 @@ export class FolderStore implements BlockSource {
 		await makeDirAtomic(
 			dir,
 			async (aside) => {
-				for (const file of manifest.files)
+				for (const file of manifest.files) {
+					signal?.throwIfAborted();
 					await linkOrCopy(this.blobPath(file.sha256), join(aside, file.name));
+				}
 				await this.#write(join(aside, MANIFEST), found.bytes);
 				await this.#write(join(aside, MANIFEST_SIGNATURE), found.signature);
-				bundle = await openBundle(aside, trust);
+				bundle = await openBundle(aside, trust, signal ? { signal } : {});
 			},
 			(entries) => entries.includes(MANIFEST),
 		);
