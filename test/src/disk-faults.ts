@@ -1,13 +1,14 @@
 import {
 	mkdir,
 	mkdtemp,
+	open,
 	readdir,
 	readFile,
 	rm,
 	writeFile,
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import {
 	type BlockSource,
 	bundleDigest,
@@ -23,6 +24,7 @@ import {
 	writeBundle,
 } from "@wattvox/bundle";
 import { sampleFiles, sampleMeta } from "@wattvox/bundle/testing";
+import { syncDir } from "@wattvox/core";
 import { DeviceState, Floors, Wishes } from "@wattvox/device-agent/testing";
 import {
 	BlockServer,
@@ -400,6 +402,64 @@ export async function damage(world: World): Promise<Findings> {
 		const end = await code(pull(state, source));
 		if (end !== "E_TAMPERED") return `the pull ends with ${end}`;
 		return (await inspectDevice(dir, world, none()))[0];
+	});
+
+	await attempt("a part that rots between two attempts", async (state) => {
+		const part = join(state.store.root, "partial", `${decoder.sha256}.part`);
+		const left = await readFile(world.store.blobPath(decoder.sha256));
+		flip(left, 5);
+		await mkdir(dirname(part), { recursive: true });
+		await writeFile(part, left);
+		let sent = 0;
+		const source = tap((sha) => {
+			if (sha === decoder.sha256) sent++;
+		});
+		await pull(state, source);
+		return sent === 1 ? undefined : `${sent} blocks came again`;
+	});
+
+	/** A process is killed, the device goes on, and then its power is cut. */
+	const killed = (
+		what: string,
+		leave: (part: string, whole: Buffer) => Promise<void>,
+	) =>
+		attempt(what, async (_, dir) => {
+			const whole = await readFile(world.store.blobPath(decoder.sha256));
+			const disk = new SimulatedDisk(dir);
+			disk.install();
+			try {
+				const home = join(dir, "home");
+				await mkdir(home);
+				const state = new DeviceState(home);
+				await state.prepare();
+				const partial = join(state.store.root, "partial");
+				await mkdir(partial, { recursive: true });
+				await leave(join(partial, `${decoder.sha256}.part`), whole);
+				await syncDir(partial);
+				await pull(state, world.store);
+			} finally {
+				disk.uninstall();
+			}
+			for (const cut of ["nothing", "names"] as const) {
+				const image = join(dir, cut);
+				await disk.afterCut(cut).write(image);
+				const wrong = await inspectDevice(join(image, "home"), world, none());
+				if (wrong[0]) return wrong[0];
+			}
+			return undefined;
+		});
+
+	await killed("killed before the last flush", async (part, whole) => {
+		const handle = await open(part, "w");
+		await handle.writeFile(whole);
+		await handle.close();
+	});
+
+	await killed("a longer file of an earlier attempt", async (part, whole) => {
+		const handle = await open(part, "w");
+		await handle.writeFile(Buffer.concat([whole, Buffer.from("more")]));
+		await handle.sync();
+		await handle.close();
 	});
 
 	await attempt("a file that rots before it is laid out", async (state) => {

@@ -45,6 +45,18 @@ export const MUTATIONS: readonly Mutation[] = [
 		replace: "void 0;",
 	},
 	{
+		what: "the flush of what a killed process left",
+		file: PARTIAL,
+		find: "await handle.datasync();",
+		replace: "void 0;",
+	},
+	{
+		what: "the flush of a file that was cut to its length",
+		file: PARTIAL,
+		find: "await this.#handle.sync();",
+		replace: "void 0;",
+	},
+	{
 		what: "the flush of a finished file's name",
 		file: PARTIAL,
 		find: "await syncDir(dirname(target));",
@@ -66,6 +78,12 @@ export const MUTATIONS: readonly Mutation[] = [
 		what: "the hash of a block",
 		file: PARTIAL,
 		find: "sha256(bytes) === this.#file.blocks[index]",
+		replace: "true",
+	},
+	{
+		what: "the hash of a block that an earlier attempt left",
+		file: PARTIAL,
+		find: "sha256(block) === file.blocks[i]",
 		replace: "true",
 	},
 	{

@@ -16,6 +16,7 @@ import type { Reported } from "@wattvox/link";
 import { BASE_MEL } from "@wattvox/speech";
 import { type Golden, makeGolden, Voice } from "@wattvox/synth";
 import { tinyBundle, tinyVoice } from "@wattvox/synth/testing";
+import { Account, type FileBlocks } from "./faults-account.ts";
 import { BadLink } from "./faults-link.ts";
 import { Kept } from "./faults-process.ts";
 
@@ -25,8 +26,7 @@ export interface Wishable {
 	digest: string;
 	/** It speaks its golden sentences as it should. */
 	good: boolean;
-	/** Hashes of its blocks. */
-	blocks: string[];
+	files: FileBlocks[];
 }
 
 /** One fleet with one device, all of it real processes but the link between the two. */
@@ -43,6 +43,8 @@ export interface House {
 	url: string;
 	/** Blocks that the store sent, and how many of them damaged. */
 	sent: { blocks: number; corrupted: number };
+	/** Blocks that it may have sent. */
+	account: Account;
 	/** What the device said last. */
 	said: { reported: Reported | undefined; speaker: number | null };
 	/** Wishes for a voice. */
@@ -79,13 +81,17 @@ export async function makeHouse(log: (text: string) => void): Promise<House> {
 			key,
 		);
 		await folder.put(path, trust);
-		const blocks = made.manifest.files.flatMap((f) => f.blocks);
-		voices.push({ path, digest: made.digest, good, blocks });
+		const contents = made.manifest.files.map(({ sha256, blocks }) => ({
+			sha256,
+			blocks: blocks.length,
+		}));
+		voices.push({ path, digest: made.digest, good, files: contents });
 	}
 	const sent = { blocks: 0, corrupted: 0 };
 	const said: House["said"] = { reported: undefined, speaker: null };
 	const deviceDir = join(dir, "device");
 	await mkdir(deviceDir);
+	const account = new Account(join(deviceDir, "store"));
 	const link = new BadLink();
 	const linkPort = await link.start();
 	let brokerPort = 0;
@@ -115,7 +121,10 @@ export async function makeHouse(log: (text: string) => void): Promise<House> {
 			publicKey: publicPem(key.publicKey),
 		}),
 		(message) => {
-			if (message.reported) said.reported = message.reported as Reported;
+			if (message.reported) {
+				said.reported = message.reported as Reported;
+				account.heard(said.reported);
+			}
 			const speaker = message.speaker as { pid: number | null } | undefined;
 			if (speaker) said.speaker = speaker.pid;
 		},
@@ -125,9 +134,11 @@ export async function makeHouse(log: (text: string) => void): Promise<House> {
 	let revision = 0;
 	return {
 		...{ dir, deviceDir, key, voices, broker, store, agent, link, sent, said },
+		account,
 		url: `http://127.0.0.1:${port}`,
 		async wish(voice) {
 			revision++;
+			await account.wish(voice.files);
 			for (;;)
 				try {
 					await broker.ready;

@@ -23,11 +23,16 @@ export interface Mutation {
 }
 
 /** What the faults of the disk run through, and where it lies. */
-const PACKAGES = ["core", "bundle", "link", "device-agent"] as const;
+export const PACKAGES = ["core", "bundle", "link", "device-agent"] as const;
 const MAINS = ["disk-faults-main.js", "disk-faults.js", "simulated-disk.js"];
 
 const here = dirname(fileURLToPath(import.meta.url));
 const top = join(here, "..", "..");
+
+/** The folder of one of them. */
+export function packageDir(name: (typeof PACKAGES)[number]): string {
+	return join(top, name === "device-agent" ? name : `toolkit/${name}`);
+}
 
 /**
  * A copy of the code with one change, beside the original so that everything else resolves to what is
@@ -37,7 +42,7 @@ const top = join(here, "..", "..");
 export async function makeMutant(mutation: Mutation): Promise<string> {
 	const dir = await mkdtemp(join(here, "mutant-"));
 	for (const name of PACKAGES) {
-		const from = join(top, name === "device-agent" ? name : `toolkit/${name}`);
+		const from = packageDir(name);
 		const to = join(dir, "node_modules", "@wattvox", name);
 		await mkdir(to, { recursive: true });
 		await cp(join(from, "package.json"), join(to, "package.json"));

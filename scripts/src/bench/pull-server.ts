@@ -17,7 +17,7 @@ roomyHeap();
 const source = new FolderStore(process.argv[2] ?? "");
 
 const broker = await Broker.start({ port: 0 });
-const server = new StoreServer({ source, broker: { url: broker.url } });
+const server = new StoreServer({ source, broker });
 await server.start();
 
 const http = createServer({ noDelay: true }, async (request, response) => {

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, mkdir, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { outputError, syncDir, WattvoxError } from "@wattvox/core";
+import { outputError, SharedRun, syncDir, WattvoxError } from "@wattvox/core";
 import { type Disk, systemDisk } from "./disk.ts";
 import { hashWhole, readFully } from "./hash.ts";
 import type { BundleFile } from "./manifest.ts";
@@ -16,8 +16,10 @@ type Wanted = Pick<BundleFile, "size" | "sha256" | "blocks">;
  * - A block counts as present only after its bytes were found to have the signed hash.
  * - The file on disk is its own record of what is present: `open` hashes what it finds. A separate
  *   bitmap could disagree with the data after a power cut; this cannot.
- * - `write` resolves when the block is on disk; blocks that arrive while one flush runs share the
- *   next. So a power cut loses no block that was taken.
+ * - A block is present once a flush that began after it was written has ended; blocks written while one
+ *   flush runs share the next. So a power cut loses no block that was called present.
+ * - After a flush that failed nothing more is called present, and the part file goes: what the system
+ *   still shows of it may never reach the disk.
  * - The target name exists only once the whole file is on disk and was hashed from there.
  */
 export class PartialBlob {
@@ -26,6 +28,7 @@ export class PartialBlob {
 	readonly #handle: FileHandle;
 	readonly #present: boolean[];
 	#missing: number;
+	#missingBytes: number;
 
 	private constructor(
 		path: string,
@@ -37,7 +40,12 @@ export class PartialBlob {
 		this.#file = file;
 		this.#handle = handle;
 		this.#present = present;
-		this.#missing = present.filter((p) => !p).length;
+		const missing = this.missing();
+		this.#missing = missing.length;
+		this.#missingBytes = missing.reduce(
+			(sum, index) => sum + blockLength(file.size, index),
+			0,
+		);
 	}
 
 	/**
@@ -59,6 +67,8 @@ export class PartialBlob {
 			);
 			// a name that a power cut takes away takes all blocks along
 			if ((await handle.stat()).size === 0) await syncDir(dirname(path));
+			// a process that was killed may have left what it had not flushed
+			else await handle.datasync();
 			const present = await scan(handle, file, options.signal);
 			return new PartialBlob(path, file, handle, present);
 		} catch (thrown) {
@@ -71,6 +81,11 @@ export class PartialBlob {
 	/** How many blocks are still to come. */
 	get missingCount(): number {
 		return this.#missing;
+	}
+
+	/** And how many bytes. */
+	get missingBytes(): number {
+		return this.#missingBytes;
 	}
 
 	/** Indices of the blocks still to come, ascending. */
@@ -91,43 +106,74 @@ export class PartialBlob {
 	}
 
 	/**
-	 * Takes one block. `bytes` belongs to this until the promise settles.
+	 * Takes one block and brings it to disk. `bytes` belongs to this until the promise settles.
 	 * @returns false when it is not what was signed; nothing is written then
 	 * @throws WattvoxError E_OUTPUT, E_DISK_FULL
 	 */
 	async write(index: number, bytes: Uint8Array): Promise<boolean> {
-		if (!this.matches(index, bytes)) return false;
-		this.#waiting.set(index, bytes);
-		try {
-			await this.#flush();
-		} catch (thrown) {
-			throw outputError(this.#path, thrown);
-		}
-		if (!this.#present[index]) {
-			this.#present[index] = true;
-			this.#missing--;
-		}
+		if (!this.take(index, bytes)) return false;
+		await this.flush();
 		return true;
 	}
 
-	/** Blocks that the next flush writes. */
-	#waiting = new Map<number, Uint8Array>();
-	#flushing: Promise<void> | undefined;
-	#next: Promise<void> | undefined;
+	/**
+	 * Takes one block, which the next {@link flush} brings to disk. `bytes` belongs to this until then.
+	 * @returns false when it is not what was signed, and is not taken
+	 */
+	take(index: number, bytes: Uint8Array): boolean {
+		if (!this.matches(index, bytes)) return false;
+		this.#taken.set(index, bytes);
+		return true;
+	}
 
-	/** Writes and flushes what waits; those who come while a flush runs share the one after it. */
-	#flush(): Promise<void> {
-		this.#next ??= (async () => {
-			await this.#flushing?.catch(() => undefined);
-			this.#flushing = this.#next;
-			this.#next = undefined;
-			const blocks = this.#waiting;
-			this.#waiting = new Map();
-			for (const run of runs(blocks))
-				await writeRun(this.#handle, run.blocks, run.first * BLOCK_BYTES);
+	/**
+	 * Brings to disk what was taken. Others may be taken meanwhile, and written while this is flushed.
+	 * @throws WattvoxError E_OUTPUT, E_DISK_FULL; after a flush that failed, always
+	 */
+	async flush(): Promise<void> {
+		try {
+			await this.#writes.run();
+			await this.#flushes.run();
+		} catch (thrown) {
+			throw outputError(this.#path, thrown);
+		}
+	}
+
+	/** Blocks that are not written yet. */
+	#taken = new Map<number, Uint8Array>();
+	/** Indices of blocks that are written and not flushed yet. */
+	#written = new Set<number>();
+	/** A flush that failed: what was written before it may never reach the disk, and nobody tells again. */
+	#lost: { why: unknown } | undefined;
+
+	readonly #writes: SharedRun = new SharedRun(async () => {
+		const blocks = this.#taken;
+		this.#taken = new Map();
+		for (const run of runs(blocks))
+			await writeRun(this.#handle, run.blocks, run.first * BLOCK_BYTES);
+		for (const index of blocks.keys()) this.#written.add(index);
+	});
+
+	readonly #flushes: SharedRun = new SharedRun(async () => {
+		const written = this.#written;
+		this.#written = new Set();
+		if (this.#lost) throw this.#lost.why;
+		if (written.size === 0) return;
+		try {
 			await this.#handle.datasync();
-		})();
-		return this.#next;
+		} catch (thrown) {
+			this.#lost = { why: thrown };
+			await rm(this.#path, { force: true });
+			throw thrown;
+		}
+		for (const index of written) this.#keep(index);
+	});
+
+	#keep(index: number): void {
+		if (this.#present[index]) return;
+		this.#present[index] = true;
+		this.#missing--;
+		this.#missingBytes -= blockLength(this.#file.size, index);
 	}
 
 	/**

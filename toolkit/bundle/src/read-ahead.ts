@@ -1,7 +1,8 @@
 import { openPlain } from "./disk.ts";
 import { readFully } from "./hash.ts";
 
-const PIECE_BYTES = 1 << 20;
+/** Of a regular file: opening it and asking for its size cost as much as reading half of this. */
+const PIECE_BYTES = 4 << 20;
 
 /** Reads up to `length` bytes from `position`; fewer at the end. */
 export type ReadPiece = (
@@ -11,37 +12,39 @@ export type ReadPiece = (
 ) => Promise<Buffer>;
 
 /**
- * Reads files that never change in pieces of 1 MiB and keeps the last few: who asks for one block
+ * Reads files that never change in large pieces and keeps the last few: who asks for one block
  * asks for its neighbours next, and so do the other devices. Opening the file for every block cost
  * more than reading it.
  */
 export class ReadAhead {
 	readonly #pieces = new Map<string, Promise<Buffer>>();
 	readonly #limit: number;
-
+	readonly #bytes: number;
 	readonly #read: ReadPiece;
 
 	/**
-	 * @param limit pieces kept, 1 MiB each
+	 * @param limit pieces kept, at least 1
+	 * @param bytes of a piece, a multiple of a block
 	 * @param read where a piece comes from; default: a regular file
 	 */
-	constructor(limit = 8, read: ReadPiece = readPiece) {
+	constructor(limit = 4, bytes = PIECE_BYTES, read: ReadPiece = readPiece) {
 		this.#limit = limit;
+		this.#bytes = bytes;
 		this.#read = read;
 	}
 
 	/**
-	 * Up to `length` bytes from `position`, which must not straddle a multiple of 1 MiB.
+	 * Up to `length` bytes from `position`, which must not straddle two pieces.
 	 * @returns a view on shared memory: not to be written to; shorter at the file's end
 	 * @throws as `openPlain`
 	 */
 	async read(path: string, position: number, length: number): Promise<Buffer> {
-		const index = Math.floor(position / PIECE_BYTES);
+		const index = Math.floor(position / this.#bytes);
 		const key = `${index} ${path}`;
 		let piece = this.#pieces.get(key);
 		if (piece) this.#pieces.delete(key);
 		else {
-			piece = this.#read(path, index * PIECE_BYTES, PIECE_BYTES);
+			piece = this.#read(path, index * this.#bytes, this.#bytes);
 			// a failure is told to those who wait for it and is not remembered
 			piece.catch(() => this.#pieces.delete(key));
 		}
@@ -50,7 +53,7 @@ export class ReadAhead {
 			if (this.#pieces.size <= this.#limit) break;
 			this.#pieces.delete(oldest);
 		}
-		const at = position - index * PIECE_BYTES;
+		const at = position - index * this.#bytes;
 		return (await piece).subarray(at, at + length);
 	}
 }

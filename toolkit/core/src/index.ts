@@ -10,4 +10,5 @@ export * from "./process-tree.ts";
 export * from "./progress.ts";
 export * from "./redact.ts";
 export * from "./retry.ts";
+export * from "./shared-run.ts";
 export * from "./table.ts";

@@ -32,6 +32,8 @@ async function setUp(
 		decoderBytes?: number;
 		tap?: Parameters<typeof tapped>[1];
 		serve?: boolean;
+		/** The store in the broker's process talks to it directly. */
+		direct?: boolean;
 	} = {},
 ) {
 	const root = await temporaryDir(t);
@@ -40,7 +42,9 @@ async function setUp(
 	t.teardown(() => broker.stop());
 	const server = new StoreServer({
 		source: options.tap ? tapped(sample.source, options.tap) : sample.source,
-		broker: { url: broker.url, reconnectMs: { base: 20, max: 100 } },
+		broker: options.direct
+			? broker
+			: { url: broker.url, reconnectMs: { base: 20, max: 100 } },
 	});
 	if (options.serve !== false) await server.start();
 	t.teardown(() => server.stop());
@@ -102,6 +106,28 @@ test("publish, pull, verify: the bundle arrives whole, and arrives once", async 
 	const again = await s.pull();
 	t.is(again.counters.asked, 0);
 	t.is(again.keptBytes, s.bytes);
+});
+
+test("a store beside the broker needs no connection, and listens no more when it stops", async (t) => {
+	let blocks = 0;
+	const s = await setUp(t, {
+		direct: true,
+		decoderBytes: 2_000_000,
+		tap: (_sha256, _index, block) => {
+			blocks++;
+			return block;
+		},
+	});
+	t.is(s.broker.clients, 1, "the device alone");
+	const result = await s.pull();
+	t.like(result.counters, { blocks: s.blocks + 1, stray: 0, stalls: 0 });
+	t.is(blocks, s.blocks);
+	const bob = await makeSample(s.root, { voice: "bob", key: s.key });
+	await s.server.stop();
+	const unheard = s.pull({ digest: bob.digest, stallMs: 50, stallLimit: 1 });
+	await t.throwsAsync(unheard, { code: "E_TIMEOUT" });
+	await s.server.start();
+	t.like((await s.pull({ digest: bob.digest })).counters, { tampered: 0 });
 });
 
 test("a second voice on a known base moves its own files only", async (t) => {

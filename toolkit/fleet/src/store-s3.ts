@@ -76,7 +76,7 @@ export class S3Store implements BlockSource {
 		this.#prefix = path.map((part) => `${part}/`).join("");
 		this.#bucket = `${endpoint.replace(/\/+$/, "")}/${bucket}`;
 		this.#base = [this.#bucket, ...path].join("/");
-		this.#readAhead = new ReadAhead(8, (name, at, length) =>
+		this.#readAhead = new ReadAhead(8, 1 << 20, (name, at, length) =>
 			this.#range(name, at, length),
 		);
 	}

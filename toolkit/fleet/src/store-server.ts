@@ -1,13 +1,21 @@
 import type { BlockSource, EngineShelf } from "@wattvox/bundle";
-import { BlockServer, Link, type LinkOptions } from "@wattvox/link";
+import { WattvoxError } from "@wattvox/core";
+import {
+	BlockServer,
+	type Channel,
+	Link,
+	type LinkOptions,
+} from "@wattvox/link";
+import { Broker } from "./broker.ts";
+import { brokerChannel } from "./broker-channel.ts";
 import { EngineIntake, type EngineIntakeOptions } from "./engine-intake.ts";
 
 export interface StoreServerOptions {
 	source: BlockSource;
 	/** The store's id, which desired states name. Default "store". */
 	store?: string;
-	/** The broker and how to get in; the client id is the store's. */
-	broker: Omit<LinkOptions, "clientId" | "presence">;
+	/** The embedded broker in this process; or a broker and how to get in, the client id being the store's. */
+	broker: Broker | Omit<LinkOptions, "clientId" | "presence">;
 	/** Default: every fleet. */
 	fleet?: string;
 	/** Blocks being read or sent at once. Default 8. */
@@ -21,6 +29,7 @@ export class StoreServer {
 	readonly store: string;
 	readonly #o: StoreServerOptions;
 	#link: Link | undefined;
+	#over: AbortController | undefined;
 	#server: BlockServer | undefined;
 	#intake: EngineIntake | undefined;
 
@@ -36,40 +45,47 @@ export class StoreServer {
 
 	/** @throws WattvoxError E_BROKER, E_USAGE (id); the signal's reason */
 	async start(signal?: AbortSignal): Promise<void> {
-		if (this.#link) return;
-		const link = new Link({ ...this.#o.broker, clientId: this.store });
-		const { engines, source } = this.#o;
+		if (this.#over) return;
+		const { broker, engines, source, fleet, concurrency } = this.#o;
+		const over = new AbortController();
+		let link: Link | undefined;
+		let channel: Channel;
+		if (broker instanceof Broker) channel = brokerChannel(broker, over.signal);
+		else channel = link = new Link({ ...broker, clientId: this.store });
 		const server = new BlockServer({
-			link,
+			link: channel,
 			source: engines ? withEngines(source, engines.shelf) : source,
 			store: this.store,
-			...(this.#o.fleet !== undefined && { fleet: this.#o.fleet }),
-			...(this.#o.concurrency && { concurrency: this.#o.concurrency }),
+			...(fleet !== undefined && { fleet }),
+			...(concurrency && { concurrency }),
 		});
 		const intake =
 			engines &&
 			new EngineIntake({
-				...{ link, store: this.store, ...engines },
-				...(this.#o.fleet !== undefined && { fleet: this.#o.fleet }),
+				...{ link: channel, store: this.store, ...engines },
+				...(fleet !== undefined && { fleet }),
 			});
-		await link.start(signal);
+		await link?.start(signal);
 		try {
 			await server.start(signal);
 			await intake?.start(signal);
 		} catch (thrown) {
-			await link.stop();
+			await link?.stop();
 			throw thrown;
 		}
 		this.#link = link;
+		this.#over = over;
 		this.#server = server;
 		this.#intake = intake;
 	}
 
 	/** Idempotent. */
 	async stop(): Promise<void> {
-		const link = this.#link;
+		const [link, over] = [this.#link, this.#over];
 		this.#link = undefined;
-		// the link first: answers under way then fail at once instead of waiting for a reader
+		this.#over = undefined;
+		// these first: answers under way then fail at once instead of waiting for a reader
+		over?.abort(new WattvoxError("E_INTERRUPTED", "the store stops"));
 		await link?.stop();
 		await this.#intake?.stop();
 		await this.#server?.stop();

@@ -1,6 +1,5 @@
 import { dirname } from "node:path";
 import {
-	blockLength,
 	checkTrustTime,
 	ENGINE_HEAD_MAX_BYTES,
 	type EngineHead,
@@ -81,25 +80,22 @@ export async function pullEngine(
 	const part = await PartialBlob.open(at.part, head, signal ? { signal } : {});
 	try {
 		const dir = dirname(at.part);
-		checkRoom([{ part, file: head }], await systemDisk.free(dir), dir);
-		let done = head.size;
-		for (const index of part.missing()) done -= blockLength(head.size, index);
-		const keptBytes = done;
+		checkRoom([{ part }], await systemDisk.free(dir), dir);
+		const keptBytes = head.size - part.missingBytes;
 		const wants = part.missing().map(
 			(index): Want => ({
 				kind: "blob",
 				digest: head.sha256,
 				index,
-				async take(block) {
-					if (!(await part.write(index, block))) return false;
-					done += block.byteLength;
-					onProgress?.(done, head.size);
-					return true;
-				},
+				take: (block) => part.take(index, block),
 			}),
 		);
-		onProgress?.(done, head.size);
-		await fetchWithin(fetcher, wants, budget, signal);
+		const tell = () => onProgress?.(head.size - part.missingBytes, head.size);
+		tell();
+		await fetchWithin(fetcher, wants, budget, signal, async () => {
+			await part.flush();
+			tell();
+		});
 		await part.finish(at.plan, signal);
 		return { head, bytes, keptBytes, counters };
 	} finally {

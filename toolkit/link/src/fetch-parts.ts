@@ -65,21 +65,25 @@ const SLICE_BLOCKS = 64;
 /** What a block costs at most, its header included. */
 const BLOCK_COST = BLOCK_BYTES + 512;
 
-/** Fetches within the budget: reserves before it asks, settles with what came. */
+/**
+ * Fetches within the budget: reserves before it asks, settles with what came.
+ * @param keep as of {@link BlockFetcher.fetch}
+ */
 export async function fetchWithin(
 	fetcher: BlockFetcher,
 	wants: readonly Want[],
 	budget: Budget | undefined,
 	signal: AbortSignal | undefined,
+	keep: () => Promise<void>,
 ): Promise<void> {
-	if (!budget) return fetcher.fetch(wants, signal);
+	if (!budget) return fetcher.fetch(wants, signal, keep);
 	for (let at = 0; at < wants.length; ) {
 		const most = Math.min(SLICE_BLOCKS, wants.length - at) * BLOCK_COST;
 		const reserved = await budget.reserve(most);
 		const count = Math.max(1, Math.floor(reserved / BLOCK_COST));
 		const before = fetcher.counters.received;
 		try {
-			await fetcher.fetch(wants.slice(at, at + count), signal);
+			await fetcher.fetch(wants.slice(at, at + count), signal, keep);
 		} finally {
 			await budget.settle(reserved, fetcher.counters.received - before);
 		}
@@ -93,13 +97,11 @@ export async function fetchWithin(
  * @throws WattvoxError E_DISK_FULL
  */
 export function checkRoom(
-	open: readonly { part: PartialBlob; file: { size: number } }[],
+	open: readonly { part: PartialBlob }[],
 	free: number,
 	where: string,
 ): void {
-	let bytes = 0;
-	for (const { part, file } of open)
-		for (const index of part.missing()) bytes += blockLength(file.size, index);
+	const bytes = open.reduce((sum, { part }) => sum + part.missingBytes, 0);
 	if (free < bytes)
 		throw new WattvoxError(
 			"E_DISK_FULL",

@@ -9,7 +9,7 @@ export interface Want {
 	digest: string;
 	index: number;
 	/**
-	 * Takes the block.
+	 * Takes the block. It counts as here once the `keep` of the fetch that began after this has ended.
 	 * @returns false when it is not what was signed
 	 */
 	take(bytes: Uint8Array, header: BlockHeader): boolean | Promise<boolean>;
@@ -28,7 +28,7 @@ export interface FetchOptions {
 	store: string;
 	/** Where blocks are asked for and come. Default: {@link PULL_LANE}. */
 	lane?: Lane;
-	/** Blocks asked for and not yet on disk, at most. Default 128, which is 8 MiB; begins with 32. */
+	/** Blocks asked for and not yet on disk, at most. Default 256, which is 16 MiB; begins with 32. */
 	window?: number;
 	/** Silence of the store after which blocks are asked for again, milliseconds. Default 5000, doubling. */
 	stallMs?: number;

@@ -1,4 +1,4 @@
-import { ManualClock } from "@wattvox/core";
+import { ManualClock, WattvoxError } from "@wattvox/core";
 import test from "ava";
 import fc from "fast-check";
 import {
@@ -126,7 +126,7 @@ test("blocks are fetched once each, in few requests, in order", async (t) => {
 	const clock = new ManualClock();
 	const store = fakeStore(() => "good");
 	const taken: number[] = [];
-	const f = fetcher(store, clock);
+	const f = fetcher(store, clock, { window: 8 });
 	await pass(f.fetch(wants(20, taken)), clock);
 	const all = Array.from({ length: 20 }, (_, i) => i);
 	t.deepEqual(taken, all);
@@ -235,6 +235,63 @@ test("the window follows the link: it grows while blocks come quickly, up to its
 		t.is(store.most(), most, `${blockMs} ms a block`);
 		t.is(f.counters.asked, 600);
 	}
+});
+
+test("blocks are kept by quarters of a window, and until then they use up credit", async (t) => {
+	const clock = new ManualClock();
+	const store = fakeStore(() => "good");
+	const taken: number[] = [];
+	const sizes: number[] = [];
+	let begun = 0;
+	let kept = 0;
+	let most = 0;
+	const f = fetcher(store, clock, { window: 8 });
+	const look = () => {
+		most = Math.max(most, store.asked.length - kept);
+	};
+	await pass(
+		f.fetch(wants(30, taken), undefined, async () => {
+			look();
+			const covers = taken.length;
+			sizes.push(covers - begun);
+			begun = covers;
+			await clock.sleep(50);
+			kept = covers;
+		}),
+		clock,
+	);
+	look();
+	t.is(kept, 30, "it does not end before all are kept");
+	t.true(most <= 8, `${most}`);
+	t.true(Math.max(...sizes) <= 8 && sizes.length >= 4, sizes.join(" "));
+});
+
+test("what came before a silence is kept within a fraction of a second", async (t) => {
+	const clock = new ManualClock();
+	const store = fakeStore((index) => (index === 0 ? "good" : "lost"));
+	const taken: number[] = [];
+	let keeps = 0;
+	const f = fetcher(store, clock, { window: 16, stallLimit: 1 });
+	const fetching = f.fetch(wants(16, taken), undefined, async () => {
+		keeps++;
+	});
+	fetching.catch(() => undefined);
+	while (taken.length < 1) await clock.advance(0);
+	t.is(keeps, 0, "less than a quarter, and others are under way");
+	await clock.advance(250);
+	t.is(keeps, 1);
+	await t.throwsAsync(pass(fetching, clock), { code: "E_TIMEOUT" });
+});
+
+test("a disk that fails ends the fetch", async (t) => {
+	const clock = new ManualClock();
+	const store = fakeStore(() => "good");
+	const f = fetcher(store, clock);
+	const fetching = f.fetch(wants(20, []), undefined, async () => {
+		throw new WattvoxError("E_DISK_FULL", "no room");
+	});
+	await t.throwsAsync(pass(fetching, clock), { code: "E_DISK_FULL" });
+	await pass(f.fetch(wants(5, [])), clock);
 });
 
 test("an abort ends it with the signal's reason, and it can fetch again", async (t) => {

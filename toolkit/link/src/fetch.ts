@@ -19,8 +19,8 @@ interface Asked {
 
 const MAX_STALL_MS = 60_000;
 
-/** Blocks: 2 MiB, what any link may lose. */
-const FIRST_WINDOW = 32;
+/** Blocks that a fetch begins with: 2 MiB, what any link may lose. */
+export const FIRST_WINDOW = 32;
 /** A window doubles when it came within this, ms: what a break costs stays half a second of the link. */
 const QUICK_MS = 500;
 /** And halves when it took longer than this, ms. */
@@ -30,7 +30,7 @@ const SLOW_MS = 2000;
  * Fetches blocks with a credit window of its own over QoS 0.
  *
  * INVARIANTS
- * - Never more than a window of blocks is asked for and not yet taken; so an interruption can make the
+ * - Never more than a window of blocks is asked for and not yet kept; so an interruption can make the
  *   store send at most one window twice. It begins small, follows the speed of the link, and is never
  *   more than `window`.
  * - A block is asked for again only when its answer cannot still be under way on this connection:
@@ -63,6 +63,12 @@ export class BlockFetcher {
 	#queue: Want[] = [];
 	#again: Want[] = [];
 	readonly #taking = new Set<Promise<void>>();
+	/** Blocks that were taken and are not being kept yet. */
+	#held = 0;
+	/** Blocks that are being kept. */
+	#keeping = 0;
+	readonly #keeps = new Set<Promise<void>>();
+	#keep: () => Promise<void> = async () => undefined;
 	#credit: number;
 	#order = 0;
 	#heard = 0;
@@ -77,7 +83,7 @@ export class BlockFetcher {
 		this.#lane = options.lane ?? PULL_LANE;
 		this.#clock = options.clock ?? systemClock;
 		this.#random = options.random ?? Math.random;
-		this.#most = options.window ?? 128;
+		this.#most = options.window ?? 256;
 		this.#window = Math.min(this.#most, FIRST_WINDOW);
 		this.#credit = this.#window;
 		this.#stallWait = this.#stall();
@@ -85,10 +91,16 @@ export class BlockFetcher {
 
 	/**
 	 * Fetches all of `wants`, one call at a time.
+	 * @param keep brings to disk what was taken; called for a quarter of a window at a time, when nothing
+	 * is under way any more, and a few times a second. Default: taken is kept
 	 * @throws WattvoxError E_PULL (the store does not hold it), E_TIMEOUT (it does not answer),
-	 * E_BROKER (no broker for too long), E_TAMPERED; what a `take` throws; the signal's reason
+	 * E_BROKER (no broker for too long), E_TAMPERED; what `take` and `keep` throw; the signal's reason
 	 */
-	async fetch(wants: readonly Want[], signal?: AbortSignal): Promise<void> {
+	async fetch(
+		wants: readonly Want[],
+		signal?: AbortSignal,
+		keep?: () => Promise<void>,
+	): Promise<void> {
 		if (this.#settle) throw new WattvoxError("E_BUG", "one fetch at a time");
 		if (wants.length === 0) return;
 		signal?.throwIfAborted();
@@ -103,6 +115,7 @@ export class BlockFetcher {
 			link.onLost(() => this.#lost()),
 			link.onReady(() => this.#back()),
 		];
+		this.#keep = keep ?? (async () => undefined);
 		this.#queue = [...wants].reverse();
 		this.#heard = this.#clock.monotonic();
 		this.#lap = { taken: 0, since: this.#heard };
@@ -125,6 +138,8 @@ export class BlockFetcher {
 			signal?.removeEventListener("abort", abort);
 			for (const off of offs) await off();
 			await Promise.all(this.#taking);
+			await Promise.all(this.#keeps);
+			this.#held = 0;
 			this.#asked.clear();
 			this.#queue = [];
 			this.#again = [];
@@ -137,15 +152,14 @@ export class BlockFetcher {
 		this.#settle = undefined;
 	}
 
-	/** Spends what credit there is. Waits for half a window of it, so that requests stay few. */
+	/** Spends what credit there is. Waits for a quarter of a window of it, so that requests stay few. */
 	#ask(): void {
 		if (!this.#settle || !this.#o.link.ready) return;
 		if (this.#clock.monotonic() < this.#pauseUntil) return;
-		const waiting = this.#queue.length + this.#again.length;
+		const waiting = this.#waiting;
 		const credit = this.#o.busy?.() ? 1 : this.#credit;
-		const room = credit - this.#asked.size - this.#taking.size;
-		if (waiting === 0 || room < Math.min(waiting, Math.ceil(credit / 2)))
-			return;
+		const room = credit - this.#unkept;
+		if (waiting === 0 || room < Math.min(waiting, quarter(credit))) return;
 		const groups = new Map<string, Want[]>();
 		for (let n = 0; n < room; n++) {
 			const want = this.#again.pop() ?? this.#queue.pop();
@@ -200,16 +214,48 @@ export class BlockFetcher {
 				this.#taking.delete(taking);
 				this.#overtaken(asked.order);
 				this.#ask();
-				if (this.#finished()) this.#settle?.resolve();
+				const last = this.#asked.size + this.#taking.size === 0;
+				if (last || this.#held >= quarter(this.#window)) this.#keepHeld();
 			});
 		this.#taking.add(taking);
 	}
 
-	#finished(): boolean {
-		return (
-			this.#queue.length + this.#again.length === 0 &&
-			this.#asked.size + this.#taking.size === 0
-		);
+	#keepHeld(): void {
+		const held = this.#held;
+		if (held === 0) return;
+		this.#held = 0;
+		this.#keeping += held;
+		const keeping = this.#keep()
+			.then(() => {
+				for (let n = 0; n < held; n++) this.#earn();
+			})
+			.catch((thrown) => this.#fail(thrown))
+			.finally(() => {
+				this.#keeps.delete(keeping);
+				this.#keeping -= held;
+				this.#ask();
+				if (this.#unkept === 0 && this.#waiting === 0) this.#settle?.resolve();
+			});
+		this.#keeps.add(keeping);
+	}
+
+	/** Blocks to be asked for. */
+	get #waiting(): number {
+		return this.#queue.length + this.#again.length;
+	}
+
+	/** Blocks asked for and not kept. */
+	get #unkept(): number {
+		return this.#asked.size + this.#taking.size + this.#held + this.#keeping;
+	}
+
+	/** One more block is here. */
+	#earn(): void {
+		const full = this.#credit === this.#window;
+		this.#resize();
+		this.#credit = full
+			? this.#window
+			: Math.min(this.#window, this.#credit + 1);
 	}
 
 	async #take(want: Want, bytes: Uint8Array, header: BlockHeader) {
@@ -218,11 +264,7 @@ export class BlockFetcher {
 			this.counters.bytes += bytes.byteLength;
 			this.#silences = 0;
 			this.#stallWait = this.#stall();
-			const full = this.#credit === this.#window;
-			this.#resize();
-			this.#credit = full
-				? this.#window
-				: Math.min(this.#window, this.#credit + 1);
+			this.#held++;
 			return;
 		}
 		this.counters.tampered++;
@@ -319,6 +361,7 @@ export class BlockFetcher {
 		while (!over.aborted) {
 			await this.#clock.sleep(tick, over).catch(() => undefined);
 			if (over.aborted) return;
+			this.#keepHeld();
 			const now = this.#clock.monotonic();
 			if (this.#offlineSince !== undefined) {
 				const limit = this.#o.offlineMs ?? 60_000;
@@ -339,6 +382,11 @@ export class BlockFetcher {
 			this.#ask();
 		}
 	}
+}
+
+/** Of a window, blocks: what is asked for, and what is kept, at a time. */
+function quarter(window: number): number {
+	return Math.ceil(window / 4);
 }
 
 function keyOf(of: Pick<Want, "kind" | "digest" | "index">): string {

@@ -1,6 +1,5 @@
 import {
 	type BundleFile,
-	blockLength,
 	bundleDigest,
 	checkTrustTime,
 	type FolderStore,
@@ -159,8 +158,6 @@ async function fetchBlobs(
 	const parts: PartialBlob[] = [];
 	const finishing: Promise<void>[] = [];
 	const wants: Want[] = [];
-	let missing = 0;
-	let done = 0;
 	// the first failure to put a file in place ends the fetching of the others
 	const failed = new AbortController();
 	const either = signal
@@ -168,8 +165,7 @@ async function fetchBlobs(
 		: failed.signal;
 	const complete = new Set<PartialBlob>();
 	const finish = (part: PartialBlob, file: BundleFile) => {
-		// blocks that were flushed together all see that nothing is missing any more
-		if (complete.has(part)) return;
+		if (part.missingCount > 0 || complete.has(part)) return;
 		complete.add(part);
 		const end = part.finish(into.blobPath(file.sha256), signal);
 		end.catch((thrown) => failed.abort(thrown));
@@ -186,30 +182,32 @@ async function fetchBlobs(
 		checkRoom(open, await into.free(), into.root);
 		const copiedBytes = await copyKnownBlocks(into, open, signal);
 		for (const { part, file } of open) {
-			for (const index of part.missing()) {
-				const length = blockLength(file.size, index);
-				missing += length;
+			for (const index of part.missing())
 				wants.push({
 					kind: "blob",
 					digest: file.sha256,
 					index,
-					async take(bytes) {
-						if (!(await part.write(index, bytes))) return false;
-						done += length;
-						onProgress?.(totalBytes - missing + done, totalBytes);
-						if (part.missingCount === 0) finish(part, file);
-						return true;
-					},
+					take: (bytes) => part.take(index, bytes),
 				});
-			}
-			if (part.missingCount === 0) finish(part, file);
+			finish(part, file);
 		}
-		onProgress?.(totalBytes - missing, totalBytes);
-		await fetchWithin(fetcher, wants, options.budget, either);
+		const missing = missingBytes(parts);
+		const tell = () =>
+			onProgress?.(totalBytes - missingBytes(parts), totalBytes);
+		tell();
+		await fetchWithin(fetcher, wants, options.budget, either, async () => {
+			await Promise.all(parts.map((part) => part.flush()));
+			for (const { part, file } of open) finish(part, file);
+			tell();
+		});
 		await Promise.all(finishing);
 		return { keptBytes: totalBytes - missing, copiedBytes };
 	} finally {
 		await Promise.allSettled(finishing);
 		for (const part of parts) await part.close();
 	}
+}
+
+function missingBytes(parts: readonly PartialBlob[]): number {
+	return parts.reduce((sum, part) => sum + part.missingBytes, 0);
 }

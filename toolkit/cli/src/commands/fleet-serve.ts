@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { join } from "node:path";
 import { WattvoxError } from "@wattvox/core";
-import type { Collector, PowerFeed, PowerPoint } from "@wattvox/fleet";
+import type { Broker, Collector, PowerFeed, PowerPoint } from "@wattvox/fleet";
 import { BROKER_OPTIONS, brokerAccess } from "../broker-options.ts";
 import { command, type OptionTable } from "../command.ts";
 
@@ -144,9 +144,10 @@ export const fleetServe = command({
 				return collector;
 			};
 			let url = args.broker;
+			let own: Broker | undefined;
 			let collector: Collector | undefined;
 			if (url === undefined) {
-				const own = new fleet.Broker({
+				const started = new fleet.Broker({
 					port: args.port,
 					...(args["ws-port"] !== undefined && {
 						web: { port: args["ws-port"] },
@@ -154,17 +155,18 @@ export const fleetServe = command({
 					dataDir: join(args.data, "broker"),
 				});
 				// before the first device comes
-				collector = await collect(own.feed);
-				await own.start();
-				stops.push(() => own.stop());
-				url = own.url;
+				collector = await collect(started.feed);
+				await started.start();
+				stops.push(() => started.stop());
+				url = started.url;
+				own = started;
 			}
 			const broker = await brokerAccess({ ...args, broker: url });
 			const source = fleet.openStore(args.store, io.env);
 			const trusted = async () =>
 				(await import("@wattvox/bundle")).loadTrust(args.trust);
 			const server = new fleet.StoreServer({
-				...{ source, broker, ...only },
+				...{ source, broker: own ?? broker, ...only },
 				...(args.trust.length > 0 && {
 					engines: {
 						shelf: fleet.engineShelf(source, args.data),
