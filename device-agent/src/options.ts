@@ -36,7 +36,7 @@ export interface AgentOptions {
 	/** Of the golden sentences and of joules per second of speech, where they differ from the defaults. */
 	limits?: Partial<GoldenLimits> & JoulesLimits;
 	/** How joules per second of speech are measured; another way only in tests. */
-	joules?: Pick<JoulesGateOptions, "open" | "meter" | "clock">;
+	joules?: Partial<Pick<JoulesGateOptions, "open" | "meter" | "clock">>;
 	/** Speak by TensorRT where that holds. Default: ONNX Runtime alone. */
 	engine?: EngineSettings | undefined;
 	/**

@@ -59,12 +59,12 @@ test("what waits outlives the process, and leaves with its acknowledgement", asy
 	for (const backlog of [first, second, third]) await backlog.close();
 });
 
-test("of a minute's readings the newest waits; one that is on its way is not replaced", async (t) => {
+test("of a minute's readings the newest waits, in the place of the first; one that is on its way is not replaced", async (t) => {
 	const backlog = await opened(await folder(t));
 	await backlog.add(reading("a", 0, 0));
 	await backlog.add(reading("b", 0, 0));
 	await backlog.add(reading("a", 1, 0));
-	t.deepEqual(rest(backlog), [reading("b", 0, 0), reading("a", 1, 0)]);
+	t.deepEqual(rest(backlog), [reading("a", 1, 0), reading("b", 0, 0)]);
 	backlog.take(ALL);
 	await backlog.add(reading("a", 2, 0));
 	t.is(backlog.length, 3);

@@ -149,11 +149,14 @@ export class Backlog {
 				e.body.boot === entry.body.boot,
 		);
 		const known = this.#waiting[older];
-		if (known && !known.taken && supersedes(entry, known.entry))
-			this.#remove(new Set([known.entry]));
 		const bytes = LINE_BYTES + Buffer.byteLength(JSON.stringify(entry));
-		this.#waiting.push({ entry, bytes, taken: false });
 		this.#bytes += bytes;
+		const next = { entry, bytes, taken: false };
+		if (known && !known.taken && supersedes(entry, known.entry)) {
+			this.#bytes -= known.bytes;
+			// in its place: what is replaced again and again would never be the oldest
+			this.#waiting[older] = next;
+		} else this.#waiting.push(next);
 	}
 
 	/** @returns whether anything went */
