@@ -128,6 +128,8 @@ async function compileStandIn(out: string): Promise<void> {
 	const sources = readdirSync(SOURCES).filter((name) => name.endsWith(".c"));
 	await gcc([
 		"-shared",
+		// As the shim: its threads may still be there when koffi unloads it.
+		"-Wl,-z,nodelete",
 		...sources.map((name) => join(SOURCES, name)),
 		...["-o", out, "-lpthread", "-lm", "-ldl"],
 	]);

@@ -35,11 +35,13 @@ static int32_t destroy(void *with) {
 	return WV_OK;
 }
 
+void destroy_aside(struct state *state) { aside(destroy, state); }
+
 void let_go(struct state *state) {
 	pthread_mutex_lock(&state->mutex);
 	int last = --state->holders == 0;
 	pthread_mutex_unlock(&state->mutex);
-	if (last) aside(destroy, state);
+	if (last) destroy_aside(state);
 }
 
 /* The head, the ranges and the model inside a plan; WV_ENGINE for what is none of this library's. */

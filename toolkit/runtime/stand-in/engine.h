@@ -57,6 +57,8 @@ struct wv_run {
 
 /* Takes the mutex away with it when it is the last. */
 void let_go(struct state *state);
+/* Frees a state that nobody holds, on a thread with a stack of its own. */
+void destroy_aside(struct state *state);
 void clear_slots(struct state *state);
 /* One run, in the calling thread. */
 int32_t run_once(struct state *state, char *why);

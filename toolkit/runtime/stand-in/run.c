@@ -94,9 +94,12 @@ static void *serve(void *with) {
 	memcpy(s->why, why, sizeof why);
 	s->phase = s->abandoned ? FREE : DONE;
 	s->abandoned = 0;
+	/* Let go before anybody can see the end: who waits for it may end the process, and a session that
+	   is freed while the library's own destructors run is a crash. */
+	int last = --s->holders == 0;
 	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->mutex);
-	let_go(s);
+	if (last) destroy_aside(s);
 	return NULL;
 }
 

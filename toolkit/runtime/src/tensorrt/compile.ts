@@ -45,6 +45,9 @@ export async function compileShim(options: CompileOptions): Promise<string> {
 	const lib = [...(options.lib ?? []), ...LIB];
 	const args = [
 		..."-std=c++17 -O2 -fPIC -shared -fvisibility=hidden -pthread".split(" "),
+		// Its threads end a moment after what they did is told, and whoever loaded it lets go of it at the
+		// process's end: it stays where it is, or a thread would run where there is no code any more.
+		"-Wl,-z,nodelete",
 		// NVIDIA's headers mark as deprecated what the older versions need.
 		..."-Wall -Wextra -Wno-deprecated-declarations".split(" "),
 		...(options.flags ?? []),
