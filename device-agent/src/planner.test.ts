@@ -1,7 +1,13 @@
 import test from "ava";
 import fc from "fast-check";
 import type { JoulesView } from "./joules/joules-gate.ts";
-import { type EngineView, plan, type Step, type View } from "./planner.ts";
+import {
+	type EngineView,
+	MUTE_MS,
+	plan,
+	type Step,
+	type View,
+} from "./planner.ts";
 import { demoted, promoted, without } from "./pointer.ts";
 
 const A = "a".repeat(64);
@@ -129,7 +135,11 @@ const TABLE: [string, View, Step | undefined][] = [
 			active: active(A, B),
 			laidOut: new Set([A, B]),
 			damaged: new Set([B]),
-			speaker: { up: true, digest: null, failed: { digest: A, ...reason } },
+			speaker: {
+				up: true,
+				digest: null,
+				failed: { digest: A, ...reason, at: 900 },
+			},
 		}),
 		{ do: "forget", digest: B },
 	],
@@ -187,17 +197,55 @@ const TABLE: [string, View, Step | undefined][] = [
 			desired: desired(B, 2),
 			active: active(B, A),
 			laidOut: new Set([A, B]),
-			speaker: { up: true, digest: A, failed: { digest: B, ...reason } },
+			speaker: {
+				up: true,
+				digest: A,
+				failed: { digest: B, ...reason, at: 900 },
+			},
 		}),
 		{ do: "fall-back", from: B, to: A, reason },
 	],
 	[
-		"without a last good one nothing can be done, and nothing is repeated",
+		"without a last good one a mute device waits",
 		view({
 			desired: desired(B, 1),
 			active: active(B),
 			laidOut: new Set([B]),
-			speaker: { up: true, digest: null, failed: { digest: B, ...reason } },
+			speaker: {
+				up: true,
+				digest: null,
+				failed: { digest: B, ...reason, at: 900 },
+			},
+		}),
+		{ do: "rest", until: 900 + MUTE_MS },
+	],
+	[
+		"and then tries its voice again",
+		view({
+			now: 900 + MUTE_MS,
+			desired: desired(B, 1),
+			active: active(B),
+			laidOut: new Set([B]),
+			speaker: {
+				up: true,
+				digest: null,
+				failed: { digest: B, ...reason, at: 900 },
+			},
+		}),
+		{ do: "swap", digest: B },
+	],
+	[
+		"but a voice that speaks is left alone",
+		view({
+			now: 900 + MUTE_MS,
+			desired: desired(B, 1),
+			active: active(B),
+			laidOut: new Set([B]),
+			speaker: {
+				up: true,
+				digest: A,
+				failed: { digest: B, ...reason, at: 900 },
+			},
 		}),
 		undefined,
 	],
@@ -207,9 +255,13 @@ const TABLE: [string, View, Step | undefined][] = [
 			desired: desired(B, 1),
 			active: active(B, A),
 			laidOut: new Set([B]),
-			speaker: { up: true, digest: null, failed: { digest: B, ...reason } },
+			speaker: {
+				up: true,
+				digest: null,
+				failed: { digest: B, ...reason, at: 900 },
+			},
 		}),
-		undefined,
+		{ do: "rest", until: 900 + MUTE_MS },
 	],
 	[
 		"voices that nothing points to are removed",
@@ -287,7 +339,7 @@ const TABLE: [string, View, Step | undefined][] = [
 		"not to a speaker that could not load the voice",
 		view({
 			...running,
-			speaker: { ...speaks(A), failed: { digest: A, ...reason } },
+			speaker: { ...speaks(A), failed: { digest: A, ...reason, at: 900 } },
 			engine: { state: "ready", id: "e" },
 		}),
 		undefined,
@@ -369,7 +421,7 @@ const anyView: fc.Arbitrary<View> = fc.record({
 	speaker: fc.record({
 		up: fc.boolean(),
 		digest: fc.option(digest),
-		failed: fc.option(digest.map((d) => ({ digest: d, ...reason }))),
+		failed: fc.option(digest.map((d) => ({ digest: d, ...reason, at: 900 }))),
 		engine: fc.option(fc.constantFrom("e", "f")),
 	}),
 	engine: fc.option(

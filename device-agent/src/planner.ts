@@ -45,8 +45,8 @@ export interface View {
 		digest: string | null;
 		/** The engine that it speaks by; null: none. */
 		engine?: string | null | undefined;
-		/** What it could not load, and why. */
-		failed: (Reason & { digest: string }) | null;
+		/** What it could not load, why, and since when: monotonic, ms. */
+		failed: (Reason & { digest: string; at: number }) | null;
 	};
 	/** After a failure that time may heal: no attempt before this, ms. */
 	retryAt: number | null;
@@ -99,6 +99,9 @@ export const DEADLINES: Readonly<Partial<Record<Step["do"], number>>> = {
 	measure: 10 * 60_000,
 };
 
+/** A voice that does not load, on a device that has no other, is tried again after so long, ms. */
+export const MUTE_MS = 60_000;
+
 /**
  * The next step, or undefined when all is as it should be. Pure: the same view gives the same step.
  *
@@ -112,14 +115,32 @@ export const DEADLINES: Readonly<Partial<Record<Step["do"], number>>> = {
  * - What is removed is neither active, nor one of the last good ones, nor spoken with, nor wished for.
  * - A rejected bundle is not tried again for the revision that brought it.
  * - Expiry stops updates and nothing else: what speaks goes on, also after a restart.
- * - A voice that cannot be loaded gives way to the last good one; one that is damaged is never that.
+ * - A voice that cannot be loaded gives way to the last good one; one that is damaged is never that. Where
+ *   there is none, it is tried again and again: what kept it from loading, want of memory say, may have passed.
  * - An engine is looked for only when nothing else is to be done, and the voice speaks without it meanwhile;
  *   the speaker gets it only after its trial.
  * - A voice is held to its joules when it speaks as it will, with its engine if it has one; drawing too much
  *   it gives way to the last good one, where there is one.
  */
 export function plan(view: View): Step | undefined {
-	return planVoice(view) ?? planEngine(view) ?? planJoules(view);
+	return (
+		planVoice(view) ?? planEngine(view) ?? planJoules(view) ?? planSilence(view)
+	);
+}
+
+/** When to try the voice of a mute device again; undefined: it is not mute, or has another voice to speak with. */
+function silentUntil(view: View): number | undefined {
+	const { active, speaker } = view;
+	const { failed } = speaker;
+	if (!active || failed?.digest !== active.digest) return undefined;
+	return !speaker.up || speaker.digest || canFallBack(view, active)
+		? undefined
+		: failed.at + MUTE_MS;
+}
+
+function planSilence(view: View): Step | undefined {
+	const until = silentUntil(view);
+	return until === undefined ? undefined : { do: "rest", until };
 }
 
 function planJoules(view: View): Step | undefined {
@@ -182,6 +203,8 @@ function planVoice(view: View): Step | undefined {
 			speaker.digest !== active.digest &&
 			failed?.digest !== active.digest
 		)
+			return { do: "swap", digest: active.digest };
+		if ((silentUntil(view) ?? Number.POSITIVE_INFINITY) <= view.now)
 			return { do: "swap", digest: active.digest };
 		const gone = goodOnes(active).find(
 			(d) => d !== active.digest && view.damaged?.has(d),

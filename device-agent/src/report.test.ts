@@ -71,7 +71,8 @@ test("a rejected bundle is reported with its reason beside the voice that speaks
 });
 
 test("an active voice that does not load is no active voice", (t) => {
-	const failed = { digest: A, code: "E_MODEL", message: "broken" } as const;
+	const why = { code: "E_MODEL", message: "broken" } as const;
+	const failed = { digest: A, ...why, at: 0 };
 	const told = report(
 		seen({ active, speaker: { up: true, digest: null, failed } }),
 		idle,

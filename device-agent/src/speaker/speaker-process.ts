@@ -21,6 +21,14 @@ import type {
 } from "./messages.ts";
 import type { PlayerChoice } from "./player.ts";
 
+/** A voice that a speaker could not load, why, and when: monotonic, ms. */
+export interface NotLoaded {
+	digest: string;
+	code: ErrorCode;
+	message: string;
+	at: number;
+}
+
 export interface SpeakerProcessOptions {
 	/** 0 takes a free port, which is then kept across restarts. */
 	port: number;
@@ -88,7 +96,7 @@ export class SpeakerProcess {
 	#born = 0;
 	#refused: WattvoxError | undefined;
 	#restarts = 0;
-	#failed: { digest: string; code: ErrorCode; message: string } | null = null;
+	#failed: NotLoaded | null = null;
 	#waiters: (() => void)[] = [];
 	readonly #open = new Set<number>();
 	readonly #asides: Asides;
@@ -138,7 +146,7 @@ export class SpeakerProcess {
 	}
 
 	/** What it could not load last. */
-	get failed(): { digest: string; code: ErrorCode; message: string } | null {
+	get failed(): NotLoaded | null {
 		return this.#failed;
 	}
 
@@ -261,7 +269,8 @@ export class SpeakerProcess {
 				break;
 			case "not-loaded": {
 				const { digest, code, message: why } = message;
-				this.#failed = { digest, code, message: why };
+				const at = this.#clock.monotonic();
+				this.#failed = { digest, code, message: why, at };
 				this.#loading = null;
 				break;
 			}
@@ -311,6 +320,7 @@ export class SpeakerProcess {
 		else if (this.#loading && ++this.#loadDeaths >= DEATHS)
 			this.#failed = {
 				digest: this.#loading,
+				at: this.#clock.monotonic(),
 				code: "E_MODEL",
 				message: `the speaker ended (${signal ?? code}) ${this.#loadDeaths} times while loading this voice`,
 			};
