@@ -1,19 +1,9 @@
 import test from "ava";
+import { ORIN } from "../testing.ts";
 import { engineKey } from "./key.ts";
 import type { BuildOptions, Profile, TensorRtFacts } from "./types.ts";
 
-const facts: TensorRtFacts = {
-	tensorrt: "10.3.0.30",
-	headers: "10.3.0",
-	cuda: "12.6",
-	cudaDriver: "12.6",
-	computeCapability: "8.7",
-	device: "Orin",
-	multiprocessors: 8,
-	memoryBytes: 8e9,
-	l4t: "36.4.3",
-	module: "NVIDIA Jetson Orin Nano",
-};
+const facts: TensorRtFacts = ORIN;
 const range = { min: [1], opt: [2], max: [3] };
 const text = (options?: BuildOptions, f = facts, onnx = "ab") =>
 	JSON.stringify(engineKey(f, onnx, options));
