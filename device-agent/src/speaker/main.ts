@@ -38,7 +38,7 @@ const shelf = new VoiceShelf({
 		tell({ kind: "aside", loaded: shelf.loaded, loading: shelf.loading }),
 });
 
-async function load(at: VoiceAt): Promise<void> {
+async function load(at: VoiceAt, ask: number): Promise<void> {
 	const { digest } = at;
 	const engine = at.engine?.id ?? null;
 	try {
@@ -50,18 +50,20 @@ async function load(at: VoiceAt): Promise<void> {
 					spoken = { runtime: "onnxruntime" };
 					return here;
 				}
-				const { voice, ...how } = await loadVoice(at, config);
-				spoken = how;
+				const { voice, ...by } = await loadVoice(at, config);
+				spoken = by;
 				return voice;
 			},
 			engine,
 		);
+		// now: while a copy is freed, the next may come and be spoken by another runtime
+		const how = spoken;
 		// a copy of it that speaks without its engine is not needed any more
 		await shelf.take(digest)?.retire();
-		tell({ kind: "loaded", digest, engine, ...spoken });
+		tell({ kind: "loaded", ask, digest, engine, ...how });
 	} catch (thrown) {
 		const { code, message } = asWattvoxError(thrown);
-		tell({ kind: "not-loaded", digest, code, message });
+		tell({ kind: "not-loaded", ask, digest, code, message });
 	}
 }
 
@@ -88,7 +90,7 @@ const server = new SpeechServer({
 process.on("message", (message: ToSpeaker) => {
 	switch (message.kind) {
 		case "swap":
-			void load(message);
+			void load(message, message.ask);
 			break;
 		case "offers":
 			void server.voices.offer(message.offers);
@@ -121,4 +123,4 @@ try {
 	});
 	process.disconnect();
 }
-if (config.voice) await load(config.voice);
+if (config.voice) await load(config.voice, config.ask);

@@ -16,6 +16,8 @@ export interface SpeakerConfig {
 	playback: PlayerChoice;
 	/** What to load first. */
 	voice: VoiceAt | null;
+	/** What its answer about that voice is numbered. */
+	ask: number;
 	/** What may be asked for beside it. */
 	offers: readonly OfferedVoice[];
 	/** How many voices beside the active one may be loaded, and how much memory they may take by estimate. */
@@ -68,7 +70,8 @@ export interface EngineAt {
 export type Runtime = "onnxruntime" | "tensorrt";
 
 export type ToSpeaker =
-	| ({ kind: "swap" } & VoiceAt)
+	/** `ask` rises; the answer carries it, since that to an earlier one may still be under way. */
+	| ({ kind: "swap"; ask: number } & VoiceAt)
 	/** What may be asked for from now on; the active one may be among them. */
 	| { kind: "offers"; offers: readonly OfferedVoice[] }
 	/** The answer to `want`. */
@@ -88,13 +91,20 @@ export type FromSpeaker =
 	 */
 	| {
 			kind: "loaded";
+			ask: number;
 			digest: string;
 			engine: string | null;
 			runtime: Runtime;
 			trouble?: { code: ErrorCode; message: string };
 	  }
 	/** It speaks on with what it had. */
-	| { kind: "not-loaded"; digest: string; code: ErrorCode; message: string }
+	| {
+			kind: "not-loaded";
+			ask: number;
+			digest: string;
+			code: ErrorCode;
+			message: string;
+	  }
 	/** A voice that is to be loaded beside the active one, once the agent has verified it. */
 	| { kind: "want"; digest: string }
 	| ({ kind: "aside" } & AsideState)

@@ -8,27 +8,34 @@ import test, { type ExecutionContext } from "ava";
 import type { SpeakerConfig, VoiceAt } from "./messages.ts";
 import { SpeakerProcess } from "./speaker-process.ts";
 
-/** A speaker that knows no speech: it dies on voice "deadly", refuses "bad", and loads any other. */
+/** A speaker that knows no speech: it dies on voice "deadly", refuses "bad", loads "late" only when the next is asked for, and any other at once. */
 const STAND_IN = `
 const config = JSON.parse(process.argv[2]);
-const load = ({ digest, engine }) => {
-	if (digest === "deadly" || engine?.id === "deadly") process.kill(process.pid, "SIGKILL");
+const answers = [];
+const load = ({ digest, engine }, ask) => {
+	const send = (answer) => process.send({ ...answer, ask });
+	if (digest === "late" && !engine) answers.push(() => send({ kind: "loaded", digest, engine: null, runtime: "onnxruntime" }));
+	else if (digest === "deadly" || engine?.id === "deadly") process.kill(process.pid, "SIGKILL");
 	else if (engine?.id === "bad") {
 		const trouble = { code: "E_ENGINE_LOAD", message: "another version" };
-		process.send({ kind: "loaded", digest, engine: "bad", runtime: "onnxruntime", trouble });
-	} else if (engine) process.send({ kind: "loaded", digest, engine: engine.id, runtime: "tensorrt" });
+		send({ kind: "loaded", digest, engine: "bad", runtime: "onnxruntime", trouble });
+	} else if (engine) send({ kind: "loaded", digest, engine: engine.id, runtime: "tensorrt" });
 	else if (digest === "bad")
-		process.send({ kind: "not-loaded", digest, code: "E_MODEL", message: "broken" });
-	else process.send({ kind: "loaded", digest, engine: null, runtime: "onnxruntime" });
+		send({ kind: "not-loaded", digest, code: "E_MODEL", message: "broken" });
+	else send({ kind: "loaded", digest, engine: null, runtime: "onnxruntime" });
 };
-process.on("message", (m) => (m.kind === "swap" ? load(m) : process.exit(0)));
+process.on("message", (m) => {
+	if (m.kind !== "swap") process.exit(0);
+	for (const answer of answers.splice(0)) answer();
+	load(m, m.ask);
+});
 process.on("disconnect", () => process.exit(0));
 if (config.port === 99) {
 	process.send({ kind: "no-port", message: "taken" });
 	process.disconnect();
 } else {
 	process.send({ kind: "listening", port: config.port || 4711 });
-	if (config.voice) load(config.voice);
+	if (config.voice) load(config.voice, config.ask);
 }
 `;
 
@@ -97,6 +104,14 @@ test("a voice changes to its engine and back", async (t) => {
 	t.is(process.engine, "two");
 	await process.swap(become(at("good")));
 	t.like(process, { digest: "good", engine: null, runtime: "onnxruntime" });
+	t.deepEqual(blamed, []);
+});
+
+test("a swap does not take the answer about the voice before it for its own", async (t) => {
+	const { process, blamed, become } = await speaker(t, at("late"));
+	await process.start();
+	await process.swap(become(at("late", "one")), AbortSignal.timeout(60_000));
+	t.like(process, { digest: "late", engine: "one", runtime: "tensorrt" });
 	t.deepEqual(blamed, []);
 });
 
@@ -186,7 +201,7 @@ test("waiting for a swap can be abandoned", async (t) => {
 });
 
 test("a speaker whose agent went before it was up ends, and keeps no port", async (t) => {
-	const config = { port: 0, threads: 1, maxWaiting: 1, voice: null };
+	const config = { port: 0, threads: 1, maxWaiting: 1, voice: null, ask: 0 };
 	const main = new URL("./main.js", import.meta.url);
 	const child = fork(main, [JSON.stringify(config)], { stdio: "ignore" });
 	child.disconnect();
@@ -198,6 +213,7 @@ test("a request that waits for the agent's word does not keep a speaker whose ag
 	const config: SpeakerConfig = {
 		...{ port: 0, threads: 1, maxWaiting: 1, tensorrt: null, playback: {} },
 		voice: null,
+		ask: 0,
 		offers: [{ id: "anna", digest, language: "en", base: "tiny" }],
 		aside: { places: 1, bytes: 1e9 },
 	};

@@ -85,6 +85,9 @@ export class SpeakerProcess {
 	#up = false;
 	#digest: string | null = null;
 	#loading: string | null = null;
+	/** What was asked of it so far is numbered; an answer tells which it is about. */
+	#asked = 0;
+	#answered = 0;
 	/** The engine it was last asked to use, and whether that is loaded. */
 	#engine: string | null = null;
 	#engineLoaded: string | null = null;
@@ -171,21 +174,17 @@ export class SpeakerProcess {
 	}
 
 	/**
-	 * Changes the voice; utterances under way keep theirs.
+	 * Changes the voice; utterances under way keep theirs. Settles too when another swap took its place.
 	 * @throws WattvoxError E_MODEL and others when it does not load; the signal's reason
 	 */
 	async swap(voice: VoiceAt, signal?: AbortSignal): Promise<void> {
+		const ask = ++this.#asked;
 		this.#failed = null;
 		this.#loading = voice.digest;
-		const engine = voice.engine?.id ?? null;
-		this.#engine = engine;
-		this.#send({ kind: "swap", ...voice });
+		this.#engine = voice.engine?.id ?? null;
+		this.#send({ kind: "swap", ask, ...voice });
 		await this.#until(
-			() =>
-				(this.#digest === voice.digest && this.#engineLoaded === engine) ||
-				this.#failed !== null ||
-				// it cannot use the engine, or ended with it
-				this.#engine !== engine,
+			() => this.#answered >= ask || this.#failed !== null,
 			signal,
 		);
 		const failed = this.#failed as typeof this.failed;
@@ -225,6 +224,9 @@ export class SpeakerProcess {
 		this.#born = this.#clock.monotonic();
 		this.#loading = voice?.digest ?? null;
 		this.#engine = voice?.engine?.id ?? null;
+		// its answer about this voice is also that to a swap with which the one before it ended
+		const ask = ++this.#asked;
+		if (!voice) this.#answered = ask;
 		const { threads, maxWaiting, tensorrt = null, playback = {} } = this.#o;
 		const config: SpeakerConfig = {
 			port: this.#port || this.#o.port,
@@ -233,6 +235,7 @@ export class SpeakerProcess {
 			playback,
 			tensorrt,
 			voice,
+			ask,
 			offers: this.#o.offers?.() ?? [],
 			aside: this.#o.aside ?? { places: 0, bytes: 0 },
 		};
@@ -250,13 +253,14 @@ export class SpeakerProcess {
 				break;
 			case "loaded":
 				this.#digest = message.digest;
-				// What it could not use is not asked for any more.
-				this.#engine = message.trouble ? null : message.engine;
-				this.#engineLoaded = this.#engine;
+				this.#engineLoaded = message.trouble ? null : message.engine;
 				this.#runtime = message.runtime;
-				this.#loading = null;
-				this.#failed = null;
-				this.#loadDeaths = 0;
+				if (this.#answers(message.ask)) {
+					// What it could not use is not asked for any more.
+					this.#engine = this.#engineLoaded;
+					this.#failed = null;
+					this.#loadDeaths = 0;
+				}
 				if (message.engine && message.trouble)
 					this.#o.onEngineTrouble?.(
 						message.digest,
@@ -268,10 +272,10 @@ export class SpeakerProcess {
 				this.#refused = new WattvoxError("E_BUSY", message.message);
 				break;
 			case "not-loaded": {
+				if (!this.#answers(message.ask)) break;
 				const { digest, code, message: why } = message;
 				const at = this.#clock.monotonic();
 				this.#failed = { digest, code, message: why, at };
-				this.#loading = null;
 				break;
 			}
 			case "want":
@@ -285,6 +289,14 @@ export class SpeakerProcess {
 				return;
 		}
 		this.#changed();
+	}
+
+	/** Takes an answer; whether it is about what was asked last. */
+	#answers(ask: number): boolean {
+		this.#answered = ask;
+		if (ask !== this.#asked) return false;
+		this.#loading = null;
+		return true;
 	}
 
 	#ended(
