@@ -101,7 +101,26 @@ const transposedOver =
 		);
 	};
 
+/** One axis, window by window: all taps in one product, or tap by tap where pads reach further. */
+const along =
+	(op: "Conv" | "ConvTranspose"): Case =>
+	(d) => {
+		const [inner, outer, kernel] = [d.int(1, 3), d.int(1, 3), d.int(2, 4)];
+		const dilation = d.int(1, 3);
+		const reach = dilation * (kernel - 1);
+		const length = 2 * kernel * dilation + d.int(-2, 3);
+		const weight =
+			op === "Conv" ? [outer, inner, kernel] : [inner, outer, kernel];
+		const x = d.active([d.int(1, 2), inner, length], { fixed: [1] });
+		return d.b.op(op, [x, all(d, weight)], {
+			dilations: [dilation],
+			pads: [d.int(0, reach + 1), d.int(0, reach + 1)],
+		});
+	};
+
 const CASES: Record<string, Case> = {
+	"Conv step by step": along("Conv"),
+	"ConvTranspose step by step": along("ConvTranspose"),
 	"Conv over one axis": convOver(1),
 	"Conv over two axes": convOver(2),
 	"Conv over three axes": convOver(3),

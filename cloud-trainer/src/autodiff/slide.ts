@@ -39,6 +39,22 @@ export function padSpatial(
 	return b.op("Pad", [v, b.ints([0, 0, ...before, 0, 0, ...after])]);
 }
 
+/** A value reversed along some axes. */
+export function reversed(
+	b: GraphBuilder,
+	v: Value,
+	axes: readonly number[],
+): Value {
+	if (!axes.length) return v;
+	return b.op("Slice", [
+		v,
+		b.ints(axes.map(() => -1)),
+		b.ints(axes.map(() => -(2 ** 31))),
+		b.ints(axes),
+		b.ints(axes.map(() => -1)),
+	]);
+}
+
 /**
  * The adjoint of sliding over `like`: spreads g back by a transposed convolution with w and cuts the
  * result to `like`'s spatial sizes. Elements behind the last window get zero.
