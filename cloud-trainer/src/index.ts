@@ -33,6 +33,7 @@ export * from "./train/half.ts";
 export * from "./train/plan.ts";
 export * from "./train/prefix.ts";
 export * from "./train/programs.ts";
+export { subgraph } from "./train/prune.ts";
 export * from "./train/schedule.ts";
 export * from "./train/session.ts";
 export * from "./train/stepper.ts";

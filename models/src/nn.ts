@@ -80,8 +80,8 @@ export const silu = (n: Net, x: Value): Value =>
 
 /**
  * Neighbouring rows side by side: [B, T, C] -> [B, T, k C], zeros outside. A convolution is this
- * followed by a product with [k C, out]: its gradients are products
- * again, where those of Conv need one per tap, and LoRA needs no second form.
+ * followed by a product with [k C, out]: with many channels and few rows its gradients cost less than
+ * Conv's (`npm run bench -- conv`), and LoRA needs no second form.
  */
 export function unfold(n: Net, x: Value, k: number, dilation = 1): Value {
 	if (k === 1) return x;

@@ -19,6 +19,11 @@ export const BENCHES: Readonly<
 		about: "What waiting for a clean grid saves, over a year of it",
 		load: () => import("./bench/carbon.ts"),
 	},
+	conv: {
+		about:
+			"Convolutions and their gradients: every form against every other, equal numbers",
+		load: () => import("./bench/conv.ts"),
+	},
 	distil: {
 		about:
 			"A distilled student adapter against one trained directly, per joule",
