@@ -87,6 +87,13 @@ void EngineState::refit(std::vector<Weight> const& given) {
 	if (!refitter->refitCudaEngine()) failAsLogged(WV_REFIT, "the refit failed");
 }
 
+void EngineState::serialize() {
+	serialized.reset();  // before the next: there is room for one
+	theLog().begin();
+	serialized.reset(engine_->serialize());
+	if (!serialized || !serialized->size()) failAsLogged(WV_REFIT, "TensorRT does not serialise the engine");
+}
+
 void EngineState::serve(std::shared_ptr<EngineState> self) {
 	EngineState& e = *self;
 	std::unique_lock<std::mutex> held(e.mutex);

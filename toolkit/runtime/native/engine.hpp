@@ -73,6 +73,8 @@ public:
 	static void serve(std::shared_ptr<EngineState> self);
 
 	void refit(std::vector<Weight> const& weights);
+	/// The engine with the weights it has now, kept in `serialized`.
+	void serialize();
 	Slot& slot(int32_t index);
 
 	std::mutex mutex;
@@ -102,6 +104,9 @@ private:
 	std::unique_ptr<nvinfer1::IExecutionContext> context_;
 	cudaStream_t stream_ = nullptr;
 	int32_t profile_ = 0;
+
+public:
+	std::unique_ptr<nvinfer1::IHostMemory> serialized;
 };
 
 }  // namespace wv

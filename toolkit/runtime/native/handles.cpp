@@ -108,6 +108,28 @@ int32_t wv_engine_refit(wv_engine* engine, char* why) {
 	});
 }
 
+int32_t wv_engine_serialize(wv_engine* engine, uint64_t* size, char* why) {
+	return guardedAside(why, [&] {
+		require(engine && size, "no engine, or no place for the size");
+		EngineState& state = *engine->state;
+		std::unique_lock<std::mutex> held(state.mutex);
+		if (state.phase == Phase::kRunning) fail(WV_BUSY, "a run is under way");
+		state.serialize();
+		*size = state.serialized->size();
+	});
+}
+
+int32_t wv_engine_take(wv_engine* engine, void* into, uint64_t size) {
+	return guarded(nullptr, [&] {
+		require(engine && into, "no engine, or no place for its bytes");
+		EngineState& state = *engine->state;
+		std::unique_lock<std::mutex> held(state.mutex);
+		require(state.serialized && state.serialized->size() == size, "nothing was serialised, or of another size");
+		std::memcpy(into, state.serialized->data(), size);
+		state.serialized.reset();
+	});
+}
+
 int32_t wv_run_open(wv_engine* engine, wv_run** out, char* why) {
 	return guarded(why, [&] {
 		require(engine && out, "no engine, or no place for the run");

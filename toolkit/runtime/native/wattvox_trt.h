@@ -28,7 +28,7 @@ extern "C" {
 #define WV_API __attribute__((visibility("default")))
 
 /* Rises whenever anything below changes its meaning. */
-#define WV_ABI 1
+#define WV_ABI 2
 /* Bytes of a `why`, of a name, and of a dimension's name, with their final zero. */
 #define WV_WHY 512
 #define WV_NAME 256
@@ -162,6 +162,11 @@ WV_API int32_t wv_engine_weight_set(wv_engine *engine, const char *name, int32_t
 /* Puts in the weights that were set; not while a run is under way (WV_BUSY). After a failure the engine
  * may hold a mixture. */
 WV_API int32_t wv_engine_refit(wv_engine *engine, char *why);
+/* Serialises the engine as it is now, so with the weights of its refits; not while a run is under way
+ * (WV_BUSY). The handle keeps the bytes until they are read, or the next serialising, or it is closed. */
+WV_API int32_t wv_engine_serialize(wv_engine *engine, uint64_t *size, char *why);
+/* Takes those bytes: a plan for wv_engine_open. WV_ARGUMENT when there are none, or of another size. */
+WV_API int32_t wv_engine_take(wv_engine *engine, void *into, uint64_t size);
 
 /* --- runs: open, feed every input, start, wait, read, close; one at a time per engine ------------- */
 

@@ -38,11 +38,15 @@ export type Lie =
 	| "slow-build"
 	| "corrupt"
 	| "refit-drops"
+	| "serialize-drops"
+	| "memory-refit"
+	| "endless-refit"
 	| "endless-run"
 	| "crash-open"
 	| "crash-build"
 	| "crash-load"
 	| "crash-refit"
+	| "crash-serialize"
 	| "crash-run";
 
 const SOURCES = fileURLToPath(new URL("../stand-in", import.meta.url));

@@ -166,13 +166,7 @@ static int covered(const wv_build *b) {
 static int32_t tell_lies(wv_build *b, char *why) {
 	lie_crash("crash-build");
 	if (lies("killed-build")) raise(SIGKILL);
-	if (lies("memory-build")) {
-		/* The limit on the process is to stop this long before the last round; what is not written to
-		 * takes none of the machine's memory. */
-		for (int i = 0; i < 256; i++)
-			if (!malloc(64 << 20)) return refuse(WV_MEMORY, why, "no memory left in this process");
-		return refuse(WV_INTERNAL, why, "16 GiB were given, and no limit held");
-	}
+	if (lies("memory-build")) return take_all_memory(why);
 	for (int32_t step = 0; lies("endless-build"); usleep(10000)) at(b, "build", step++, 0);
 	for (int32_t step = 0; lies("slow-build") && step < STEPS_SLOW; usleep(10000)) {
 		if (b->cancelled) return refuse(WV_CANCELLED, why, "the build was cancelled");

@@ -1,17 +1,9 @@
-/* The stand-in's engines: opened, described, refitted. */
+/* The stand-in's engines: opened and described. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine.h"
-
-static void free_weights(struct weight *weights, int32_t count) {
-	for (int32_t i = 0; i < count; i++) {
-		if (weights[i].value) ort_release_value(weights[i].value);
-		free(weights[i].data);
-	}
-	free(weights);
-}
 
 void clear_slots(struct state *state) {
 	for (int32_t i = 0; i < state->session.count; i++) {
@@ -28,6 +20,7 @@ static int32_t destroy(void *with) {
 	free_weights(s->put, s->put_count);
 	free_weights(s->pending, s->pending_count);
 	free(s->weights);
+	free(s->serialized);
 	free(s->plan);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->mutex);
@@ -62,6 +55,7 @@ static int32_t read_plan(struct state *s, const int32_t *version, char *why) {
 	}
 	s->ranges = (const struct range *)(s->plan + sizeof s->head);
 	s->onnx = s->plan + sizeof s->head + (uint64_t)s->head.ranges * sizeof(struct range);
+	s->putting = s->onnx + s->head.onnx;
 	return WV_OK;
 }
 
@@ -82,7 +76,7 @@ static int32_t open_engine(void *with) {
 	s->weights = calloc((size_t)count + 1, sizeof *s->weights);
 	if (!s->weights) return refuse(WV_MEMORY, o->why, "no memory left in this process");
 	s->weight_count = initialisers_of(s->onnx, s->head.onnx, s->weights, count);
-	return WV_OK;
+	return put_again(s, o->why);
 }
 
 int32_t wv_engine_open(wv_runtime *runtime, const void *plan, uint64_t size, wv_engine **out, char *why) {
@@ -150,112 +144,4 @@ int32_t wv_engine_range(wv_engine *engine, int32_t index, int32_t profile, int64
 	memcpy(opt, from[1], (size_t)t.rank * 8);
 	memcpy(max, from[2], (size_t)t.rank * 8);
 	return WV_OK;
-}
-
-int32_t wv_engine_weight(wv_engine *engine, int32_t index, char *name) {
-	if (!engine || !name || index < 0 || index >= engine->state->weight_count) return WV_ARGUMENT;
-	memcpy(name, engine->state->weights[index].name, WV_NAME);
-	return WV_OK;
-}
-
-int32_t wv_engine_weight_set(wv_engine *engine, const char *name, int32_t dtype, const void *data, uint64_t count,
-	char *why) {
-	if (!engine || !name || (!data && count) || strlen(name) >= WV_NAME)
-		return refuse(WV_ARGUMENT, why, "no engine, or no weight");
-	if (!bytes_of(dtype) || dtype == WV_BOOL || dtype == WV_UINT8)
-		return refuse(WV_REFIT, why, "weights of this type cannot be refitted");
-	struct state *s = engine->state;
-	struct weight *more = realloc(s->pending, ((size_t)s->pending_count + 1) * sizeof *more);
-	if (!more) return refuse(WV_MEMORY, why, "no memory left in this process");
-	s->pending = more;
-	struct weight *w = &more[s->pending_count];
-	memset(w, 0, sizeof *w);
-	snprintf(w->name, WV_NAME, "%s", name);
-	w->dtype = dtype;
-	w->count = count;
-	w->data = malloc(count * bytes_of(dtype) + 1);
-	if (!w->data) return refuse(WV_MEMORY, why, "no memory left in this process");
-	memcpy(w->data, data, count * bytes_of(dtype));
-	s->pending_count++;
-	return WV_OK;
-}
-
-static int32_t check_weight(const struct state *s, struct weight *w, char *why) {
-	char text[WV_WHY];
-	for (int32_t i = 0; i < s->weight_count; i++) {
-		const struct initialiser *has = &s->weights[i];
-		if (strcmp(has->name, w->name) != 0) continue;
-		if (has->count != w->count || has->dtype != w->dtype) {
-			snprintf(text, sizeof text, "\"%.200s\" has %llu elements, or another type", w->name,
-				(unsigned long long)has->count);
-			return refuse(WV_REFIT, why, text);
-		}
-		return value_of(w->data, w->count * bytes_of(w->dtype), has->dims, has->rank, w->dtype, &w->value, why);
-	}
-	snprintf(text, sizeof text, "the engine has no weight \"%.200s\" that can be refitted", w->name);
-	return refuse(WV_REFIT, why, text);
-}
-
-struct refit {
-	struct state *state;
-	char *why;
-};
-
-/* ONNX Runtime cannot change a session's weights: a new session takes the place of the old one. Weights of
- * earlier refits that these do not replace stay. */
-static int32_t refit(void *with) {
-	struct refit *r = with;
-	struct state *s = r->state;
-	lie_crash("crash-refit");
-	if (!s->head.refit) return refuse(WV_REFIT, r->why, "the engine was not built to be refitted");
-	int32_t status = WV_OK, count = 0;
-	for (int32_t i = 0; i < s->pending_count && status == WV_OK; i++)
-		status = check_weight(s, &s->pending[i], r->why);
-	if (status != WV_OK) return status;
-	int32_t fresh = s->pending_count;
-	if (lies("refit-drops") && fresh > 0) fresh--;
-	size_t most = (size_t)(s->put_count + fresh + 1);
-	struct weight *all = calloc(most, sizeof *all);
-	const char **names = calloc(most, sizeof *names);
-	OrtValue **values = calloc(most, sizeof *values);
-	for (int32_t i = 0; all && i < s->put_count; i++) {
-		int replaced = 0;
-		for (int32_t k = 0; k < fresh; k++) replaced |= strcmp(s->pending[k].name, s->put[i].name) == 0;
-		if (replaced) continue;
-		all[count++] = s->put[i];
-		memset(&s->put[i], 0, sizeof s->put[i]);
-	}
-	for (int32_t i = 0; all && i < fresh; i++) {
-		all[count++] = s->pending[i];
-		memset(&s->pending[i], 0, sizeof s->pending[i]);
-	}
-	for (int32_t i = 0; all && names && values && i < count; i++) {
-		names[i] = all[i].name;
-		values[i] = all[i].value;
-	}
-	session_close(&s->session);
-	free_weights(s->put, s->put_count);
-	s->put = all;
-	s->put_count = all ? count : 0;
-	status = all && names && values ?
-		session_open(&s->session, s->onnx, s->head.onnx, names, values, count, r->why) :
-		refuse(WV_MEMORY, r->why, "no memory left in this process");
-	free(names);
-	free(values);
-	return status;
-}
-
-int32_t wv_engine_refit(wv_engine *engine, char *why) {
-	if (!engine) return refuse(WV_ARGUMENT, why, "no engine");
-	struct state *s = engine->state;
-	pthread_mutex_lock(&s->mutex);
-	int busy = s->phase == RUNNING;
-	pthread_mutex_unlock(&s->mutex);
-	if (busy) return refuse(WV_BUSY, why, "a run is under way");
-	struct refit r = {s, why};
-	int32_t status = aside(refit, &r);
-	free_weights(s->pending, s->pending_count);
-	s->pending = NULL;
-	s->pending_count = 0;
-	return status;
 }

@@ -40,12 +40,15 @@ struct state {
 	struct head head;
 	const struct range *ranges; /* into the plan, like the model */
 	const uint8_t *onnx;
+	const uint8_t *putting; /* weights of a refit before it was serialised, to the plan's end */
 	struct session session;
 	struct slot slots[MOST_TENSORS];
 	struct initialiser *weights;
 	int32_t weight_count;
 	struct weight *pending, *put;
 	int32_t pending_count, put_count;
+	uint8_t *serialized;
+	uint64_t serialized_size;
 };
 
 struct wv_engine {
@@ -55,6 +58,9 @@ struct wv_run {
 	struct state *state;
 };
 
+void free_weights(struct weight *weights, int32_t count);
+/* Puts in the weights that the plan brings. */
+int32_t put_again(struct state *state, char *why);
 /* Takes the mutex away with it when it is the last. */
 void let_go(struct state *state);
 /* Frees a state that nobody holds, on a thread with a stack of its own. */

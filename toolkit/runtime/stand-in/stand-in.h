@@ -14,10 +14,14 @@
  *   killed-build     the builder's process is killed, as the kernel does when memory runs out
  *   endless-build    the builder never ends and cannot be cancelled
  *   slow-build       the builder takes 200 steps of 10 ms, and can be cancelled
- *   corrupt          the plan is damaged after it was built
+ *   corrupt          the plan is damaged after it was built, or serialised
  *   refit-drops      the last weight of a refit is left as it was, and no error says so
+ *   serialize-drops  what is serialised has the weights from before its refits
+ *   memory-refit     a refit takes memory until it gets no more
+ *   endless-refit    a refit never ends
  *   endless-run      runs never end
- *   crash-open, crash-build, crash-load, crash-refit, crash-run     abort() there
+ *   crash-open, crash-build, crash-load, crash-refit, crash-serialize, crash-run
+ *                    abort() there
  */
 #ifndef STAND_IN_H
 #define STAND_IN_H
@@ -38,12 +42,12 @@ struct range {
 	int64_t min[WV_DIMS], opt[WV_DIMS], max[WV_DIMS];
 };
 
-/* What a plan begins with; ranges and the model follow. */
+/* What a plan begins with; ranges, the model and the weights of a refit follow. */
 struct head {
 	char magic[16];
 	uint64_t sum; /* of all that follows this field */
 	int32_t version[4];
-	int32_t refit, ranges;
+	int32_t refit, ranges, puts, reserved;
 	uint64_t onnx;
 };
 #define MAGIC "WATTVOX STAND-IN"
@@ -67,6 +71,8 @@ void say(int32_t level, const char *text);
 int32_t refuse(int32_t status, char *why, const char *text);
 /* Runs `body(with)` on a thread with an ordinary stack: FFIs call from small ones. */
 int32_t aside(int32_t (*body)(void *), void *with);
+/* support.c: as much memory as the process gets, which a limit is to hold below 16 GiB. */
+int32_t take_all_memory(char *why);
 
 /* model.c */
 #define MOST_TENSORS 64

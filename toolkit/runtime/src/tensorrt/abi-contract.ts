@@ -95,6 +95,8 @@ async function refusesNothing(t: Asserts, b: Bench): Promise<void> {
 		["wv_engine_weight", null, 0, Buffer.alloc(WHY)],
 		["wv_engine_weight_set", null, "w", 0, data, 1, "why"],
 		["wv_engine_refit", null, "why"],
+		["wv_engine_serialize", null, [0], "why"],
+		["wv_engine_take", null, data, 4],
 		["wv_run_open", null, out, "why"],
 		["wv_run_feed", null, 0, 1, many, data, 4, "why"],
 		["wv_run_start", null, "why"],
@@ -379,8 +381,8 @@ async function refits(t: Asserts, b: Bench, runtime: unknown): Promise<void> {
 	});
 	t.deepEqual(names.sort(), ["scale", "shift"]);
 	await b.is(argument, "wv_engine_weight", open, 2, name);
-	const y = async () => {
-		const run = await b.made("wv_run_open", open);
+	const y = async (of = open) => {
+		const run = await b.made("wv_run_open", of);
 		await b.is(ok, "wv_run_feed", run, 0, 1, dims(2), floats(1, 2), 8, "why");
 		await b.is(ok, "wv_run_start", run, "why");
 		t.is(await ended(b, run), ok);
@@ -412,7 +414,41 @@ async function refits(t: Asserts, b: Bench, runtime: unknown): Promise<void> {
 	await set("scale", 5, 5);
 	await b.is(ok, "wv_engine_refit", open, "why");
 	t.deepEqual(await y(), [5, 10]);
+	await b.is(argument, "wv_engine_take", open, plan, plan.length);
+	const other = await copied(b, runtime, open);
+	t.deepEqual(await y(other), [5, 10], "it has the weights of the refit");
+	await set("scale", 2, 2);
+	await set("shift", 1, 1);
+	await b.is(ok, "wv_engine_refit", open, "why");
+	t.deepEqual(
+		[await y(), await y(other)],
+		[
+			[3, 5],
+			[5, 10],
+		],
+	);
+	b.close("wv_engine_close", other);
 	b.close("wv_engine_close", open);
+	const plain = await b.made("wv_engine_open", runtime, plan, plan.length);
+	const same = await copied(b, runtime, plain);
+	b.close("wv_engine_close", plain);
+	t.deepEqual(await y(same), [12, 26], "one that was never refitted");
+	b.close("wv_engine_close", same);
+}
+
+/** What an engine serialises to, opened. */
+async function copied(
+	b: Bench,
+	runtime: unknown,
+	open: unknown,
+): Promise<unknown> {
+	const size = [0];
+	await b.is(ok, "wv_engine_serialize", open, size, "why");
+	const bytes = new Uint8Array(Number(size[0]));
+	await b.is(argument, "wv_engine_take", open, bytes, bytes.length - 1);
+	await b.is(ok, "wv_engine_take", open, bytes, bytes.length);
+	await b.is(argument, "wv_engine_take", open, bytes, bytes.length);
+	return b.made("wv_engine_open", runtime, bytes, bytes.length);
 }
 
 /** The ring's lines come in order and end. */

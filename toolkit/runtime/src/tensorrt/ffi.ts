@@ -4,7 +4,7 @@ import { WattvoxError } from "@wattvox/core";
 import koffi from "koffi";
 
 /** WV_ABI that this file binds. */
-export const ABI = 1;
+export const ABI = 2;
 /** WV_WHY, WV_NAME, WV_DIM_NAME and WV_DIMS. */
 export const WHY = 512;
 const NAME = 256;
@@ -80,6 +80,10 @@ export const PROTOTYPES = {
 	wv_engine_weight_set:
 		"int32_t wv_engine_weight_set(wv_engine *engine, const char *name, int32_t dtype, const void *data, uint64_t count, char *why)",
 	wv_engine_refit: "int32_t wv_engine_refit(wv_engine *engine, char *why)",
+	wv_engine_serialize:
+		"int32_t wv_engine_serialize(wv_engine *engine, _Out_ uint64_t *size, char *why)",
+	wv_engine_take:
+		"int32_t wv_engine_take(wv_engine *engine, void *into, uint64_t size)",
 	wv_run_open:
 		"int32_t wv_run_open(wv_engine *engine, _Out_ wv_run **out, char *why)",
 	wv_run_close: "void wv_run_close(wv_run *run)",
@@ -122,9 +126,17 @@ export function loadLibrary(path: string): Library {
 	const functions = new Map<string, Bound>();
 	try {
 		const loaded = koffi.load(path);
+		// first, so that an older library is told by its number and not by what it lacks
+		const abi = loaded.func(PROTOTYPES.wv_abi)();
+		if (abi !== ABI)
+			throw new WattvoxError(
+				"E_TENSORRT",
+				`${path} has ABI ${abi}, this program speaks ${ABI}: compile the shim again (wattvox engine shim)`,
+			);
 		for (const [name, prototype] of Object.entries(PROTOTYPES))
 			functions.set(name, loaded.func(prototype));
 	} catch (thrown) {
+		if (thrown instanceof WattvoxError) throw thrown;
 		throw new WattvoxError(
 			"E_TENSORRT",
 			`${path}: ${thrown instanceof Error ? thrown.message : thrown}`,
@@ -132,12 +144,6 @@ export function loadLibrary(path: string): Library {
 		);
 	}
 	const of = (name: FunctionName) => functions.get(name) as Bound;
-	const abi = of("wv_abi")();
-	if (abi !== ABI)
-		throw new WattvoxError(
-			"E_TENSORRT",
-			`${path} has ABI ${abi}, this program speaks ${ABI}: compile the shim again`,
-		);
 	return {
 		path,
 		call: (name, ...args) => of(name)(...args) ?? 0,

@@ -94,6 +94,18 @@ export class NativeEngine implements TrtEngine {
 		});
 	}
 
+	async serialize(): Promise<Uint8Array> {
+		this.#live();
+		return this.#turns.take(async () => {
+			const library = this.#library;
+			const size = [0];
+			await mustAway(library, "wv_engine_serialize", this.#handle, size);
+			const into = new Uint8Array(Number(size[0]));
+			this.#plain("wv_engine_take", this.#handle, into, into.length);
+			return into;
+		});
+	}
+
 	dispose(): Promise<void> {
 		this.#disposed ??= this.#turns.drop("the engine was disposed").then(() => {
 			this.#library.call("wv_engine_close", this.#handle);
@@ -166,7 +178,10 @@ export class NativeEngine implements TrtEngine {
 	}
 
 	/** A call that fails only by a mistake of ours, and has no `why`. */
-	#plain(name: "wv_run_shape" | "wv_run_read", ...args: unknown[]): void {
+	#plain(
+		name: "wv_run_shape" | "wv_run_read" | "wv_engine_take",
+		...args: unknown[]
+	): void {
 		const status = this.#library.call(name, ...args);
 		if (status !== STATUS.ok) throw statusError(status, `${name}: ${status}`);
 	}

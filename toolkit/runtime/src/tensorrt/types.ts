@@ -58,6 +58,12 @@ export interface TrtEngine extends Engine {
 	 * @throws WattvoxError E_ENGINE_REFIT, E_MEMORY, E_INTERRUPTED (disposed meanwhile)
 	 */
 	refit(weights: Weights): Promise<void>;
+	/**
+	 * The engine as it is now, with the weights of its refits: bytes for {@link TensorRt.deserialize}.
+	 * Waits for the runs under way and holds off those that follow.
+	 * @throws WattvoxError E_ENGINE_REFIT (TensorRT does not serialise it), E_MEMORY, E_INTERRUPTED
+	 */
+	serialize(): Promise<Uint8Array>;
 }
 
 export type Weights = Readonly<Record<string, Tensor>>;

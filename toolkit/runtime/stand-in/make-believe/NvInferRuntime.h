@@ -74,6 +74,7 @@ public:
 	virtual int32_t getNbOptimizationProfiles() const = 0;
 	virtual Dims getProfileShape(char const* name, int32_t profile, OptProfileSelector which) const = 0;
 	virtual bool isRefittable() const = 0;
+	virtual IHostMemory* serialize() const = 0;
 };
 
 class IRefitter {

@@ -41,11 +41,53 @@ public:
 		}
 		ranges.resize(static_cast<size_t>(h.ranges));
 		std::memcpy(ranges.data(), bytes + sizeof h, ranges.size() * sizeof(range));
-		onnx.assign(bytes + size - h.onnx, bytes + size);
+		char const* at = bytes + sizeof h + ranges.size() * sizeof(range);
+		onnx.assign(at, at + h.onnx);
 		weights.resize(64);
 		auto const* model = reinterpret_cast<uint8_t const*>(onnx.data());
 		weights.resize(static_cast<size_t>(initialisers_of(model, onnx.size(), weights.data(), 64)));
-		return session_open(&opened, onnx.data(), onnx.size(), nullptr, nullptr, 0, nullptr) == WV_OK;
+		at += h.onnx;
+		for (auto const& w : weights)
+			if (h.puts) at = putIn(w, at);
+		return openSession();
+	}
+
+	/// A value in the place of a weight, as soon as the session is opened anew. @returns where it ends
+	char const* putIn(initialiser const& w, char const* from) {
+		Put& p = put[w.name];
+		if (p.value) ort_release_value(p.value);
+		p.data.assign(from, from + w.count * bytes_of(w.dtype));
+		value_of(p.data.data(), p.data.size(), w.dims, w.rank, w.dtype, &p.value, nullptr);
+		return from + p.data.size();
+	}
+
+	bool openSession() {
+		std::vector<char const*> names;
+		std::vector<OrtValue*> values;
+		for (auto& [name, p] : put) names.push_back(name.c_str()), values.push_back(p.value);
+		session_close(&opened);
+		return session_open(&opened, onnx.data(), onnx.size(), names.data(), values.data(),
+			static_cast<int32_t>(names.size()), nullptr) == WV_OK;
+	}
+
+	/// With the weights of its refits; either all have been replaced or none.
+	IHostMemory* serialize() const override {
+		head now = h;
+		now.puts = static_cast<int32_t>(put.size());
+		Bytes plan(sizeof now);
+		auto const add = [&plan](void const* data, size_t size) {
+			auto const* from = static_cast<char const*>(data);
+			plan.insert(plan.end(), from, from + size);
+		};
+		add(ranges.data(), ranges.size() * sizeof(range));
+		add(onnx.data(), onnx.size());
+		for (auto const& w : weights)
+			if (now.puts) add(put.at(w.name).data.data(), put.at(w.name).data.size());
+		std::memcpy(plan.data(), &now, sizeof now);
+		size_t const from = offsetof(head, version);
+		now.sum = sum_of(plan.data() + from, plan.size() - from);
+		std::memcpy(plan.data(), &now, sizeof now);
+		return new Memory(std::move(plan));
 	}
 
 	wv_tensor const& tensor(char const* name) const {
@@ -224,18 +266,9 @@ public:
 		for (auto const& w : engine_.weights) {
 			auto const found = given_.find(w.name);
 			if (found == given_.end()) continue;
-			Put& p = engine_.put[w.name];
-			if (p.value) ort_release_value(p.value);
-			auto const* from = static_cast<char const*>(found->second.values);
-			p.data.assign(from, from + w.count * bytes_of(w.dtype));
-			value_of(p.data.data(), p.data.size(), w.dims, w.rank, w.dtype, &p.value, nullptr);
+			engine_.putIn(w, static_cast<char const*>(found->second.values));
 		}
-		std::vector<char const*> names;
-		std::vector<OrtValue*> values;
-		for (auto& [name, p] : engine_.put) names.push_back(name.c_str()), values.push_back(p.value);
-		session_close(&engine_.opened);
-		return session_open(&engine_.opened, engine_.onnx.data(), engine_.onnx.size(), names.data(), values.data(),
-			static_cast<int32_t>(names.size()), nullptr) == WV_OK;
+		return engine_.openSession();
 	}
 
 private:
