@@ -38,7 +38,7 @@ interface Events {
  *
  * INVARIANTS
  * - There is always a voice that can speak, unless none ever arrived.
- * - The speaker is its own process; no pull, verification or trial runs in it.
+ * - The speaker is its own process; no pull, verification, trial, build or refit runs in it.
  * - The active voice changes only after its golden sentences passed.
  * - Nothing unverified is ever loaded, and no desired state below the floor is ever obeyed.
  * - Speech needs no broker: the agent starts, speaks and restarts its speaker without one.

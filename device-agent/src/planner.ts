@@ -108,8 +108,8 @@ export const MUTE_MS = 60_000;
  * INVARIANTS
  * - There is always a voice that can speak, unless none ever arrived.
  * - Each step can be broken off anywhere and done again: after a crash it resumes or falls back.
- * - Of all steps only the swap reaches the speaker's process; what is pulled, verified, tried and built is so
- *   elsewhere.
+ * - Of all steps only the swap reaches the speaker's process; what is pulled, verified, tried, built and
+ *   refitted is so elsewhere.
  * - A bundle becomes active only when it is laid out (so verified) and passed its golden sentences.
  * - What is active stays until another is: no step leaves the device without the voice it had.
  * - What is removed is neither active, nor one of the last good ones, nor spoken with, nor wished for.

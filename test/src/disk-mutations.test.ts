@@ -6,7 +6,7 @@ import { type Mutation, PACKAGES, packageDir } from "./mutant.ts";
 
 /** Where bytes are flushed, hashed, or held to a signature. */
 const CALLS =
-	/\.(?:sync|datasync)\(\)|\b(?:syncDir|sha256|hashWhole|hashFile|hashBytes|signatureHolds|verifyBytes|bundleDigest)\(/g;
+	/\.(?:sync|datasync)\(\)|\b(?:syncDir|sha256|hashWhole|hashFile|hashPath|hashBytes|signatureHolds|verifyBytes|bundleDigest)\(/g;
 
 /** Calls that `disk-mutations.ts` does not take out, in their files, and why. */
 const ELSEWHERE: Readonly<
@@ -85,10 +85,6 @@ const ELSEWHERE: Readonly<
 		calls: ["sha256(", "sha256(", "syncDir(", "syncDir("],
 		why: "engine-cache.test.ts damages cached engines; one that is lost is built or pulled again",
 	},
-	"device-agent/dist/engine/job-main.js": {
-		calls: ["sha256("],
-		why: "computes an engine's digest",
-	},
 	"device-agent/dist/engine/pack-for.js": {
 		calls: ["sha256(", "sha256("],
 		why: "whether an engine is this voice's; a wrong one fails its trial",
@@ -96,6 +92,14 @@ const ELSEWHERE: Readonly<
 	"device-agent/dist/engine/pack.js": {
 		calls: ["hashBytes(", "sha256("],
 		why: "signed engines: pack.test.ts tampers with each part",
+	},
+	"device-agent/dist/engine/carrier.js": {
+		calls: ["hashPath("],
+		why: "holds an engine to what was built before it is signed; one that is wrong fails its siblings' trials",
+	},
+	"device-agent/dist/engine/refits.js": {
+		calls: ["hashPath(", "syncDir(", "hashPath("],
+		why: "engine-cache.test.ts damages refitted copies; one that is lost is made again",
 	},
 	"device-agent/dist/engine/prepare.js": {
 		calls: ["sha256("],

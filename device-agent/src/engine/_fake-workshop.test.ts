@@ -1,13 +1,15 @@
 // TensorRT made up for tests: an "engine" is the model it was built from, ONNX Runtime runs it, and it can
 // be told to lie. What needs the shim's ABI is tested with the shim's own stand-in.
 
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { type ErrorCode, WattvoxError } from "@wattvox/core";
-import { decodeModel, encodeModel } from "@wattvox/onnx";
+import { decodeModel, encodeModel, type Graph } from "@wattvox/onnx";
 import { createEngine, type Results } from "@wattvox/runtime";
 import type {
 	BuildRequest,
 	BuiltEngine,
+	RefitRequest,
+	Refitted,
 	TensorRtFacts,
 	Trial,
 	TrialRequest,
@@ -19,6 +21,7 @@ import { ORIN } from "@wattvox/runtime/testing";
 export interface Lies {
 	build?: (refit: boolean) => ErrorCode | undefined;
 	trial?: (refit: boolean) => ErrorCode | undefined;
+	refit?: () => ErrorCode | undefined;
 	/** Changes a sample. */
 	wave?: (sample: number, refit: boolean) => number;
 	/** Initialisers that cannot be replaced. */
@@ -36,6 +39,7 @@ export class FakeWorkshop implements Workshop {
 	lies: Lies;
 	readonly builds: BuildRequest[] = [];
 	trials = 0;
+	refits = 0;
 
 	constructor(lies: Lies = {}) {
 		this.lies = lies;
@@ -72,6 +76,34 @@ export class FakeWorkshop implements Workshop {
 		};
 	}
 
+	#refittable({ refit }: Fake, graph: Graph): string[] {
+		const { fixed = [] } = this.lies;
+		const all = refit ? [...graph.initializers.keys()] : [];
+		return all.filter((name) => !fixed.includes(name));
+	}
+
+	async refit({
+		engine,
+		weights,
+		needed = [],
+		out,
+	}: RefitRequest): Promise<Refitted> {
+		this.refits++;
+		fail(this.lies.refit?.());
+		const fake: Fake = JSON.parse(await readFile(engine, "utf8"));
+		if (fake.tensorrt !== this.#facts.tensorrt) fail("E_ENGINE_LOAD");
+		const graph = decodeModel(Buffer.from(fake.onnx, "base64"));
+		const refittable = this.#refittable(fake, graph);
+		for (const name of needed)
+			if (!refittable.includes(name)) fail("E_ENGINE_REFIT");
+		for (const [name, weight] of Object.entries(weights))
+			if (refittable.includes(name))
+				graph.initializers.set(name, weight as never);
+		const onnx = Buffer.from(encodeModel(graph)).toString("base64");
+		await writeFile(out, JSON.stringify({ ...fake, onnx }));
+		return { seconds: 0.05, facts: this.#facts, log: [] };
+	}
+
 	async trial(
 		engine: Uint8Array | string,
 		request: TrialRequest = {},
@@ -82,15 +114,6 @@ export class FakeWorkshop implements Workshop {
 		if (fake.tensorrt !== this.#facts.tensorrt) fail("E_ENGINE_LOAD");
 		fail(this.lies.trial?.(fake.refit));
 		const graph = decodeModel(Buffer.from(fake.onnx, "base64"));
-		const refittable = fake.refit
-			? [...graph.initializers.keys()].filter(
-					(name) => !this.lies.fixed?.includes(name),
-				)
-			: [];
-		for (const [name, weight] of Object.entries(request.refit ?? {})) {
-			if (!refittable.includes(name)) fail("E_ENGINE_REFIT");
-			graph.initializers.set(name, weight as never);
-		}
 		const runner = await createEngine(encodeModel(graph));
 		const outputs: Results[] = [];
 		for (const feeds of request.feeds ?? []) {
@@ -105,9 +128,8 @@ export class FakeWorkshop implements Workshop {
 			outputs,
 			seconds: outputs.map(() => 0.01),
 			loadSeconds: 0.1,
-			refitSeconds: request.refit ? 0.05 : 0,
 			tensors: [],
-			refittable,
+			refittable: this.#refittable(fake, graph),
 			facts: this.#facts,
 			log: [],
 		};

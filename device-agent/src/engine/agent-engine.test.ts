@@ -8,7 +8,7 @@ import { byTensorrt, house, refused, say, until } from "./_house.test.ts";
 const it = test.serial;
 
 it("a voice speaks at once on ONNX Runtime, then by its engine; another voice of the base refits it", async (t) => {
-	const { agent: start, voice, cache } = await house(t);
+	const { agent: start, voice, cache, shim } = await house(t);
 	const agent = await start();
 	const anna = await voice("anna", 3);
 	await until(agent, byTensorrt(anna));
@@ -25,8 +25,10 @@ it("a voice speaks at once on ONNX Runtime, then by its engine; another voice of
 	t.is((await cache.list()).length, 1, "nothing was built again");
 	t.notDeepEqual(second.pcm, first.pcm);
 
-	// After a restart it is tried again, not built.
+	// After a restart it is tried again, neither built nor refitted: that would crash now, here and in the
+	// speaker.
 	await agent.stop();
+	await lie(shim, "crash-refit", "crash-build");
 	const again = await start();
 	await until(again, byTensorrt(berta));
 	const third = await say(again);
@@ -68,6 +70,20 @@ it("an engine that crashes in the speaker is given up; the voice goes on", async
 	await until(agent, (r) => r.state === "active");
 	t.is((await say(agent)).status, 200);
 	t.is(agent.status().speaker.restarts, 1);
+});
+
+it("a refit that crashes, where no other engine can be built: the voice speaks on ONNX Runtime", async (t) => {
+	const { agent: start, voice, shim } = await house(t);
+	const agent = await start();
+	const base = await voice("base");
+	await until(agent, byTensorrt(base));
+	await lie(shim, "crash-refit", "crash-build");
+	const anna = await voice("anna", 3);
+	const { runtime } = await until(agent, refused(anna));
+	t.is(runtime?.reason?.code, "E_ENGINE_CRASH");
+	const said = await say(agent);
+	t.deepEqual([said.status, said.bundle], [200, anna]);
+	t.is(agent.status().speaker.restarts, 0, "it crashed elsewhere");
 });
 
 it("an update breaks off a build that takes long", async (t) => {

@@ -15,7 +15,8 @@ import {
 } from "@wattvox/core";
 import { type Budget, type Link, offerEngine, pullEngine } from "@wattvox/link";
 import type { EngineKey } from "@wattvox/runtime/tensorrt";
-import { EngineCache, type EngineEntry, engineId } from "./engine-cache.ts";
+import { EngineCache } from "./engine-cache.ts";
+import { type EngineEntry, engineId } from "./entries.ts";
 
 export interface EngineCarrierOptions {
 	fleet: string;

@@ -8,93 +8,41 @@ import {
 	stat,
 	utimes,
 } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { engineName, sha256, zDigest } from "@wattvox/bundle";
-import {
-	ERRORS,
-	type ErrorCode,
-	outputError,
-	syncDir,
-	writeAtomic,
-} from "@wattvox/core";
+import { basename, dirname, join } from "node:path";
+import { sha256, zDigest } from "@wattvox/bundle";
+import { outputError, syncDir, writeAtomic } from "@wattvox/core";
 import type { EngineKey } from "@wattvox/runtime/tensorrt";
-import { z } from "zod";
+import {
+	type EngineCacheLimits,
+	type Evicted,
+	overfull,
+} from "./cache-bounds.ts";
+import {
+	type EngineEntry,
+	type EngineOrigin,
+	engineId,
+	entryPath,
+	planPath,
+	type RefitKey,
+	type RefittedEntry,
+	zEntry,
+} from "./entries.ts";
+import { Failures } from "./failures.ts";
+import { Refits } from "./refits.ts";
 
-/** Name of an engine: SHA-256 of its key as canonical JSON, hex. */
-export const engineId = (key: EngineKey): string => engineName(key);
+/** An engine's own files in its folder. */
+const OWN = [planPath(""), entryPath("")].map((path) => basename(path));
 
-const zOrigin = z.union([
-	z.object({ kind: z.literal("built"), seconds: z.number().min(0) }),
-	/** Came from a build station; `key` signed it. */
-	z.object({ kind: z.literal("signed"), key: zDigest }),
-]);
-
-const zEntry = z.object({
-	v: z.literal(1),
-	/** What it depends on. Held to the id, so its fields need no schema of their own. */
-	key: z.record(z.string(), z.unknown()),
-	/** Of the plan. */
-	sha256: zDigest,
-	size: z.int().min(1),
-	created: z.iso.datetime(),
-	origin: zOrigin,
+const refitKey = (entry: EngineEntry, voice: string): RefitKey => ({
+	...{ recipe: 1, engine: entry.id, plan: entry.sha256, voice },
 });
-
-/** Where an engine came from. */
-export type EngineOrigin = z.infer<typeof zOrigin>;
-
-/** An engine on this device. */
-export interface EngineEntry {
-	id: string;
-	key: EngineKey;
-	/** Of its file, hex. */
-	sha256: string;
-	size: number;
-	created: string;
-	origin: EngineOrigin;
-	/** Its file. */
-	path: string;
-	/** When it was put or last asked for, ms since 1970. */
-	used: number;
-}
-
-const zFailures = z.object({
-	v: z.literal(1),
-	failures: z
-		.array(
-			z.object({
-				engine: zDigest,
-				/** The bundle whose voice it was for. */
-				voice: zDigest,
-				code: z
-					.string()
-					.refine((c): c is ErrorCode => Object.hasOwn(ERRORS, c)),
-				message: z.string(),
-			}),
-		)
-		.max(1000),
-});
-export type EngineFailure = z.infer<typeof zFailures>["failures"][number];
-
-export interface EngineCacheLimits {
-	/** Of all engines together. Default 1 GiB. */
-	bytes?: number;
-	/** Default 16. */
-	count?: number;
-}
-
-/** Ending of the files with a voice's weights, and how many of them an engine keeps. */
-const WEIGHTS = ".safetensors";
-const WEIGHTS_KEPT = 4;
-/** Failures remembered. */
-const FAILURES = 64;
 
 /**
  * Engines on a device's disk:
  * ```
  * DIR/<id>/engine.plan   the engine
  * DIR/<id>/engine.json   its key, its digest, where it came from; written last
- * DIR/<id>/<bundle>.safetensors  what it is refitted with for a voice, the last few
+ * DIR/<id>/<name>.plan, .json    a copy of it that was refitted for a voice, see {@link Refits}
  * DIR/incoming/<sha256>.part     one that a build station made, still coming
  * DIR/timing-<hex>.bin   TensorRT's timing cache of one kind of machine
  * DIR/failures.json      engines that could not be made or did not hold, not to be tried again
@@ -103,14 +51,18 @@ const FAILURES = 64;
  * INVARIANTS
  * - An engine is found only under the key it was put with, and only while its bytes are those it was put with.
  * - A crash at any point leaves an engine whole or not there.
- * - The bound holds after every `put`; the engine just put stays, of the others the longest unused goes first.
+ * - The bound holds after every engine and every refitted copy that is put; what was just put stays, of the
+ *   rest the longest unused goes first. A copy goes with its engine.
  */
 export class EngineCache {
 	readonly dir: string;
+	/** Of this device: what is not to be tried again. */
+	readonly failures: Failures;
 	readonly #limits: Required<EngineCacheLimits>;
 
 	constructor(dir: string, limits: EngineCacheLimits = {}) {
 		this.dir = dir;
+		this.failures = new Failures(join(dir, "failures.json"));
 		this.#limits = { bytes: 2 ** 30, count: 16, ...limits };
 	}
 
@@ -124,7 +76,7 @@ export class EngineCache {
 			return undefined;
 		}
 		const now = new Date();
-		await utimes(this.#entryPath(entry.id), now, now);
+		await utimes(entryPath(this.#folder(entry.id)), now, now);
 		return entry;
 	}
 
@@ -140,7 +92,7 @@ export class EngineCache {
 		const id = engineId(key);
 		// Without its entry, half an engine is none.
 		await this.remove(id);
-		await writeAtomic(this.#planPath(id), plan);
+		await writeAtomic(planPath(this.#folder(id)), plan);
 		const file = { sha256: sha256(plan), size: plan.length };
 		return this.#enter(id, key, file, origin);
 	}
@@ -158,7 +110,7 @@ export class EngineCache {
 	): Promise<EngineEntry> {
 		const id = engineId(key);
 		await this.remove(id);
-		const plan = this.#planPath(id);
+		const plan = planPath(this.#folder(id));
 		try {
 			await mkdir(dirname(plan), { recursive: true });
 			await rename(path, plan);
@@ -191,8 +143,11 @@ export class EngineCache {
 	): Promise<EngineEntry> {
 		const created = new Date().toISOString();
 		const entry = { v: 1, key, sha256, size, created, origin };
-		await writeAtomic(this.#entryPath(id), `${JSON.stringify(entry)}\n`);
-		await this.#bound(id);
+		await writeAtomic(
+			entryPath(this.#folder(id)),
+			`${JSON.stringify(entry)}\n`,
+		);
+		await this.#bound({ id });
 		return (await this.#read(id)) as EngineEntry;
 	}
 
@@ -206,40 +161,51 @@ export class EngineCache {
 			.sort((a, b) => b.used - a.used || (a.id < b.id ? -1 : 1));
 	}
 
-	/**
-	 * Keeps the weights that an engine was refitted with for a voice, beside it.
-	 * @returns their file
-	 * @throws WattvoxError E_OUTPUT, E_DISK_FULL
-	 */
-	async putWeights(
-		id: string,
+	/** A copy of an engine that was refitted for a voice, its bytes verified. Counts as used. */
+	async refitted(
+		entry: EngineEntry,
 		voice: string,
-		bytes: Uint8Array,
-	): Promise<string> {
-		const dir = join(this.dir, zDigest.parse(id));
-		const path = join(dir, `${zDigest.parse(voice)}${WEIGHTS}`);
-		await writeAtomic(path, bytes);
-		const ages = await Promise.all(
-			(await readdir(dir))
-				.filter((name) => name.endsWith(WEIGHTS))
-				.map(async (name) => {
-					const other = join(dir, name);
-					return { other, at: (await stat(other)).mtimeMs };
-				}),
-		);
-		ages.sort((a, b) => b.at - a.at);
-		for (const { other } of ages.slice(WEIGHTS_KEPT))
-			if (other !== path) await rm(other, { force: true });
-		return path;
+	): Promise<RefittedEntry | undefined> {
+		return this.#refits(entry.id).find(refitKey(entry, voice));
+	}
+
+	/**
+	 * Makes such a copy.
+	 * @param make writes it, flushed, to the path that it is given
+	 * @throws WattvoxError E_OUTPUT, E_DISK_FULL; what `make` throws
+	 */
+	async refit(
+		entry: EngineEntry,
+		voice: string,
+		make: (path: string) => Promise<unknown>,
+	): Promise<RefittedEntry> {
+		const refits = this.#refits(entry.id);
+		const key = refitKey(entry, voice);
+		const part = await refits.place(key);
+		try {
+			await make(part);
+			const made = await refits.keep(key);
+			await this.#bound({ id: entry.id, name: made.name });
+			return made;
+		} finally {
+			await rm(part, { force: true }).catch(() => undefined);
+		}
+	}
+
+	/** Removes a refitted copy. */
+	async dropRefitted(entry: EngineEntry, { name }: RefittedEntry) {
+		await this.#refits(entry.id).remove(name);
+	}
+
+	/** Every refitted copy of an engine. */
+	async listRefitted({ id }: EngineEntry): Promise<RefittedEntry[]> {
+		return this.#refits(id).list();
 	}
 
 	async remove(id: string): Promise<void> {
 		// The entry first: what a crash leaves then is no engine.
-		await rm(this.#entryPath(id), { force: true });
-		await rm(join(this.dir, zDigest.parse(id)), {
-			recursive: true,
-			force: true,
-		});
+		await rm(entryPath(this.#folder(id)), { force: true });
+		await rm(this.#folder(id), { recursive: true, force: true });
 	}
 
 	/** TensorRT's timing cache for one kind of machine; undefined before the first build. */
@@ -252,59 +218,24 @@ export class EngineCache {
 		await writeAtomic(this.#timingPath(key), bytes);
 	}
 
-	async failures(): Promise<EngineFailure[]> {
-		try {
-			const text = await readFile(join(this.dir, "failures.json"), "utf8");
-			return zFailures.parse(JSON.parse(text)).failures;
-		} catch {
-			return [];
-		}
-	}
-
-	/** Remembers that an engine did not come to speak for a voice. @throws WattvoxError E_OUTPUT, E_DISK_FULL */
-	async fail(failure: EngineFailure): Promise<void> {
-		const others = await this.#othersThan(failure.engine, failure.voice);
-		await this.#setFailures([failure, ...others].slice(0, FAILURES));
-	}
-
-	/** Lets it be tried again. @throws WattvoxError E_OUTPUT, E_DISK_FULL */
-	async forgive(engine: string, voice: string): Promise<void> {
-		const others = await this.#othersThan(engine, voice);
-		if (others.length < (await this.failures()).length)
-			await this.#setFailures(others);
-	}
-
-	async #othersThan(engine: string, voice: string): Promise<EngineFailure[]> {
-		return (await this.failures()).filter(
-			(f) => f.engine !== engine || f.voice !== voice,
-		);
-	}
-
-	async #setFailures(failures: EngineFailure[]): Promise<void> {
-		await writeAtomic(
-			join(this.dir, "failures.json"),
-			`${JSON.stringify({ v: 1, failures })}\n`,
-		);
-	}
-
-	async #bound(keep: string): Promise<void> {
-		const whole = new Set<string>();
-		let [bytes, count] = [0, 0];
+	async #bound(keep: Evicted): Promise<void> {
 		const entries = await this.list();
-		const first = entries.filter((e) => e.id === keep);
-		for (const entry of [...first, ...entries.filter((e) => e.id !== keep)]) {
-			whole.add(entry.id);
-			bytes += entry.size;
-			count++;
-			if (
-				entry.id !== keep &&
-				(bytes > this.#limits.bytes || count > this.#limits.count)
-			)
-				await this.remove(entry.id);
-		}
+		const sized = await Promise.all(
+			entries.map(async (e) => ({ ...e, refits: await this.listRefitted(e) })),
+		);
+		for (const { id, name } of overfull(sized, this.#limits, keep))
+			await (name === undefined
+				? this.remove(id)
+				: this.#refits(id).remove(name));
 		// What a crash left.
+		const whole = new Set(entries.map((e) => e.id));
 		for (const id of await this.#names())
-			if (!whole.has(id)) await this.remove(id);
+			if (whole.has(id)) await this.#refits(id).sweep(OWN);
+			else await this.remove(id);
+	}
+
+	#refits(id: string): Refits {
+		return new Refits(this.#folder(id));
 	}
 
 	async #names(): Promise<string[]> {
@@ -314,12 +245,12 @@ export class EngineCache {
 
 	async #read(id: string): Promise<EngineEntry | undefined> {
 		try {
-			const path = this.#entryPath(id);
+			const path = entryPath(this.#folder(id));
 			const { v: _, ...entry } = zEntry.parse(
 				JSON.parse(await readFile(path, "utf8")),
 			);
 			const key = entry.key as unknown as EngineKey;
-			const plan = this.#planPath(id);
+			const plan = planPath(this.#folder(id));
 			// An entry under another name than its key's, or beside another file, is none of ours.
 			if (engineId(key) !== id || (await stat(plan)).size !== entry.size)
 				return undefined;
@@ -330,12 +261,8 @@ export class EngineCache {
 		}
 	}
 
-	#planPath(id: string): string {
-		return join(this.dir, zDigest.parse(id), "engine.plan");
-	}
-
-	#entryPath(id: string): string {
-		return join(this.dir, zDigest.parse(id), "engine.json");
+	#folder(id: string): string {
+		return join(this.dir, zDigest.parse(id));
 	}
 
 	#timingPath(key: EngineKey): string {

@@ -1,11 +1,12 @@
+export type { EngineCacheLimits } from "./cache-bounds.ts";
+export { EngineCache } from "./engine-cache.ts";
 export {
-	EngineCache,
-	type EngineCacheLimits,
 	type EngineEntry,
-	type EngineFailure,
 	type EngineOrigin,
 	engineId,
-} from "./engine-cache.ts";
+	type RefittedEntry,
+} from "./entries.ts";
+export type { EngineFailure } from "./failures.ts";
 export {
 	type OpenedPack,
 	openPack,

@@ -2,13 +2,11 @@
 // the golden runs take the agent's memory. Started by runEngineJob with an IPC channel.
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
-import { sha256 } from "@wattvox/bundle";
 import { asWattvoxError } from "@wattvox/core";
-import { encodeSafetensors } from "@wattvox/onnx";
 import { type EngineKey, workshop } from "@wattvox/runtime/tensorrt";
 import { EngineCache } from "./engine-cache.ts";
 import type { EngineJob, EngineJobAnswer, EngineJobMessage } from "./job.ts";
-import { type PreparedEngine, prepareEngine } from "./prepare.ts";
+import { prepareEngine } from "./prepare.ts";
 
 const job: EngineJob = JSON.parse(process.argv[2] ?? "{}");
 const stop = new AbortController();
@@ -39,16 +37,10 @@ async function attempt(): Promise<EngineJobMessage> {
 			note: (line) => void tell({ kind: "note", line }),
 			signal: stop.signal,
 		});
-		const { entry, gap, limitDb, fresh, realTimeFactor } = made;
+		const { entry, plan, ports, gap, limitDb, fresh, realTimeFactor } = made;
 		return {
 			kind: "ready",
-			engine: {
-				id: entry.id,
-				path: entry.path,
-				sha256: entry.sha256,
-				weights: await keepWeights(cache, made),
-				ports: made.ports,
-			},
+			engine: { id: entry.id, path: plan.path, sha256: plan.sha256, ports },
 			figures: {
 				fresh,
 				signer: entry.origin.kind === "signed" ? entry.origin.key : null,
@@ -69,16 +61,6 @@ async function bring(key: EngineKey): Promise<string | null> {
 	await tell({ kind: "wanted", key });
 	const [{ signer }] = (await answer) as [EngineJobAnswer];
 	return signer;
-}
-
-/** The weights that the trial was refitted with, for the process that speaks. */
-async function keepWeights(cache: EngineCache, made: PreparedEngine) {
-	if (!made.weights) return null;
-	const bytes = encodeSafetensors(
-		new Map(Object.entries(made.weights)) as never,
-	);
-	const path = await cache.putWeights(made.entry.id, job.voice, bytes);
-	return { path, sha256: sha256(bytes) };
 }
 
 await tell(await attempt());

@@ -1,4 +1,4 @@
-import { WattvoxError } from "@wattvox/core";
+import { asWattvoxError, type ErrorCode, WattvoxError } from "@wattvox/core";
 import type {
 	Ports,
 	Precision,
@@ -14,7 +14,8 @@ import {
 	engineGap,
 	type GoldenRun,
 } from "@wattvox/synth/tensorrt";
-import type { EngineEntry } from "./engine-cache.ts";
+import type { EngineCache } from "./engine-cache.ts";
+import type { EngineEntry, PlanFile, RefittedEntry } from "./entries.ts";
 
 /** One way of making an engine for a voice. */
 export interface Way {
@@ -35,7 +36,10 @@ export interface Yardstick {
 }
 
 export interface JudgeOptions {
-	workshop: Pick<Workshop, "trial">;
+	workshop: Pick<Workshop, "trial" | "refit">;
+	cache: Pick<EngineCache, "refitted" | "refit" | "dropRefitted">;
+	/** Digest of the bundle. */
+	voice: string;
 	precision: Precision;
 	/** One line about what goes on. */
 	note?: (line: string) => void;
@@ -45,8 +49,10 @@ export interface JudgeOptions {
 /** An engine that computed in a child process what ONNX Runtime computes. */
 export interface JudgedEngine {
 	entry: EngineEntry;
-	/** What was refitted into it for this voice; absent when it speaks as it is. */
-	weights?: Weights;
+	/** The file that was tried: the engine's own, or that of a copy that was refitted for the voice. */
+	plan: PlanFile;
+	/** It is such a copy. */
+	refitted: boolean;
 	ports: Ports;
 	facts: TensorRtFacts;
 	gap: EngineGap;
@@ -57,12 +63,24 @@ export interface JudgedEngine {
 	/** Seconds of computing per second of speech, the first run left out; null with a single run. */
 	realTimeFactor: number | null;
 	loadSeconds: number;
-	refitSeconds: number;
 }
 
+/** Failures of a copy that was made earlier, after which a new one may do. */
+const MAKE_ANEW: readonly ErrorCode[] = [
+	"E_ENGINE_LOAD",
+	"E_ENGINE_DIFFERS",
+	"E_ENGINE_CRASH",
+];
+
 /**
- * Tries an engine and holds it to ONNX Runtime.
- * @throws WattvoxError E_ENGINE_DIFFERS, and the workshop's codes
+ * Tries an engine and holds it to ONNX Runtime; where the voice has weights of its own, a copy of it that is
+ * refitted with them. Such a copy is made once, by a child process, and kept in the cache as a file.
+ *
+ * INVARIANTS
+ * - What is tried is the file that is returned, read from the disk: not what a refit left in a memory.
+ * - A copy that does not hold is in the cache no more.
+ *
+ * @throws WattvoxError E_ENGINE_DIFFERS, and the workshop's codes; E_OUTPUT, E_DISK_FULL
  */
 export async function judgeEngine(
 	o: JudgeOptions,
@@ -70,15 +88,67 @@ export async function judgeEngine(
 	entry: EngineEntry,
 	given: Yardstick,
 ): Promise<JudgedEngine> {
-	const { trial, weights } = await tryOut(o, way, entry, given);
-	const runs = await given.runs();
+	const { cache, voice, signal, note } = o;
+	if (!way.weights) return hold(o, way, entry, entry, given);
+	const old = await cache.refitted(entry, voice);
+	if (old)
+		try {
+			return await hold(o, way, entry, old, given);
+		} catch (thrown) {
+			signal?.throwIfAborted();
+			const { code } = asWattvoxError(thrown);
+			if (!MAKE_ANEW.includes(code)) throw thrown;
+			await cache.dropRefitted(entry, old);
+			note?.(`the refitted copy does not hold any more (${code}); refitting`);
+		}
+	const made = await refit(o, way, way.weights, entry);
+	try {
+		return await hold(o, way, entry, made, given);
+	} catch (thrown) {
+		await cache.dropRefitted(entry, made);
+		const { code, message } = asWattvoxError(thrown);
+		// It is the copy that cannot be read; the engine could be.
+		if (code !== "E_ENGINE_LOAD") throw thrown;
+		throw new WattvoxError(
+			"E_ENGINE_REFIT",
+			`the refitted copy cannot be opened: ${message}`,
+		);
+	}
+}
+
+async function refit(
+	{ cache, workshop, voice, note, signal }: JudgeOptions,
+	{ changed }: Pick<Way, "changed">,
+	weights: Weights,
+	entry: EngineEntry,
+): Promise<RefittedEntry> {
+	return cache.refit(entry, voice, async (out) => {
+		const { seconds } = await workshop.refit({
+			...{ engine: entry.path, weights, out, signal },
+			needed: changed,
+		});
+		note?.(`refitted a copy for the voice in ${seconds.toFixed(2)} s`);
+	});
+}
+
+/** Opens a file in a child process, runs it, and compares. */
+async function hold(
+	{ workshop, precision, note, signal }: JudgeOptions,
+	{ what }: Pick<Way, "what">,
+	entry: EngineEntry,
+	{ path, sha256, size }: PlanFile,
+	{ facts, ports, runs: speak, config }: Yardstick,
+): Promise<JudgedEngine> {
+	const runs = await speak();
+	const feeds = runs.map((run) => run.feeds);
+	const trial = await workshop.trial(path, { ports, feeds, signal });
 	const gap = engineGap(
 		runs,
 		trial.outputs.map((out) => out.wave?.data as Float32Array | undefined),
 	);
-	const limitDb = ENGINE_LIMIT_DB[o.precision];
-	o.note?.(
-		`${way.what}: ${gap.errorDb.toFixed(1)} dB off ONNX Runtime over ${runs.length} runs, limit ${limitDb} dB`,
+	const limitDb = ENGINE_LIMIT_DB[precision];
+	note?.(
+		`${what}: ${gap.errorDb.toFixed(1)} dB off ONNX Runtime over ${runs.length} runs, limit ${limitDb} dB`,
 	);
 	if (!(gap.errorDb <= limitDb))
 		throw new WattvoxError(
@@ -86,48 +156,10 @@ export async function judgeEngine(
 			`the engine is ${gap.errorDb.toFixed(1)} dB off ONNX Runtime, the limit is ${limitDb} dB; largest difference of a sample ${gap.worst.toPrecision(2)}`,
 		);
 	return {
-		entry,
-		...(weights && { weights }),
-		...{ ports: given.ports, facts: given.facts, gap, limitDb },
-		runs: runs.length,
-		realTimeFactor: speed(trial, given.config),
+		...{ entry, plan: { path, sha256, size }, refitted: path !== entry.path },
+		...{ ports, facts, gap, limitDb, runs: runs.length },
+		realTimeFactor: speed(trial, config),
 		loadSeconds: trial.loadSeconds,
-		refitSeconds: trial.refitSeconds,
-	};
-}
-
-interface Tried {
-	trial: Trial;
-	/** What was refitted. */
-	weights?: Weights;
-}
-
-/** Opens an engine in a child process, refits it where the voice needs that, and runs it. */
-async function tryOut(
-	{ workshop, signal }: JudgeOptions,
-	way: Pick<Way, "weights" | "changed">,
-	entry: EngineEntry,
-	{ ports, runs }: Yardstick,
-): Promise<Tried> {
-	const feeds = (await runs()).map((run) => run.feeds);
-	const request = { ports, feeds, signal };
-	if (!way.weights) return { trial: await workshop.trial(entry.path, request) };
-	// TensorRT folds some constants: what can be replaced is for it to say.
-	const { refittable } = await workshop.trial(entry.path, { ports, signal });
-	const names = new Set(refittable);
-	const lost = way.changed?.find((name) => !names.has(name));
-	if (lost !== undefined)
-		throw new WattvoxError(
-			"E_ENGINE_REFIT",
-			`the engine does not allow the weight ${lost} to be replaced`,
-		);
-	// All of them: a layer fused from several weights wants them together.
-	const weights = Object.fromEntries(
-		Object.entries(way.weights).filter(([name]) => names.has(name)),
-	);
-	return {
-		trial: await workshop.trial(entry.path, { ...request, refit: weights }),
-		weights,
 	};
 }
 

@@ -1,33 +1,13 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ErrorCode } from "@wattvox/core";
-import { BASE_MEL } from "@wattvox/speech";
-import { makeGolden, Voice } from "@wattvox/synth";
-import {
-	spellingFrontend as frontend,
-	tinyBundle,
-	tinyVoice,
-} from "@wattvox/synth/testing";
+import { spellingFrontend as frontend } from "@wattvox/synth/testing";
 import test, { type ExecutionContext } from "ava";
+import { layOut } from "./_bench.test.ts";
 import { FakeWorkshop, type Lies } from "./_fake-workshop.test.ts";
 import { EngineCache } from "./engine-cache.ts";
 import { type PrepareOptions, prepareEngine } from "./prepare.ts";
-
-async function layOut(dir: string, name: string, adapterSeed?: number) {
-	const files = tinyVoice({
-		name,
-		...(adapterSeed !== undefined && { adapterSeed }),
-	});
-	const folder = join(dir, name);
-	await mkdir(folder);
-	const voice = await Voice.load(files, { frontend, mergeHere: true });
-	const golden = await makeGolden(voice, ["Hello."], BASE_MEL);
-	await voice.dispose();
-	for (const s of tinyBundle.sources(files, golden))
-		if ("bytes" in s && s.bytes) await writeFile(join(folder, s.name), s.bytes);
-	return folder;
-}
 
 /** Voices laid out in folders, a cache, and a made-up TensorRT. */
 async function bench(t: ExecutionContext, lies: Lies = {}) {
@@ -68,14 +48,21 @@ test("an engine is built once for a base; other voices refit it", async (t) => {
 	t.true(first.gap.errorDb < -80);
 	t.true(first.runs > 1);
 	t.true((first.realTimeFactor ?? 0) > 0);
-	t.truthy(first.weights?.["vocoder.out.w"]);
+	t.true(first.refitted);
+	t.not(first.plan.sha256, first.entry.sha256);
 	t.like(workshop.builds[0], { refit: true, precision: "fp32" });
 	const second = await prepare(6);
 	t.false(second.fresh);
 	t.is(second.entry.id, first.entry.id);
+	t.not(second.plan.path, first.plan.path);
+	// Each voice's copy is made once, and tried each time.
+	const { refits, trials } = workshop;
+	t.is((await prepare(5)).plan.sha256, first.plan.sha256);
+	t.deepEqual([workshop.refits - refits, workshop.trials - trials], [0, 1]);
 	const plain = await prepare();
 	t.is(plain.entry.id, first.entry.id);
-	t.is(plain.weights, undefined);
+	t.false(plain.refitted);
+	t.is(plain.plan.sha256, plain.entry.sha256);
 	t.is(workshop.builds.length, 1);
 	t.is((await cache.list()).length, 1);
 	// Another precision is another engine, and gets the timing cache.
@@ -88,13 +75,15 @@ const bias = (s: number, refit: boolean) => (refit ? s + 0.01 : s);
 for (const [what, lies] of [
 	["computes something else after a refit", { wave: bias }],
 	["does not allow the adapter's weights", { fixed: ["vocoder.out.w"] }],
+	["cannot be refitted", { refit: () => "E_ENGINE_REFIT" }],
+	["crashes while it is refitted", { refit: () => "E_ENGINE_CRASH" }],
 	["is not built", { build: (r) => (r ? "E_ENGINE_BUILD" : undefined) }],
 	["crashes", { trial: (r) => (r ? "E_ENGINE_CRASH" : undefined) }],
 ] as [string, Lies][])
 	test(`where a refittable engine ${what}, the voice gets one of its own`, async (t) => {
 		const { prepare, workshop, notes } = await bench(t, lies);
 		const made = await prepare(5);
-		t.is(made.weights, undefined);
+		t.false(made.refitted);
 		t.deepEqual(
 			workshop.builds.map((b) => b.refit),
 			[true, false],
@@ -113,6 +102,8 @@ for (const [what, lies, code] of [
 	["a crash", { trial: () => "E_ENGINE_CRASH" }, "E_ENGINE_CRASH"],
 	["no memory", { build: () => "E_MEMORY" }, "E_MEMORY"],
 	["a build that never ends", { build: () => "E_TIMEOUT" }, "E_TIMEOUT"],
+	["a refit that never ends", { refit: () => "E_TIMEOUT" }, "E_TIMEOUT"],
+	["a refit without memory", { refit: () => "E_MEMORY" }, "E_MEMORY"],
 	["an operator", { build: () => "E_OP_UNSUPPORTED" }, "E_OP_UNSUPPORTED"],
 ] as [string, Lies, ErrorCode][])
 	test(`no engine comes out of ${what}, and it is tried again only when asked for`, async (t) => {
@@ -136,19 +127,43 @@ test("an engine of another TensorRT is not found; one that is not readable is bu
 	t.true(second.fresh);
 	t.not(second.entry.id, first.entry.id);
 
-	let refuse = true;
+	// Neither its copy nor the engine itself can be opened any more, until it is built anew.
+	const refuse = ["trial", "refit"];
+	const once = (what: string) => {
+		const at = refuse.indexOf(what);
+		if (at >= 0) refuse.splice(at, 1);
+		return at >= 0 ? "E_ENGINE_LOAD" : undefined;
+	};
 	workshop.lies = {
 		tensorrt: "10.4.0.1",
-		trial: () => {
-			const now = refuse;
-			refuse = false;
-			return now ? "E_ENGINE_LOAD" : undefined;
-		},
+		trial: () => once("trial"),
+		refit: () => once("refit"),
 	};
 	const third = await prepare(5);
 	t.true(third.fresh);
 	t.is(third.entry.id, second.entry.id);
-	t.deepEqual(await cache.failures(), []);
+	t.deepEqual(await cache.failures.list(), []);
+});
+
+test("a copy that does not hold any more is refitted once more", async (t) => {
+	const { prepare, workshop, notes } = await bench(t);
+	const first = await prepare(5);
+	for (const code of ["E_ENGINE_LOAD", "E_ENGINE_CRASH"] as const) {
+		let refuse = true;
+		workshop.lies = {
+			trial: () => {
+				const now = refuse;
+				refuse = false;
+				return now ? code : undefined;
+			},
+		};
+		const { refits } = workshop;
+		const again = await prepare(5);
+		t.deepEqual([again.refitted, workshop.refits - refits], [true, 1]);
+		t.is(again.entry.sha256, first.entry.sha256, "the engine itself stays");
+		t.true(notes.some((n) => n.includes(`any more (${code}); refitting`)));
+	}
+	t.is(workshop.builds.length, 1);
 });
 
 test("an engine from elsewhere is used only while its signer may build", async (t) => {
@@ -177,7 +192,7 @@ test("an interruption is no failure of the engine", async (t) => {
 	await t.throwsAsync(prepare(5, { signal: stop.signal }), {
 		code: "E_INTERRUPTED",
 	});
-	t.deepEqual(await cache.failures(), []);
+	t.deepEqual(await cache.failures.list(), []);
 });
 
 /** The key of a build station. */
@@ -231,5 +246,5 @@ test("what came and does not hold gives way to an engine of our own", async (t) 
 	t.is(made.entry.origin.kind, "built");
 	t.is(workshop.builds.length, 1);
 	t.true(notes.some((n) => n.includes("does not hold here (E_ENGINE_LOAD)")));
-	t.deepEqual(await cache.failures(), []);
+	t.deepEqual(await cache.failures.list(), []);
 });

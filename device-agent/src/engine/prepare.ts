@@ -14,11 +14,8 @@ import {
 	type GoldenRun,
 	goldenRuns,
 } from "@wattvox/synth/tensorrt";
-import {
-	type EngineCache,
-	type EngineEntry,
-	engineId,
-} from "./engine-cache.ts";
+import type { EngineCache } from "./engine-cache.ts";
+import { type EngineEntry, engineId } from "./entries.ts";
 import {
 	type JudgedEngine,
 	judgeEngine,
@@ -176,9 +173,7 @@ async function attempt(
 		...(o.level !== undefined && { level: o.level }),
 	});
 	const id = engineId(key);
-	const known = (await cache.failures()).find(
-		(f) => f.engine === id && f.voice === voice,
-	);
+	const known = await cache.failures.find(id, voice);
 	if (known && !o.again)
 		throw new WattvoxError(known.code, `as before: ${known.message}`);
 	try {
@@ -191,7 +186,7 @@ async function attempt(
 		if (entry)
 			try {
 				const made = await judgeEngine(o, way, entry, given);
-				await cache.forgive(id, voice);
+				await cache.failures.forgive(id, voice);
 				return { ...made, fresh: false };
 			} catch (thrown) {
 				const { code } = asWattvoxError(thrown);
@@ -210,12 +205,12 @@ async function attempt(
 			}
 		if (!mayBuild) return undefined;
 		const made = await judgeEngine(o, way, await build(o, way, key), given);
-		await cache.forgive(id, voice);
+		await cache.failures.forgive(id, voice);
 		return { ...made, fresh: true };
 	} catch (thrown) {
 		const { code, message } = asWattvoxError(thrown);
 		if (!o.signal?.aborted && !NOT_ITS_FAULT.includes(code))
-			await cache.fail({ engine: id, voice, code, message });
+			await cache.failures.add({ engine: id, voice, code, message });
 		throw thrown;
 	}
 }

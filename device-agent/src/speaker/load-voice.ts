@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { sha256 } from "@wattvox/bundle";
 import { asWattvoxError, WattvoxError } from "@wattvox/core";
-import { EngineHost, type Tensor } from "@wattvox/runtime";
-import type { TensorRt, TrtEngine, Weights } from "@wattvox/runtime/tensorrt";
+import { EngineHost } from "@wattvox/runtime";
+import type { TensorRt, TrtEngine } from "@wattvox/runtime/tensorrt";
 import { type Frontend, Voice } from "@wattvox/synth";
 import type { Reason } from "../planner.ts";
 import type { EngineAt, Runtime, VoiceAt } from "./messages.ts";
@@ -28,8 +28,9 @@ export interface LoadedVoice {
  * ONNX Runtime instead, and it is said why.
  *
  * INVARIANTS
- * - Only the very bytes that a trial has survived are opened, with the very weights it was refitted with.
- * - The weights go into a second copy of the engine: the voice that speaks meanwhile keeps its own.
+ * - Only the very bytes that a trial has survived are opened, and nothing is done to an engine here but to
+ *   open and run it: it was built, and refitted for the voice, in other processes.
+ * - The voice that speaks meanwhile keeps its own engine.
  *
  * @throws as {@link Voice.load} when the voice does not load on ONNX Runtime either
  */
@@ -68,22 +69,14 @@ async function openEngine(
 ): Promise<TrtEngine> {
 	if (tensorrt === null)
 		throw new WattvoxError("E_TENSORRT", "no shim was given");
-	const [plan, weights] = await Promise.all([
-		held(at.path, at.sha256),
-		at.weights ? held(at.weights.path, at.weights.sha256) : undefined,
-	]);
+	const plan = await held(at.path, at.sha256);
 	const runtime = await open(tensorrt);
-	const engine = await runtime
-		.deserialize(plan, { ports: at.ports })
-		// An open engine keeps what it needs of the runtime.
-		.finally(() => runtime.close());
-	try {
-		if (weights) await engine.refit(await weightsOf(weights));
-		return engine;
-	} catch (thrown) {
-		await engine.dispose();
-		throw thrown;
-	}
+	return (
+		runtime
+			.deserialize(plan, { ports: at.ports })
+			// An open engine keeps what it needs of the runtime.
+			.finally(() => runtime.close())
+	);
 }
 
 async function openShim(shim: string): Promise<TensorRt> {
@@ -100,10 +93,4 @@ async function held(path: string, digest: string): Promise<Uint8Array> {
 		"E_TAMPERED",
 		`${path} is not what was tried on this device`,
 	);
-}
-
-async function weightsOf(bytes: Uint8Array): Promise<Weights> {
-	const { decodeSafetensors } = await import("@wattvox/onnx/patch");
-	const { tensors } = decodeSafetensors(bytes);
-	return Object.fromEntries([...tensors] as [string, Tensor][]);
 }

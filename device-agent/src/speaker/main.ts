@@ -1,5 +1,6 @@
 // The speaker process: holds the voice and serves the speech API. Started by SpeakerProcess with an
-// IPC channel; it ends with its agent.
+// IPC channel; it ends with its agent. Nothing is built, refitted or tried in it: an engine that it opens is a
+// finished file that a trial elsewhere has survived.
 import { asWattvoxError } from "@wattvox/core";
 import type { Reason } from "../planner.ts";
 import { loadVoice } from "./load-voice.ts";

@@ -55,14 +55,15 @@ export interface VoiceAt {
 	engine?: EngineAt;
 }
 
-/** An engine on disk. Whoever opens it holds both files to their digests first. */
+/**
+ * An engine on disk, or a copy of one that was refitted for the voice. Whoever opens it holds the file to
+ * its digest first.
+ */
 export interface EngineAt {
-	/** Its name in the cache. */
+	/** Its name in the cache; a refitted copy has that of its engine. */
 	id: string;
 	path: string;
 	sha256: string;
-	/** What is refitted into it for this voice, as safetensors; null: it speaks as it is. */
-	weights: { path: string; sha256: string } | null;
 	ports: Ports;
 }
 

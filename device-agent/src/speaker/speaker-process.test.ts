@@ -89,7 +89,6 @@ const at = (digest: string, engine?: string): VoiceAt => ({
 			id: engine,
 			path: "/nowhere",
 			sha256: "",
-			weights: null,
 			ports: { inputs: [], outputs: [] },
 		},
 	}),

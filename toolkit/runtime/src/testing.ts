@@ -8,6 +8,7 @@ import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { compileShim } from "./tensorrt/compile.ts";
+import { ABI } from "./tensorrt/ffi.ts";
 import type { TensorRtFacts } from "./tensorrt/index.ts";
 
 /** What a TensorRT on an Orin Nano could say of itself. */
@@ -83,6 +84,22 @@ export async function makeBelieve(
 				`-DNV_TENSORRT_PATCH=${patch}`,
 			]),
 		lies,
+	);
+}
+
+/** A shim of the ABI before this one: it lacks what came since, and is not used beyond its number. */
+export async function olderShim(): Promise<string> {
+	return copy(
+		"older-shim.so",
+		async (out) => {
+			const source = `${out}.c`;
+			await writeFile(
+				source,
+				`__attribute__((visibility("default"))) int wv_abi(void);\nint wv_abi(void) { return ${ABI - 1}; }\n`,
+			);
+			await gcc(["-shared", source, "-o", out]);
+		},
+		[],
 	);
 }
 

@@ -126,7 +126,7 @@ export const engineBuild = command({
 			});
 			task.finish();
 			const { entry, gap, limitDb, fresh } = made;
-			const { weights: _, ports: __, ...rest } = made;
+			const { ports: _, ...rest } = made;
 			io.result(
 				rest,
 				facts([

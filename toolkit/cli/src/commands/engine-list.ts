@@ -14,15 +14,22 @@ interface Row {
 	};
 	size: number;
 	created: string;
+	/** Copies with a voice's weights. */
+	refitted?: readonly { size: number }[];
 }
 
-const row = ({ name, key, size, created }: Row, ...more: string[]) => [
+const row = (
+	{ name, key, size, created, refitted = [] }: Row,
+	...more: string[]
+) => [
 	name.slice(0, 12),
 	key.precision,
-	key.refit ? "base" : "one voice",
+	key.refit
+		? `base${refitted.length > 0 ? `, ${refitted.length} refitted` : ""}`
+		: "one voice",
 	key.tensorrt,
 	`${key.device} (${key.computeCapability})`,
-	`${(size / 1e6).toFixed(1)} MB`,
+	`${(refitted.reduce((sum, r) => sum + r.size, size) / 1e6).toFixed(1)} MB`,
 	...more,
 	created.slice(0, 16),
 ];
@@ -80,10 +87,13 @@ export const engineList = command({
 		}
 		const { EngineCache } = await import("@wattvox/device-agent/engine");
 		const cache = new EngineCache(join(data ?? "", "engines"));
-		const [engines, failures] = await Promise.all([
-			cache.list(),
-			cache.failures(),
-		]);
+		const failures = await cache.failures.list();
+		const engines = await Promise.all(
+			(await cache.list()).map(async (e) => ({
+				...e,
+				refitted: await cache.listRefitted(e),
+			})),
+		);
 		const rows = engines.map((e) =>
 			row(
 				{ ...e, name: e.id },

@@ -29,7 +29,7 @@ test("engine list names engines with what they depend on, and what failed", asyn
 		kind: "built",
 		seconds: 71,
 	});
-	await cache.fail({
+	await cache.failures.add({
 		engine: "e".repeat(64),
 		voice: "f".repeat(64),
 		code: "E_ENGINE_DIFFERS",

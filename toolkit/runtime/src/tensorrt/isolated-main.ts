@@ -1,11 +1,11 @@
 // The child behind runIsolated: does one task and ends. What it does may crash, hang or swallow memory.
 import { readFile, writeFile } from "node:fs/promises";
-import { asWattvoxError } from "@wattvox/core";
+import { asWattvoxError, WattvoxError, writeAtomic } from "@wattvox/core";
 import type { Results } from "../engine.ts";
 import { buildHere } from "./build-here.ts";
 import type { ChildMessage, Task } from "./isolated.ts";
 import { NativeTensorRt } from "./open.ts";
-import type { Trial } from "./types.ts";
+import type { Refitted, Trial } from "./types.ts";
 
 const say = (message: ChildMessage) =>
 	new Promise<void>((resolve) => {
@@ -24,6 +24,8 @@ async function work(task: Task): Promise<unknown> {
 			});
 		case "trial":
 			return tried(trt, task);
+		case "refit":
+			return refitted(trt, task);
 	}
 }
 
@@ -36,8 +38,6 @@ async function tried(
 	const [engine, loadSeconds] = await timed(() =>
 		trt.deserialize(plan, { ports: task.ports }),
 	);
-	const { refit } = task;
-	const refitSeconds = refit ? (await timed(() => engine.refit(refit)))[1] : 0;
 	const outputs: Results[] = [];
 	const seconds: number[] = [];
 	for (const feeds of task.feeds) {
@@ -53,12 +53,38 @@ async function tried(
 		outputs,
 		seconds,
 		loadSeconds,
-		refitSeconds,
 		tensors,
 		refittable,
 		facts: trt.facts,
 		log: trt.lastLog(),
 	};
+}
+
+async function refitted(
+	trt: NativeTensorRt,
+	task: Extract<Task, { kind: "refit" }>,
+): Promise<Refitted> {
+	const [, seconds] = await timed(async () => {
+		const engine = await trt.deserialize(await readFile(task.engine));
+		const allowed = new Set(engine.refittable);
+		const lost = task.needed?.find((name) => !allowed.has(name));
+		if (lost !== undefined)
+			throw new WattvoxError(
+				"E_ENGINE_REFIT",
+				`the engine does not allow the weight ${lost} to be replaced`,
+			);
+		// All of them: a layer fused from several weights wants them together.
+		const weights = Object.entries(task.weights).filter(([name]) =>
+			allowed.has(name),
+		);
+		await engine.refit(Object.fromEntries(weights));
+		const plan = await engine.serialize();
+		// Closing is part of what must not crash.
+		await engine.dispose();
+		await trt.close();
+		await writeAtomic(task.out, plan);
+	});
+	return { seconds, facts: trt.facts, log: trt.lastLog() };
 }
 
 async function timed<T>(body: () => Promise<T>): Promise<[T, number]> {

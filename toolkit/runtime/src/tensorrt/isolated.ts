@@ -8,6 +8,7 @@ import type {
 	BuiltEngine,
 	Limits,
 	Ports,
+	Refitted,
 	TensorRtFacts,
 	Trial,
 	Weights,
@@ -27,8 +28,15 @@ export type Task =
 			library: string;
 			engine: Uint8Array | string;
 			ports?: Ports | undefined;
-			refit?: Weights | undefined;
 			feeds: readonly Feeds[];
+	  }
+	| {
+			kind: "refit";
+			library: string;
+			engine: string;
+			weights: Weights;
+			needed: readonly string[] | undefined;
+			out: string;
 	  };
 
 /** What each task gives. */
@@ -36,6 +44,7 @@ export interface Outcomes {
 	facts: TensorRtFacts;
 	build: BuiltEngine;
 	trial: Trial;
+	refit: Refitted;
 }
 
 /** What the child says. */
@@ -49,6 +58,7 @@ const DEADLINES_MS = {
 	facts: 2 * MINUTE_MS,
 	build: 30 * MINUTE_MS,
 	trial: 2 * MINUTE_MS,
+	refit: 2 * MINUTE_MS,
 };
 const MEMORY_BYTES = 2 * 2 ** 30;
 /** JavaScript memory of a child, MB: plans and models are outside it. */

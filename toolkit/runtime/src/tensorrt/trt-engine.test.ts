@@ -1,6 +1,6 @@
 import test from "ava";
 import { tensor } from "../tensor.ts";
-import { lacks, lie, standIn } from "../testing.ts";
+import { lacks, lie, olderShim, standIn } from "../testing.ts";
 import { arithmetic, heavy } from "../tiny-model.ts";
 import { NativeTensorRt } from "./open.ts";
 import { build, portsOf, trtContract } from "./testing.ts";
@@ -169,7 +169,11 @@ compiled(
 		});
 		await t.throwsAsync(NativeTensorRt.open(await standIn("abi")), {
 			code: "E_TENSORRT",
-			message: /ABI 2/,
+			message: /ABI 3.*compile the shim again/,
+		});
+		await t.throwsAsync(NativeTensorRt.open(await olderShim()), {
+			code: "E_TENSORRT",
+			message: /has ABI 1, .* speaks 2: compile the shim again/,
 		});
 		await t.throwsAsync(NativeTensorRt.open(await standIn("no-device")), {
 			code: "E_TENSORRT",

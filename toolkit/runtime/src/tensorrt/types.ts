@@ -6,8 +6,8 @@ import type { Tensor } from "../tensor.ts";
  *
  * | What | Process |
  * |---|---|
- * | {@link TensorRt} (`openTensorRt`): facts, deserialising, running, refitting | the calling one |
- * | {@link Workshop} (`workshop`): facts, building, trials of an engine or of a refit | a child for each call, with a deadline and a memory limit, killed when it is abandoned |
+ * | {@link TensorRt} (`openTensorRt`): facts, deserialising, running | the calling one |
+ * | {@link Workshop} (`workshop`): facts, building, refitting into a file, trials of an engine | a child for each call, with a deadline and a memory limit, killed when it is abandoned |
  *
  * An engine is native code. Whoever speaks loads only an engine that it trusts (built here, or signed)
  * and that a trial in a child has survived. Nothing here judges an engine's numbers: a trial hands them
@@ -188,8 +188,6 @@ export interface Limits {
 
 export interface TrialRequest extends Limits {
 	ports?: Ports | undefined;
-	/** Refitted into the engine before it runs. */
-	refit?: Weights | undefined;
 	/** Runs to make, in order; none for deserialising alone. Lent. */
 	feeds?: readonly Feeds[] | undefined;
 }
@@ -199,11 +197,31 @@ export interface Trial {
 	readonly outputs: readonly Results[];
 	/** Seconds of each run, transfers to and from the device included; the first is a warm-up. */
 	readonly seconds: readonly number[];
-	/** Seconds that deserialising took, and refitting (0 without one). */
+	/** Seconds that deserialising took. */
 	readonly loadSeconds: number;
-	readonly refitSeconds: number;
 	readonly tensors: readonly TrtTensor[];
 	readonly refittable: readonly string[];
+	readonly facts: TensorRtFacts;
+	readonly log: LogLine[];
+}
+
+export interface RefitRequest extends Limits {
+	/** The engine's file. */
+	engine: string;
+	/**
+	 * New values by ONNX initialiser name. Those that the engine does not allow to be replaced are left
+	 * out: TensorRT folds some constants.
+	 */
+	weights: Weights;
+	/** Names of `weights` that have to be among those that the engine allows. */
+	needed?: readonly string[] | undefined;
+	/** Where the refitted copy goes: a file that is flushed, and whole only when this has ended well. */
+	out: string;
+}
+
+export interface Refitted {
+	/** Seconds for opening the engine, refitting it, and serialising and writing the copy. */
+	readonly seconds: number;
 	readonly facts: TensorRtFacts;
 	readonly log: LogLine[];
 }
@@ -222,9 +240,15 @@ export interface Workshop {
 		request?: BuildRequest,
 	): Promise<BuiltEngine>;
 	/**
-	 * Opens an engine beside everything else, refits it if asked, and runs it.
+	 * Refits an engine and writes the refitted copy; the file that it came from stays as it is. Nothing is
+	 * said about what the copy computes: try it.
+	 * @throws WattvoxError E_ENGINE_LOAD, E_ENGINE_REFIT, E_OUTPUT, E_DISK_FULL and those of every child
+	 */
+	refit(request: RefitRequest): Promise<Refitted>;
+	/**
+	 * Opens an engine beside everything else and runs it.
 	 * @param engine its bytes, or the path of its file
-	 * @throws WattvoxError E_ENGINE_LOAD, E_ENGINE_REFIT, E_MODEL and those of every child
+	 * @throws WattvoxError E_ENGINE_LOAD, E_MODEL and those of every child
 	 */
 	trial(engine: Uint8Array | string, request?: TrialRequest): Promise<Trial>;
 }

@@ -1,12 +1,12 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childrenOf, type WattvoxError } from "@wattvox/core";
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import { tensor } from "../tensor.ts";
-import { lacks, standIn } from "../testing.ts";
+import { type Lie, lacks, standIn } from "../testing.ts";
 import { affine, arithmetic } from "../tiny-model.ts";
-import type { BuildProgress, Profile } from "./types.ts";
+import type { BuildProgress, Profile, RefitRequest, Weights } from "./types.ts";
 import { workshop } from "./workshop.ts";
 
 const compiled = lacks("gcc", "prlimit") ? test.skip : test;
@@ -65,7 +65,6 @@ compiled(
 		t.is(trial.outputs[0]?.product?.data[0], 6);
 		t.is(trial.seconds.length, 1);
 		t.true((trial.seconds[0] ?? 0) > 0 && trial.loadSeconds > 0);
-		t.is(trial.refitSeconds, 0);
 	},
 );
 
@@ -99,50 +98,105 @@ compiled("a model that cannot be built says why", async (t) => {
 		await t.throwsAsync(shop.buildEngine(model, request), { code, message });
 });
 
-compiled(
-	"a refit replaces weights by name, and says what does not fit",
-	async (t) => {
-		const shop = workshop(await standIn());
-		const x = tensor("float32", [2], Float32Array.of(1, 2));
-		const weights = (...w: number[]) => ({
-			scale: tensor("float32", [w.length], Float32Array.from(w)),
-		});
-		const { engine } = await shop.buildEngine(affine(), { refit: true });
-		const plain = await shop.trial(engine, { feeds: [{ x }] });
-		t.deepEqual(plain.refittable, ["scale", "shift"]);
-		t.deepEqual([...(plain.outputs[0]?.y?.data ?? [])], [12, 26]);
-		const other = await shop.trial(engine, {
-			feeds: [{ x }],
-			refit: weights(5, 5),
-		});
-		t.deepEqual([...(other.outputs[0]?.y?.data ?? [])], [15, 30]);
-		t.true(other.refitSeconds > 0);
+const x = tensor("float32", [2], Float32Array.of(1, 2));
+const scale = (...w: number[]) => ({
+	scale: tensor("float32", [w.length], Float32Array.from(w)),
+});
 
-		const fixed = await shop.buildEngine(affine());
-		const bad = [
-			[engine, weights(1, 2, 3), /"scale"/],
-			[engine, { bias: x }, /"bias"/],
-			[fixed.engine, weights(1, 2), /refitted/],
-		] as const;
-		for (const [plan, refit, message] of bad)
-			await t.throwsAsync(shop.trial(plan, { refit }), {
-				code: "E_ENGINE_REFIT",
-				message,
-			});
-		const dropping = workshop(await standIn("refit-drops"));
-		const dropped = await dropping.trial(engine, {
-			feeds: [{ x }],
-			refit: weights(5, 5),
+/** A refittable engine's file, by a library that does nothing wrong, and refits of it by another. */
+async function refitting(t: ExecutionContext, ...lies: Lie[]) {
+	const dir = await mkdtemp(join(tmpdir(), "wattvox-workshop-"));
+	t.teardown(() => rm(dir, { recursive: true }));
+	const [file, out] = [join(dir, "a.plan"), join(dir, "b.plan")];
+	const good = await standIn();
+	const build = async (refit: boolean) => {
+		const made = await workshop(good).buildEngine(affine(), { refit });
+		await writeFile(file, made.engine);
+	};
+	await build(true);
+	const shop = workshop(await standIn(...lies));
+	return {
+		out,
+		build,
+		refit: (weights: Weights, more: Partial<RefitRequest> = {}) =>
+			shop.refit({ engine: file, weights, out, ...more }),
+		/** What an engine computes. */
+		async y(path = out) {
+			const { outputs } = await workshop(good).trial(path, { feeds: [{ x }] });
+			return [...(outputs[0]?.y?.data ?? [])];
+		},
+		file,
+	};
+}
+
+compiled(
+	"a refitted copy is written beside its engine, and can be opened like it",
+	async (t) => {
+		const { refit, y, file } = await refitting(t);
+		t.deepEqual(await y(file), [12, 26]);
+		const before = await readFile(file);
+		const { seconds, facts } = await refit(scale(5, 5));
+		t.true(seconds > 0);
+		t.is(facts.tensorrt, "10.3.0.26");
+		t.deepEqual(await y(), [15, 30]);
+		t.deepEqual(await readFile(file), before);
+		// What the engine has not is left out, unless it is needed.
+		await refit({ ...scale(1, 1), bias: x }, { needed: ["scale"] });
+		t.deepEqual(await y(), [11, 22]);
+	},
+);
+
+compiled("a refit says what does not fit, and writes nothing", async (t) => {
+	const { refit, build, out } = await refitting(t);
+	const bad = [
+		[scale(1, 2, 3), [], /"scale"/],
+		[{ bias: x }, ["bias"], /the weight bias/],
+	] as const;
+	for (const [weights, needed, message] of bad)
+		await t.throwsAsync(refit(weights, { needed }), {
+			code: "E_ENGINE_REFIT",
+			message,
 		});
-		t.deepEqual([...(dropped.outputs[0]?.y?.data ?? [])], [12, 26]);
+	await build(false);
+	await t.throwsAsync(refit(scale(1, 2)), {
+		code: "E_ENGINE_REFIT",
+		message: /refitted/,
+	});
+	await t.throwsAsync(stat(out), { code: "ENOENT" });
+});
+
+for (const [lies, code] of [
+	[["crash-load"], "E_ENGINE_CRASH"],
+	[["crash-refit"], "E_ENGINE_CRASH"],
+	[["crash-serialize"], "E_ENGINE_CRASH"],
+	[["memory-refit"], "E_MEMORY"],
+	[["other-version"], "E_ENGINE_LOAD"],
+	[["endless-refit"], "E_TIMEOUT"],
+] as [Lie[], string][])
+	compiled(`a refit with ${lies} is ${code}, and writes nothing`, async (t) => {
+		const { refit, out } = await refitting(t, ...lies);
+		const deadline = code === "E_TIMEOUT" && { deadlineMs: 3000 };
+		const limits = { memoryBytes: 1024 * MiB, ...deadline };
+		await t.throwsAsync(refit(scale(5, 5), limits), { code });
+		await t.throwsAsync(stat(out), { code: "ENOENT" });
+	});
+
+compiled(
+	"what a copy lacks or has wrong shows when it is opened or run",
+	async (t) => {
+		for (const drops of ["refit-drops", "serialize-drops"] as const) {
+			const { refit, y } = await refitting(t, drops);
+			await refit(scale(5, 5));
+			t.deepEqual(await y(), [12, 26], drops);
+		}
+		const damaged = await refitting(t, "corrupt");
+		await damaged.refit(scale(5, 5));
+		await t.throwsAsync(damaged.y(), { code: "E_ENGINE_LOAD" });
 	},
 );
 
 compiled("a crash anywhere ends the child and nothing else", async (t) => {
-	const { engine } = await workshop(await standIn()).buildEngine(affine(), {
-		refit: true,
-	});
-	const x = tensor("float32", [2], Float32Array.of(1, 2));
+	const { engine } = await workshop(await standIn()).buildEngine(affine());
 	const crash = { code: "E_ENGINE_CRASH", message: /SIGABRT/ };
 	const opening = workshop(await standIn("crash-open"));
 	await t.throwsAsync(opening.facts(), crash);
@@ -152,8 +206,6 @@ compiled("a crash anywhere ends the child and nothing else", async (t) => {
 	await t.throwsAsync(loading.trial(engine), crash);
 	const running = workshop(await standIn("crash-run"));
 	await t.throwsAsync(running.trial(engine, { feeds: [{ x }] }), crash);
-	const refitting = workshop(await standIn("crash-refit"));
-	await t.throwsAsync(refitting.trial(engine, { refit: { scale: x } }), crash);
 });
 
 compiled(
@@ -198,7 +250,6 @@ compiled(
 			code: "E_INTERRUPTED",
 		});
 		const { engine } = await workshop(await standIn()).buildEngine(affine());
-		const x = tensor("float32", [2], Float32Array.of(1, 2));
 		const running = workshop(await standIn("endless-run"));
 		await t.throwsAsync(
 			running.trial(engine, { feeds: [{ x }], deadlineMs: 1500 }),

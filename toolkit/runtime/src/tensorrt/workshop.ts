@@ -1,5 +1,5 @@
 import { runIsolated } from "./isolated.ts";
-import type { BuildRequest, Limits, TrialRequest, Workshop } from "./types.ts";
+import type { Limits, Workshop } from "./types.ts";
 
 /**
  * TensorRT at arm's length: every call is a child process of its own, see {@link Workshop}. Nothing is
@@ -27,16 +27,23 @@ export function workshop(library: string): Workshop {
 			);
 		},
 		trial: (engine, request = {}) => {
-			const { ports, refit, feeds = [] } = request;
+			const { ports, feeds = [] } = request;
 			return runIsolated(
-				{ kind: "trial", library, engine, ports, refit, feeds },
+				{ kind: "trial", library, engine, ports, feeds },
+				limitsOf(request),
+			);
+		},
+		refit: (request) => {
+			const { engine, weights, needed, out } = request;
+			return runIsolated(
+				{ kind: "refit", library, engine, weights, needed, out },
 				limitsOf(request),
 			);
 		},
 	};
 }
 
-function limitsOf(request: BuildRequest | TrialRequest): Limits {
+function limitsOf(request: Limits): Limits {
 	const { deadlineMs, memoryBytes, signal } = request;
 	return { deadlineMs, memoryBytes, signal };
 }
