@@ -10,7 +10,12 @@ import {
 	writeBundle,
 } from "@wattvox/bundle";
 import { createLog } from "@wattvox/core";
-import { Broker, publish, StoreServer } from "@wattvox/fleet";
+import {
+	Broker,
+	publish,
+	StoreServer,
+	type StoreServerOptions,
+} from "@wattvox/fleet";
 import {
 	decode,
 	filter,
@@ -30,16 +35,33 @@ import type { AgentOptions } from "./options.ts";
 // A tiny voice on a busy machine is no measure of speed.
 const limits = { realTimeFactor: 1000 };
 
+interface FleetOptions {
+	/** What its store server has beside the store itself. */
+	server?: (store: FolderStore) => Partial<StoreServerOptions>;
+	/** Whom devices trust beside the release key. */
+	others?: readonly PrivateKey[];
+	/** What its agents have by default. */
+	agents?: Partial<AgentOptions>;
+}
+
 /** Broker, store and room for devices; one release key. */
-export async function fleet(t: ExecutionContext) {
+export async function fleet(t: ExecutionContext, options: FleetOptions = {}) {
 	t.timeout(600_000);
 	const dir = await mkdtemp(join(tmpdir(), "wattvox-agent-"));
 	const broker = await Broker.start({ port: 0 });
 	const store = new FolderStore(join(dir, "store"));
-	const url = broker.url;
-	const server = new StoreServer({ source: store, broker: { url } });
+	const { url } = broker;
+	const server = new StoreServer({
+		...{ source: store, broker: { url } },
+		...options.server?.(store),
+	});
 	await server.start();
 	const key = newKey();
+	const trusting = (...more: readonly PrivateKey[]) =>
+		trustKeys(
+			[key, ...(options.others ?? []), ...more].map((k) => k.publicKey),
+		);
+	const trust = trusting();
 	const ends: (() => Promise<unknown>)[] = [
 		() => rm(dir, { recursive: true, force: true }),
 		() => broker.stop(),
@@ -50,14 +72,8 @@ export async function fleet(t: ExecutionContext) {
 	});
 	let revision = 0;
 	return {
-		dir,
-		url,
-		broker,
-		server,
-		store,
-		key,
-		ends,
-		/** Writes a bundle; its golden sentences are spoken by `goldenBy`, itself by default. */
+		...{ dir, url, broker, server, store, key, trust, ends },
+		/** Writes a bundle; its golden sentences are spoken by itself unless they are given. */
 		async bundle(
 			name: string,
 			options: { seed?: number; adapterSeed?: number } = {},
@@ -76,27 +92,26 @@ export async function fleet(t: ExecutionContext) {
 			);
 			return { path, digest };
 		},
-		publish: (path: string, by: PrivateKey = key, device = "d1") =>
+		publish: (
+			path: string,
+			by: PrivateKey = key,
+			devices: readonly string[] = ["d1"],
+		) =>
 			publish(path, store, {
-				fleet: "f",
-				devices: [device],
-				key: by,
-				trust: trustKeys([key.publicKey, by.publicKey]),
+				...{ fleet: "f", devices, key: by, trust: trusting(by) },
 				broker: { url },
 				revision: ++revision,
 			}),
-		async agent(options: Partial<AgentOptions> = {}) {
+		async agent(own: Partial<AgentOptions> = {}) {
+			const { device = "d1" } = own;
 			const agent = new Agent({
 				broker: { url, reconnectMs: { base: 20, max: 100 } },
-				fleet: "f",
-				device: "d1",
-				dataDir: join(dir, "d1"),
-				trust: trustKeys([key.publicKey]),
-				port: 0,
-				limits,
+				...{ fleet: "f", device, dataDir: join(dir, device) },
+				...{ trust, port: 0, limits },
 				retryMs: { base: 50, max: 200 },
 				log: createLog("agent", { level: "silent" }),
-				...options,
+				...options.agents,
+				...own,
 			});
 			await agent.start();
 			ends.push(() => agent.stop());
