@@ -37,10 +37,16 @@ export const DISTIL = {
 	prior: 0.1,
 };
 
-function start(name: string, seed: number): Net {
+/** In place of a seed: the weights are zero, since trained ones take their place. Drawing costs time. */
+export const BLANK = "blank";
+
+/** Seed of the first weights, or {@link BLANK}. */
+export type Seed = number | typeof BLANK;
+
+function start(name: string, seed: Seed): Net {
 	return {
 		b: new GraphBuilder(emptyGraph(name)),
-		random: seededRandom(seed),
+		random: seed === BLANK ? () => 0 : seededRandom(seed),
 	};
 }
 
@@ -117,7 +123,7 @@ export interface AcousticLossOptions {
 /**
  * @param variational false leaves the posterior out: the prior's mean is decoded, as at synthesis
  */
-function forward(c: AcousticConfig, seed: number, variational = true): Forward {
+function forward(c: AcousticConfig, seed: Seed, variational = true): Forward {
 	const n = start("acoustic", seed);
 	const { b } = n;
 	const batch = batchInputs(b);
@@ -165,7 +171,7 @@ function forward(c: AcousticConfig, seed: number, variational = true): Forward {
  */
 export function acousticLoss(
 	c: AcousticConfig,
-	seed: number,
+	seed: Seed,
 	{ variational = true, variance = 0 }: AcousticLossOptions = {},
 ): Graph {
 	const f = forward(c, seed, variational);
@@ -193,7 +199,7 @@ export function acousticLoss(
  */
 export function decoderLoss(
 	c: AcousticConfig,
-	seed: number,
+	seed: Seed,
 	{ variance = 0 }: Pick<AcousticLossOptions, "variance"> = {},
 ): Graph {
 	const n = start("decoder", seed);
@@ -222,7 +228,7 @@ export function decoderLoss(
  */
 export function teacherOutputs(
 	c: AcousticConfig,
-	seed: number,
+	seed: Seed,
 	variational = true,
 ): Graph {
 	const f = forward(c, seed, variational);
@@ -242,7 +248,7 @@ export function teacherOutputs(
  */
 export function distillationLoss(
 	c: AcousticConfig,
-	seed: number,
+	seed: Seed,
 	truth: number,
 	{ variational = true, variance = 0 }: AcousticLossOptions = {},
 ): Graph {

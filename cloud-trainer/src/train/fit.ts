@@ -4,6 +4,7 @@ import { encodeModel, type Graph, type Tensor } from "@wattvox/onnx";
 import { liftParameters } from "../autodiff/index.ts";
 import { type LossSpec, type WithLosses, withLosses } from "../losses/index.ts";
 import { ADAMW, type AdamWOptions, type ParameterSettings } from "./adamw.ts";
+import { averageIn, WeightAverage } from "./average.ts";
 import { judge, type Patience } from "./best.ts";
 import {
 	type Best,
@@ -73,6 +74,11 @@ export interface FitOptions extends StepLevers {
 	/** Give back the parameters of the best validation rather than the last. */
 	keepBest?: boolean;
 	patience?: Patience;
+	/**
+	 * Decay of a moving average of the parameters, such as 0.95: it is judged in their place, and what
+	 * training ends with. Absent: the parameters themselves.
+	 */
+	average?: number;
 	/** Called after validation with the mean loss; `values` holds the metric under its name. */
 	onValidation?: (
 		loss: number,
@@ -174,16 +180,32 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 	let drifted = false;
 	let last: number | undefined;
 	let best = resumed?.best;
+	const average =
+		o.average === undefined
+			? undefined
+			: new WeightAverage(o.average, resumed?.state);
 	const save = async () => {
 		if (o.checkpoint)
 			await saveCheckpoint(o.checkpoint, {
 				step,
-				state: await stepper.state(),
+				state: new Map([
+					...(await stepper.state()),
+					...(average?.saved() ?? []),
+				]),
 				seconds: seconds(),
 				joules: null,
 				...(training.scale && { scale: training.scale.scale }),
 				...(best && { best }),
 			});
+	};
+	const validate = async () => {
+		const { values, judged, loss } = await run.validate(step);
+		const better = !best || judged < best.loss;
+		best = judge(best, judged, step, o.patience);
+		if (better && o.keepBest)
+			best.parameters = await stepper.state(training.parameters);
+		o.onValidation?.(loss, step, values);
+		drifted = await run.drifted(step);
 	};
 	await stepper.start();
 	try {
@@ -210,15 +232,9 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 			o.onStep?.({ step, steps: o.steps, lr, values, milliseconds, applied });
 			if (step % 20 === 0 || step === 1)
 				await run.note({ step, lr, ms: Math.round(milliseconds), ...values });
-			if (run.validates && step % (o.validateEvery ?? 200) === 0) {
-				const { values: sums, judged, loss } = await run.validate(step);
-				const better = !best || judged < best.loss;
-				best = judge(best, judged, step, o.patience);
-				if (better && o.keepBest)
-					best.parameters = await stepper.state(training.parameters);
-				o.onValidation?.(loss, step, sums);
-				drifted = await run.drifted(step);
-			}
+			average?.add(await stepper.state(training.parameters), step);
+			if (run.validates && step % (o.validateEvery ?? 200) === 0)
+				await (average ? average.during(stepper, validate) : validate());
 			if (step % (o.checkpointEvery ?? 500) === 0) await save();
 		}
 		if (o.signal?.aborted || drifted) await next?.catch(() => undefined);
@@ -226,6 +242,7 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 		return {
 			parameters:
 				(o.keepBest && best?.parameters) ||
+				average?.copy() ||
 				(await stepper.state(training.parameters)),
 			...bestOf(o, best),
 			steps: step,
@@ -256,7 +273,8 @@ const bestOf = (
 /** The end of a training whose checkpoint has it all: nothing is compiled to take no step. */
 function alreadyDone(o: FitOptions, c: Checkpoint): FitResult | undefined {
 	if (c.step < o.steps && !c.best?.stopped) return undefined;
-	const kept = (o.keepBest && c.best?.parameters) || c.state;
+	const kept =
+		(o.keepBest && c.best?.parameters) || averageIn(c.state) || c.state;
 	const parameters = new Map<string, Tensor>();
 	for (const name of o.trainable) {
 		const t = kept.get(name);

@@ -19,6 +19,7 @@ import { StepRandom } from "../data/random.ts";
 import {
 	type AcousticLossOptions,
 	acousticLoss,
+	BLANK,
 	decoderLoss,
 	distillationLoss,
 	teacherOutputs,
@@ -35,7 +36,7 @@ import { type Base, withWeights } from "../pretrain/base.ts";
 import { teacherSays } from "../pretrain/stages.ts";
 import { ADAMW } from "../train/adamw.ts";
 import { type FitResult, fit, type StepReport } from "../train/fit.ts";
-import { warmLinear } from "../train/schedule.ts";
+import { warmConstant, warmLinear } from "../train/schedule.ts";
 import type { Stepper } from "../train/stepper.ts";
 import { calibrate } from "./calibrate.ts";
 import { LAST } from "./head-start.ts";
@@ -74,6 +75,8 @@ export interface AdaptOptions extends VoiceLevers {
 	patience: number;
 	threads: number;
 	seed: number;
+	/** Told when graphs, weights and sessions are there, before the first batch. */
+	onReady?: () => void;
 	onStep?: (report: StepReport) => void;
 	onValidation?: (
 		loss: number,
@@ -163,7 +166,10 @@ async function adapt(
 		...fitLevers(o, graph, rest.terms, rest.probes),
 		...(o.memory !== undefined && { sample: rest.sample() }),
 		steps: o.steps,
-		schedule: warmLinear(o.learningRate, 20, o.steps),
+		schedule:
+			o.average === undefined
+				? warmLinear(o.learningRate, 20, o.steps)
+				: warmConstant(o.learningRate, 10),
 		threads: o.threads,
 		adamw: { ...ADAMW, weightDecay: 0, clip: o.gradientClip ?? ADAMW.clip },
 		validateEvery: o.validateEvery,
@@ -178,7 +184,10 @@ async function adapt(
 		batch: batches ? (step) => rest.batch(step % batches) : rest.batch,
 		validation: rest.validation,
 		...(rest.programs ? { programs: rest.programs } : {}),
-		...(rest.onStart ? { onStart: rest.onStart } : {}),
+		onStart: (stepper) => {
+			rest.onStart?.(stepper);
+			o.onReady?.();
+		},
 		...(rest.initial
 			? { initial: fromPeft(rest.initial, injected.adapted) }
 			: {}),
@@ -317,7 +326,7 @@ async function adaptOnRecordings(
 	const pool = poolOf(train, o, perSecond);
 	const { weights, content } = await opening(config, base, voice, o);
 	const loss = content ? decoderLoss : acousticLoss;
-	const graph = withWeights(loss(config, 0, lossOf(o)), weights);
+	const graph = withWeights(loss(config, BLANK, lossOf(o)), weights);
 	const fed = (feeds: Record<string, Tensor>, of: readonly Example[]) =>
 		content ? decoderBatch(feeds, of, content) : feeds;
 	const batch = (step: number) => {
@@ -366,9 +375,12 @@ export async function distilVoice(
 	const edge = decoderReach(base.student);
 	const { weights } = await opening(base.student, studentWeights, voice, o);
 	const shape = { size: o.batch, frames: o.frames, edge, posteriorShare: 0 };
-	const source = withWeights(teacherOutputs(base.teacher, 0, false), teacher);
+	const source = withWeights(
+		teacherOutputs(base.teacher, BLANK, false),
+		teacher,
+	);
 	const graph = withWeights(
-		distillationLoss(base.student, 0, 0, lossOf(o)),
+		distillationLoss(base.student, BLANK, 0, lossOf(o)),
 		weights,
 	);
 	let stepper: Stepper | undefined;

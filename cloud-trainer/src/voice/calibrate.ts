@@ -5,7 +5,7 @@ import {
 	MEL_SCALE,
 } from "@wattvox/models";
 import { floats, mergeIntoWeights, type Tensor } from "@wattvox/onnx";
-import { teacherOutputs } from "../graphs/acoustic.ts";
+import { BLANK, teacherOutputs } from "../graphs/acoustic.ts";
 import { withWeights } from "../pretrain/base.ts";
 import type { VoiceData } from "./adapt.ts";
 import { LAST } from "./head-start.ts";
@@ -156,7 +156,7 @@ export async function calibrate(
 	threads: number,
 ): Promise<void> {
 	const adapted = mergeIntoWeights(weights, adapter, scale);
-	const graph = withWeights(teacherOutputs(c, 0, false), adapted);
+	const graph = withWeights(teacherOutputs(c, BLANK, false), adapted);
 	const rows = await sentenceRows(graph, ["t.mel"], voice, threads);
 	const spoken = rows.flat();
 	const clip = voice.examples.map((e) => Float32Array.from(e.mel));

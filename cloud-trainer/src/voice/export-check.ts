@@ -15,7 +15,7 @@ import {
 import { createEngine } from "@wattvox/runtime";
 import { acousticBatch } from "../data/acoustic-batch.ts";
 import { StepRandom } from "../data/random.ts";
-import { teacherOutputs } from "../graphs/acoustic.ts";
+import { BLANK, teacherOutputs } from "../graphs/acoustic.ts";
 import { vocoderGraph } from "../graphs/vocoder.ts";
 import { readPeft } from "../lora/peft.ts";
 import { readWeights, withWeights } from "../pretrain/base.ts";
@@ -62,7 +62,7 @@ export async function checkExport(run: VoiceRun): Promise<ExportCheck> {
 	);
 	const training = await createEngine(
 		encodeModel(
-			withWeights(teacherOutputs(run.base.student, 0, false), acoustic),
+			withWeights(teacherOutputs(run.base.student, BLANK, false), acoustic),
 		),
 	);
 	const voice = await createEngine(

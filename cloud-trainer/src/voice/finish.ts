@@ -38,9 +38,10 @@ export const WHOLE_RATE = 5e-4;
 
 /**
  * A voice for little energy: the student learns from the recording itself, its last layer solved
- * first, its decoder alone, a quarter of the sentences per step at twice the rate, in turn, since kept
- * rows have no padding to save. One thread: products this small gain less by a second than it costs.
- * Durations stay the base's.
+ * first, its decoder alone, a quarter of the sentences per step at three times the rate, in turn, since
+ * kept rows have no padding to save. What it takes is the average of the last steps: so high a rate
+ * finds the way sooner, and the average takes its noise away. One thread: products this small gain less
+ * by a second than it costs. Durations stay the base's.
  */
 export const LEAN = {
 	headStart: true,
@@ -48,7 +49,8 @@ export const LEAN = {
 	anyLength: true,
 	threads: 1,
 	batch: 2,
-	learningRate: 4e-3,
+	learningRate: 6e-3,
+	average: 0.95,
 	steps: 120,
 } as const satisfies AdaptRequest;
 

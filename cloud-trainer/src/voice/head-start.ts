@@ -27,24 +27,14 @@ export function solvedLayer(
 	const gram = new Float64Array(size * size);
 	const right = new Float64Array(size * n);
 	const before = Float64Array.from([...w.data, ...b.data], Number);
-	const x = new Float64Array(size).fill(1);
-	const y = new Float64Array(n);
 	let frames = 0;
+	const sums = new NormalSums(size, n, gram, right);
 	for (const [s, h] of hidden.entries()) {
 		const mel = mels[s] as Float32Array;
-		for (let f = 0; f < mel.length / n; f++, frames++) {
-			for (let i = 0; i < rows; i++) x[i] = h[f * rows + i] as number;
-			for (let j = 0; j < n; j++)
-				y[j] = ((mel[f * n + j] as number) - MEL_MEAN) / MEL_SCALE;
-			for (let i = 0; i < size; i++) {
-				const xi = x[i] as number;
-				for (let k = 0, at = i * size; k <= i; k++, at++)
-					gram[at] = (gram[at] as number) + xi * (x[k] as number);
-				for (let j = 0, at = i * n; j < n; j++, at++)
-					right[at] = (right[at] as number) + xi * (y[j] as number);
-			}
-		}
+		for (let f = 0; f < mel.length / n; f++, frames++)
+			sums.add(h, f * rows, mel, f * n);
 	}
+	sums.end();
 	// What is left of y behind the layer as it is: x^T (y - x W) = x^T y - (x^T x) W.
 	for (let i = 0; i < size; i++)
 		for (let k = 0; k < size; k++) {
@@ -64,6 +54,92 @@ export function solvedLayer(
 		w: floats(after.slice(0, rows * n), w.dims),
 		b: floats(after.slice(rows * n), b.dims),
 	};
+}
+
+/** Frames that are summed in one pass over the matrices: those are read and written so much less often. */
+const TOGETHER = 8;
+
+/** Sums x^T x (its lower half) and x^T y over frames, x with a one at its end, y on the models' scale. */
+class NormalSums {
+	readonly #size: number;
+	readonly #n: number;
+	readonly #gram: Float64Array;
+	readonly #right: Float64Array;
+	/** Column by column, so that the frames of one lie together; those not there are zero. */
+	readonly #x: Float64Array;
+	readonly #y: Float64Array;
+	#held = 0;
+
+	constructor(
+		size: number,
+		n: number,
+		gram: Float64Array,
+		right: Float64Array,
+	) {
+		this.#size = size;
+		this.#n = n;
+		this.#gram = gram;
+		this.#right = right;
+		this.#x = new Float64Array(size * TOGETHER);
+		this.#y = new Float64Array(n * TOGETHER);
+	}
+
+	/** A frame: hidden row and log-mel, each from an index on. */
+	add(hidden: Float32Array, i: number, mel: Float32Array, j: number): void {
+		const at = this.#held;
+		const last = this.#size - 1;
+		for (let k = 0; k < last; k++)
+			this.#x[k * TOGETHER + at] = hidden[i + k] as number;
+		this.#x[last * TOGETHER + at] = 1;
+		for (let k = 0; k < this.#n; k++)
+			this.#y[k * TOGETHER + at] =
+				((mel[j + k] as number) - MEL_MEAN) / MEL_SCALE;
+		if (++this.#held === TOGETHER) this.end();
+	}
+
+	/** Sums what was added last. */
+	end(): void {
+		const size = this.#size;
+		for (let i = 0; i < size; i++) {
+			this.#row(i, this.#x, i + 1, this.#gram, i * size);
+			this.#row(i, this.#y, this.#n, this.#right, i * this.#n);
+		}
+		this.#x.fill(0);
+		this.#held = 0;
+	}
+
+	/** Adds column i of x times each of the first columns of `by` to a row. */
+	#row(
+		i: number,
+		by: Float64Array,
+		columns: number,
+		to: Float64Array,
+		start: number,
+	): void {
+		const x = this.#x;
+		const from = i * TOGETHER;
+		const [x0, x1, x2, x3, x4, x5, x6, x7] = [
+			x[from] as number,
+			x[from + 1] as number,
+			x[from + 2] as number,
+			x[from + 3] as number,
+			x[from + 4] as number,
+			x[from + 5] as number,
+			x[from + 6] as number,
+			x[from + 7] as number,
+		];
+		for (let k = 0, at = 0; k < columns; k++, at += TOGETHER)
+			to[start + k] =
+				(to[start + k] as number) +
+				x0 * (by[at] as number) +
+				x1 * (by[at + 1] as number) +
+				x2 * (by[at + 2] as number) +
+				x3 * (by[at + 3] as number) +
+				x4 * (by[at + 4] as number) +
+				x5 * (by[at + 5] as number) +
+				x6 * (by[at + 6] as number) +
+				x7 * (by[at + 7] as number);
+	}
 }
 
 /** Solves A X = B for a positive definite A, of which the lower half is read; X comes in B's place. */

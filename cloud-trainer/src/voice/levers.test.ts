@@ -198,7 +198,7 @@ test("a head start serves a distillation; the decoder alone does not", async (t)
 	await t.throwsAsync(run({ decoderOnly: true }), { code: "E_USAGE" } as never);
 });
 
-test("dropout, sampler, LoRA+ and rsLoRA change training, and resume as if never stopped", async (t) => {
+test("dropout, sampler, LoRA+, rsLoRA and an average change training, and resume as if never stopped", async (t) => {
 	const plain = await teach(t);
 	const more = {
 		dropout: 0.3,
@@ -206,9 +206,16 @@ test("dropout, sampler, LoRA+ and rsLoRA change training, and resume as if never
 		loraPlus: 4,
 		rsLora: true,
 		anyLength: true,
+		average: 0.8,
 		precision: "mixed" as const,
 	};
-	const changed = await teach(t, more);
+	let ready = 0;
+	const changed = await teach(t, {
+		...more,
+		onReady: () => ready++,
+		onStep: () => t.is(ready, 1, "ready before the first step"),
+	});
+	t.is(ready, 1);
 	t.true(furthest(changed.adapter, plain.adapter) > 1e-3);
 	const o = await options(t, more);
 	const run = (rest: Partial<AdaptOptions>) =>

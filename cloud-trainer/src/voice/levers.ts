@@ -39,6 +39,11 @@ export interface VoiceLevers {
 	targets?: string;
 	/** Draw so many batches and repeat them: what lies before the adapters is then computed once. */
 	batches?: number;
+	/**
+	 * Decay of a moving average of what is trained, judged and kept in its place; the rate then stays at
+	 * its highest, since the average does what a falling rate is for.
+	 */
+	average?: number;
 	/** Solve the last layer on the clip in closed form before the first step. */
 	headStart?: boolean;
 	/** Leave the text side as it is: its rows are computed once per sentence, and the decoder learns alone. */
@@ -79,6 +84,7 @@ export function fitLevers(
 		...(o.memory !== undefined && { memory: o.memory }),
 		...(o.precision && { precision: o.precision }),
 		...(o.dropout && { dropout: { share: o.dropout, seed: o.seed } }),
+		...(o.average !== undefined && { average: o.average }),
 		...(o.loraPlus && { groups: [loraPlus(o.loraPlus)] }),
 		...(batches && { batchKey: (step: number) => String(step % batches) }),
 		...(o.onPlan && { onPlan: o.onPlan }),

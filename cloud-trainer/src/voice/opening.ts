@@ -1,7 +1,7 @@
 import type { AcousticConfig } from "@wattvox/models";
 import { loraKey, savedKey, type Tensor } from "@wattvox/onnx";
 import type { Example } from "../data/features.ts";
-import { teacherOutputs } from "../graphs/acoustic.ts";
+import { BLANK, teacherOutputs } from "../graphs/acoustic.ts";
 import { withWeights } from "../pretrain/base.ts";
 import type { VoiceData } from "./adapt.ts";
 import { LAST, solvedLayer } from "./head-start.ts";
@@ -26,7 +26,7 @@ export async function opening(
 	o: VoiceLevers & { threads: number },
 ): Promise<Opening> {
 	if (!o.headStart && !o.decoderOnly) return { weights };
-	const graph = withWeights(teacherOutputs(c, 0, false), weights);
+	const graph = withWeights(teacherOutputs(c, BLANK, false), weights);
 	const last = graph.nodes.find((n) => n.inputs.includes(LAST.weight));
 	const values = [
 		...(o.decoderOnly ? ["t.content"] : []),

@@ -8,6 +8,7 @@ import {
 	type AdaptOptions,
 	adaptStudentDirectly,
 	adaptTeacher,
+	BLANK,
 	distil,
 	fineTune,
 	openRun,
@@ -45,14 +46,28 @@ export interface LeverPoint {
 	joules: number | null;
 }
 
+/** Resident bytes of a process on its way. */
+export interface LeverMemory {
+	/** With program and clip loaded, before any weight. */
+	clip: number;
+	/** Ready for the first step: weights, graphs and sessions are there, what building them left is collected. */
+	ready: number;
+	/** The most until then. */
+	building: number;
+	/** The most in all. */
+	peak: number;
+}
+
 /** What it took. */
 export interface LeverResult {
 	steps: number;
 	seconds: number;
 	/** Median time of a step inside ONNX Runtime. */
 	stepMs: number;
-	/** Peak of the process above what it held with weights and clip loaded, bytes. */
+	/** Peak of the process above what it held when it was ready for its first step, bytes. */
 	peak: number;
+	/** Where the peak comes from. */
+	memory: LeverMemory;
 	joules: number | null;
 	measured: boolean;
 	curve: LeverPoint[];
@@ -72,7 +87,9 @@ export async function measureLever(task: LeverTask): Promise<LeverResult> {
 	try {
 		const run = await openRun(task.run);
 		const size = await sizeOf(run, task.model);
-		const idle = process.memoryUsage().rss;
+		const clip = process.memoryUsage().rss;
+		let ready = clip;
+		let building = clip;
 		const curve: LeverPoint[] = [];
 		const times: number[] = [];
 		const enough = new AbortController();
@@ -90,6 +107,12 @@ export async function measureLever(task: LeverTask): Promise<LeverResult> {
 			...(task.levers.rank && { alpha: 2 * task.levers.rank }),
 			...(task.patient && { patience: Number.POSITIVE_INFINITY }),
 			signal: enough.signal,
+			onReady: () => {
+				// What building left behind is none of the steps': it would hide as much of their memory.
+				global.gc?.();
+				ready = process.memoryUsage().rss;
+				building = peakOf();
+			},
 			onStep: (r) => times.push(r.milliseconds),
 			onValidation: (_loss, step, values) => {
 				const mel = values["loss.mel"] ?? Number.NaN;
@@ -109,7 +132,8 @@ export async function measureLever(task: LeverTask): Promise<LeverResult> {
 			steps: fit.steps,
 			seconds: energy.seconds,
 			stepMs: times[Math.floor(times.length / 2)] ?? Number.NaN,
-			peak: process.resourceUsage().maxRSS * 1024 - idle,
+			peak: peakOf() - ready,
+			memory: { clip, ready, building, peak: peakOf() },
 			joules: energy.joules,
 			measured: source.describe().measured,
 			curve: curve.sort((a, b) => a.step - b.step),
@@ -125,13 +149,16 @@ export async function measureLever(task: LeverTask): Promise<LeverResult> {
 	}
 }
 
+/** The most that this process has held, bytes. */
+const peakOf = (): number => process.resourceUsage().maxRSS * 1024;
+
 /** Numbers of a model as it speaks: without the posterior, and without the vocoder that all share. */
 async function sizeOf(
 	run: VoiceRun,
 	model: LeverTask["model"],
 ): Promise<number> {
 	const config = run.base[model === "teacher" ? "teacher" : "student"];
-	const graph = teacherOutputs(config, 0, false);
+	const graph = teacherOutputs(config, BLANK, false);
 	let sum = 0;
 	for (const name of parametersOf(graph))
 		sum += graph.initializers.get(name)?.data.length ?? 0;

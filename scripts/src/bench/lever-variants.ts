@@ -56,7 +56,12 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
 	},
 	plain: { levers: {}, keep: true, against: "plain" },
 	"lora 2.5 %": {
-		levers: { targets: DECODER, rank: 8, loraPlus: 2, ...FINE },
+		levers: {
+			...{ decoderOnly: true, rank: 8, anyLength: true, batch: 2 },
+			...{ learningRate: 6e-3, average: 0.97, threads: 1 },
+			...FINE,
+		},
+		steps: 200,
 		against: "full",
 	},
 	recomputation: { levers: { memory: 1 }, against: "plain" },
@@ -74,6 +79,7 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
 	},
 	"text side kept": { levers: { decoderOnly: true }, against: "decoder" },
 	"head start": { levers: { headStart: true }, against: "plain" },
+	average: { levers: { average: 0.95 }, against: "plain" },
 	"small batches": { levers: { batch: 2 }, against: "plain" },
 	student: { levers: {}, model: "student", against: "plain" },
 	distilled: {
@@ -90,7 +96,9 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
 		reach: "full",
 		after: ["full"],
 	},
-	// What "full" would be with another rate or size of batch.
+	// What "full" would be with another rate or size of batch, or with an average in place of a falling rate.
+	"full averaged": whole({ average: 0.95 }),
+	"full averaged of 2": whole({ average: 0.97, batch: 2, anyLength: true }),
 	"full at half the rate": whole({ learningRate: FULL_RATE / 2 }),
 	"full at twice the rate": whole({ learningRate: 2 * FULL_RATE }),
 	"full in turn": whole({ anyLength: true }),

@@ -21,8 +21,8 @@ import { formatMachine, machineFacts } from "./machine.ts";
 const USAGE = `npm run bench -- levers --clip FILE.wav --text FILE.txt --base DIR [options]
 
 Every switch of \`wattvox train\` alone, each in a process of its own: time, peak memory above what the
-process held with weights and clip loaded, energy, held-out log-mel L1; then the goals of training,
-met or missed. "plain" is what \`train\` does by default, "full" trains every product of the teacher,
+process held when it was ready for its first step, energy, held-out log-mel L1; then the goals of
+training, met or missed. "plain" is what \`train\` does by default, "full" trains every product of the teacher,
 "all together" is \`wattvox train --lean\` until it is as near as "full" was at its best. On the CPU, ONNX
 Runtime computes mixed precision in float32: its row shows that it trains, not what it saves.
 About ten minutes on two quiet cores.
@@ -154,7 +154,7 @@ async function once(
 	process.stderr.write(`${lever} ...\n`);
 	const { stdout } = await promisify(execFile)(
 		process.execPath,
-		[child, JSON.stringify(task)],
+		["--expose-gc", child, JSON.stringify(task)],
 		{ signal, maxBuffer: 1 << 24 },
 	);
 	const result = JSON.parse(stdout) as LeverResult;

@@ -80,10 +80,17 @@ test("without switches nothing is asked for; with them each is", (t) => {
 		asked({
 			batch: 2,
 			"learning-rate": 4e-3,
+			average: 0.95,
 			"head-start": true,
 			"decoder-only": true,
 		}),
-		{ batch: 2, learningRate: 4e-3, headStart: true, decoderOnly: true },
+		{
+			batch: 2,
+			learningRate: 4e-3,
+			average: 0.95,
+			headStart: true,
+			decoderOnly: true,
+		},
 	);
 	t.deepEqual(asked({ "gradient-clip": 0 }), {
 		gradientClip: Number.POSITIVE_INFINITY,
@@ -100,6 +107,7 @@ test("values out of range are told", (t) => {
 		{ batches: 0 },
 		{ batch: 0 },
 		{ "learning-rate": 0 },
+		{ average: 1 },
 		{ "decoder-only": true, sampler: true },
 		{ patience: -1 },
 		{ dropout: 1 },

@@ -34,6 +34,11 @@ export const LEVERS = {
 		type: "number",
 		describe: "Highest of the run (0.002; whole weights 0.0005)",
 	},
+	average: {
+		type: "number",
+		describe:
+			"Decay of a moving average of what is trained, kept in its place (0.95); the rate then stays at its highest",
+	},
 	"head-start": {
 		type: "boolean",
 		default: false,
@@ -118,6 +123,7 @@ export interface LeverArgs {
 	batches?: number | undefined;
 	batch?: number | undefined;
 	"learning-rate"?: number | undefined;
+	average?: number | undefined;
 	"head-start": boolean;
 	"decoder-only": boolean;
 	targets?: string | undefined;
@@ -183,7 +189,9 @@ export function leverRequest(args: LeverArgs, io: Io): AdaptRequest {
 			);
 		return value === undefined ? {} : { [name]: value };
 	};
-	const between = (name: "dropout" | "drift-warn" | "drift-stop") => {
+	const between = (
+		name: "average" | "dropout" | "drift-warn" | "drift-stop",
+	) => {
 		const value = args[name];
 		if (value !== undefined && !(value >= 0 && value < 1))
 			throw new WattvoxError("E_USAGE", `--${name} must be from 0 to below 1`);
@@ -192,7 +200,8 @@ export function leverRequest(args: LeverArgs, io: Io): AdaptRequest {
 	const plus = args["lora-plus"];
 	if (plus !== undefined && !(plus > 0))
 		throw new WattvoxError("E_USAGE", "--lora-plus must be above 0");
-	const [dropout, warn, stop] = [
+	const [average, dropout, warn, stop] = [
+		between("average"),
 		between("dropout"),
 		between("drift-warn"),
 		between("drift-stop"),
@@ -219,6 +228,7 @@ export function leverRequest(args: LeverArgs, io: Io): AdaptRequest {
 		...whole("batches", 1),
 		...whole("batch", 1),
 		...(rate !== undefined && { learningRate: rate }),
+		...(average !== undefined && { average }),
 		...(args["head-start"] && { headStart: true }),
 		...(args["decoder-only"] && { decoderOnly: true }),
 		...whole("patience", 0),
