@@ -3,7 +3,7 @@ import test from "ava";
 import { measureFleet } from "./fleet.ts";
 
 test("a small fleet: nothing lost, exact to the millijoule", async (t) => {
-	t.timeout(60_000);
+	t.timeout(180_000);
 	const r = await measureFleet(
 		{
 			...{ devices: 20, seconds: 1, period: 0.2, on: "embedded" },

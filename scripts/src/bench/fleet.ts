@@ -10,6 +10,7 @@ import {
 	postgresMissing,
 	startPostgres,
 } from "@wattvox/fleet/testing";
+import { ServedFleet } from "./fleet-served.ts";
 import { formatMachine, machineFacts, median } from "./machine.ts";
 import { printed, withFolder } from "./printed.ts";
 
@@ -108,17 +109,18 @@ export async function run(argv: string[]): Promise<void> {
 	});
 }
 
-interface HostEnd {
-	counters: { received: number; written: number; batches: number };
-	errors: number;
+/** What the server was found to be when the last report had come. */
+interface ServerEnd {
+	received: number;
+	/** Bytes, of the whole process. */
 	peak: number;
 	/** Of the process, every half minute, bytes: a leak shows as a climb. */
 	memory: number[];
-	cpu: NodeJS.CpuUsage;
+	cpuSeconds: number;
 	dayMs: number[];
-	allMs: number;
 	devicesMs: number;
-	joules: number | null;
+	/** Of everything ever; null: it knows none. */
+	millijoules: number | null;
 	devices: number;
 }
 
@@ -132,7 +134,10 @@ interface DevicesEnd {
 
 type Result = Awaited<ReturnType<typeof measureFleet>>;
 
-/** @throws WattvoxError E_USAGE (a server is missing), E_BROKER; the signal's reason */
+/**
+ * The server is the command that its users start, the devices are in one other process.
+ * @throws WattvoxError E_USAGE (a server is missing), E_BROKER; the signal's reason
+ */
 export async function measureFleet(
 	o: FleetBenchOptions,
 	note: (line: string) => void,
@@ -140,22 +145,13 @@ export async function measureFleet(
 ) {
 	const stops: (() => Promise<unknown> | unknown)[] = [];
 	try {
-		let [where, broker] = [o.dir, ""];
-		if (o.on === "servers") {
-			const kind = BROKERS.find((b) => b.name === "mosquitto");
-			const missing = kind?.missing ?? postgresMissing;
-			if (!kind || missing) throw new WattvoxError("E_USAGE", `${missing}`);
-			const mosquitto = await kind.make(o.dir);
-			stops.push(() => mosquitto.stop());
-			const postgres = await startPostgres({});
-			stops.push(() => postgres.stop());
-			[where, broker] = [postgres.url, mosquitto.url];
-		}
-		const host = child("./fleet-host.js", [where, broker], stops);
-		const { url } = await said<{ url: string }>(host, signal);
+		const servers =
+			o.on === "servers" ? await startServers(o.dir, stops) : undefined;
+		const server = await ServedFleet.start(o.dir, servers, signal);
+		stops.push(() => server.stop());
 		const devices = child(
 			"./fleet-devices.js",
-			[url, o.devices, o.seconds, o.period].map(String),
+			[server.url, o.devices, o.seconds, o.period].map(String),
 			stops,
 		);
 		const begin = performance.now();
@@ -168,25 +164,61 @@ export async function measureFleet(
 		const sent = await said<DevicesEnd>(devices, signal);
 		// what the broker still holds
 		for (let waited = 0; waited < 60_000; waited += 500) {
-			host.send("stats");
-			const { counters } = await said<HostEnd>(host, signal);
-			if (counters.received >= sent.reports - sent.failed) break;
+			if ((await server.received()) >= sent.reports - sent.failed) break;
 			await delay(500, undefined, { signal });
 		}
-		host.send("finish");
-		const got = await said<HostEnd>(host, signal);
+		for (let waited = 0; waited < 60_000; waited += 500) {
+			if ((await server.millijoules()) === sent.millijoules) break;
+			await delay(500, undefined, { signal });
+		}
+		const got = await questions(server);
 		return {
 			...{ on: o.on, asked: o, machine: machineFacts(), connectSeconds },
 			...{ sent, got, dayMs: median(got.dayMs) },
-			lost: sent.reports - got.counters.received,
+			lost: sent.reports - got.received,
 			differenceMillijoules:
-				got.joules === null
-					? null
-					: Math.round(got.joules * 1000) - sent.millijoules,
+				got.millijoules === null ? null : got.millijoules - sent.millijoules,
 		};
 	} finally {
 		for (const stop of stops.reverse()) await stop();
 	}
+}
+
+/** Mosquitto and PostgreSQL. @throws WattvoxError E_USAGE (not here) */
+async function startServers(dir: string, stops: (() => unknown)[]) {
+	const kind = BROKERS.find((b) => b.name === "mosquitto");
+	const missing = kind?.missing ?? postgresMissing;
+	if (!kind || missing) throw new WattvoxError("E_USAGE", `${missing}`);
+	const mosquitto = await kind.make(dir);
+	stops.push(() => mosquitto.stop());
+	const postgres = await startPostgres({});
+	stops.push(() => postgres.stop());
+	return { broker: mosquitto.url, database: postgres.url };
+}
+
+/** Asks the server what its users ask, as they do. */
+async function questions(server: ServedFleet): Promise<ServerEnd> {
+	const received = await server.received();
+	const since = Date.now() - (Date.now() % 86_400_000);
+	const dayMs: number[] = [];
+	for (let i = 0; i < 5; i++)
+		dayMs.push((await timed(() => server.power("hour", since)))[1]);
+	const [{ rows }, devicesMs] = await timed(() =>
+		server.power("device", since),
+	);
+	const millijoules = await server.millijoules();
+	const { rss, peakRss: peak, cpuSeconds } = await server.facts();
+	const memory = [...server.memory, rss];
+	return {
+		...{ received, peak, memory, cpuSeconds },
+		...{ millijoules, dayMs, devicesMs, devices: rows.length },
+	};
+}
+
+async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
+	const begin = performance.now();
+	const result = await work();
+	return [result, performance.now() - begin];
 }
 
 function child(
@@ -277,7 +309,7 @@ function report(results: readonly Result[]): string {
 			],
 			[
 				`${r.on}: collector's processor time`,
-				`${((r.got.cpu.user + r.got.cpu.system) / 1e6).toFixed(0)} s`,
+				`${r.got.cpuSeconds.toFixed(0)} s`,
 				"",
 				"",
 			],

@@ -10,10 +10,10 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream/promises";
 import { FolderStore } from "@wattvox/bundle";
-import { Broker, roomyHeap, StoreServer } from "@wattvox/fleet";
+import { Broker, ServingHeap, StoreServer } from "@wattvox/fleet";
 
 // as `wattvox fleet serve` does
-roomyHeap();
+new ServingHeap().start();
 const source = new FolderStore(process.argv[2] ?? "");
 
 const broker = await Broker.start({ port: 0 });

@@ -30,11 +30,14 @@ export class BrokerFeed implements PowerFeed {
 	 * @returns kept when all are done with it, broken when one of them failed; undefined: no need to wait
 	 */
 	offer(topic: string, payload: Buffer): Promise<unknown> | undefined {
-		const held: unknown[] = [];
-		for (const [filter, handler] of this.#handlers)
-			if (matches(filter, topic)) held.push(handler(topic, payload));
-		return held.some((h) => h instanceof Promise)
-			? Promise.all(held)
-			: undefined;
+		let held: Promise<unknown> | undefined;
+		for (const [filter, handler] of this.#handlers) {
+			if (!matches(filter, topic)) continue;
+			const done = handler(topic, payload);
+			// most have one listener: its promise is waited for as it is
+			if (done instanceof Promise)
+				held = held ? Promise.all([held, done]) : done;
+		}
+		return held;
 	}
 }

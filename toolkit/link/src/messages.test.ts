@@ -75,6 +75,14 @@ test("filters match as MQTT 3.1.1 section 4.7 says", (t) => {
 		["+/+", "/b", true],
 		["a", "a/b", false],
 		["a/b", "a", false],
+		["a/bc", "a/b", false],
+		["a/b", "a/bc", false],
+		["a+/b", "a+/b", true],
+		["a+/b", "ab/b", false],
+		["a//#", "a/", true],
+		["a/", "a", false],
+		["", "", true],
+		["+", "", true],
 	] as const)
 		t.is(matches(f, name), want, `${f} ${name}`);
 });

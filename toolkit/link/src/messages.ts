@@ -279,9 +279,9 @@ export function decode<T>(
 ): T | undefined {
 	if (payload.byteLength > MESSAGE_MAX_BYTES) return undefined;
 	try {
-		const parsed = schema.safeParse(
-			JSON.parse(Buffer.from(payload).toString("utf8")),
-		);
+		const { buffer, byteOffset, byteLength } = payload;
+		const text = Buffer.from(buffer, byteOffset, byteLength).toString("utf8");
+		const parsed = schema.safeParse(JSON.parse(text));
 		return parsed.success ? parsed.data : undefined;
 	} catch {
 		return undefined;

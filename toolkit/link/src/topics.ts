@@ -61,13 +61,25 @@ export function parseTopic(
 	return known && { fleet, device, kind: known };
 }
 
-/** Whether an MQTT topic filter (with `+` and a final `#`) matches a topic. */
+/**
+ * Whether an MQTT topic filter (with `+` and a final `#`) matches a topic. A broker asks it of every message
+ * for every listener: no lists are made.
+ */
 export function matches(filter: string, name: string): boolean {
-	const want = filter.split("/");
-	const have = name.split("/");
-	for (const [i, level] of want.entries()) {
+	for (let f = 0, n = 0; ; ) {
+		const [fEnd, nEnd] = [levelEnd(filter, f), levelEnd(name, n)];
+		const level = filter.slice(f, fEnd);
 		if (level === "#") return true;
-		if (i >= have.length || (level !== "+" && level !== have[i])) return false;
+		if (level !== "+" && level !== name.slice(n, nEnd)) return false;
+		if (fEnd === filter.length) return nEnd === name.length;
+		if (nEnd === name.length) return filter.slice(fEnd) === "/#";
+		f = fEnd + 1;
+		n = nEnd + 1;
 	}
-	return want.length === have.length;
+}
+
+/** Where the level that begins at `from` ends. */
+function levelEnd(text: string, from: number): number {
+	const slash = text.indexOf("/", from);
+	return slash < 0 ? text.length : slash;
 }

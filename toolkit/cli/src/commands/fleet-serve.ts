@@ -125,9 +125,10 @@ export const fleetServe = command({
 			import("@wattvox/link"),
 			import("@wattvox/fleet"),
 		]);
-		fleet.roomyHeap();
-		const stops: (() => Promise<void>)[] = [];
+		const heap = new fleet.ServingHeap();
+		const stops: (() => Promise<void>)[] = [async () => heap.stop()];
 		try {
+			heap.start();
 			const warn = (error: Error) => io.progress.note(error.message);
 			const only = args.fleet === undefined ? {} : { fleet: args.fleet };
 			const power = fleet.powerStore(args.database ?? args.data);
