@@ -19,6 +19,8 @@ export interface Pass {
 	gc: Value | undefined;
 	/** The cell's first state [B, H]. */
 	c0: Value | undefined;
+	/** What the gates i, o and f see of the cell [3 H]; undefined where they do not. */
+	peepholes: Value | undefined;
 	/** 1 where an example still runs, [T, B, 1]; undefined when all run to the end. */
 	running: Value | undefined;
 	/** The layer runs from the last element to the first. */
@@ -33,17 +35,19 @@ export interface Gates {
 	state: Value;
 	dh: Value;
 	dc: Value | undefined;
+	/** Of the peepholes [3 H]. */
+	dp?: Value;
 }
 
 const one = (b: GraphBuilder) => b.scalar(1);
-const sigmoid = (b: GraphBuilder, v: Value) => b.op("Sigmoid", [v]);
-const tanh = (b: GraphBuilder, v: Value) => b.op("Tanh", [v]);
+export const sigmoid = (b: GraphBuilder, v: Value) => b.op("Sigmoid", [v]);
+export const tanh = (b: GraphBuilder, v: Value) => b.op("Tanh", [v]);
 /** Slopes by value: s (1 - s) of a sigmoid, 1 - t^2 of a tanh. */
-const bell = (b: GraphBuilder, s: Value) => b.mul(s, b.sub(one(b), s));
-const cap = (b: GraphBuilder, t: Value) => b.sub(one(b), b.mul(t, t));
+export const bell = (b: GraphBuilder, s: Value) => b.mul(s, b.sub(one(b), s));
+export const cap = (b: GraphBuilder, t: Value) => b.sub(one(b), b.mul(t, t));
 
 /** v W^T + bias. */
-function product(
+export function product(
 	b: GraphBuilder,
 	v: Value,
 	w: Value,
@@ -64,19 +68,19 @@ export const summedProduct = (
 		transA: 1,
 	});
 
-const gatesOf = (p: Pass, v: Value, count: number): Value[] =>
+export const gatesOf = (p: Pass, v: Value, count: number): Value[] =>
 	p.b.ops("Split", [v, p.b.ints(Array(count).fill(p.hidden))], count, {
 		axis: -1,
 	});
 
 /** Slopes are 0 at steps after an example's end: nothing is learnt there. */
-const whileRunning = (p: Pass, v: Value): Value =>
+export const whileRunning = (p: Pass, v: Value): Value =>
 	p.running ? p.b.mul(v, p.running) : v;
 /** What carries a state on is 1 there. */
-const carried = (p: Pass, v: Value): Value =>
+export const carried = (p: Pass, v: Value): Value =>
 	p.running ? p.b.add(p.b.mul(v, p.running), p.b.sub(one(p.b), p.running)) : v;
 /** 1 where an example has ended, as a list of none or one sequences. */
-const ended = (p: Pass): Value[] =>
+export const ended = (p: Pass): Value[] =>
 	p.running ? [p.b.sub(one(p.b), p.running)] : [];
 
 /** h = f(x W^T + h R^T + biases): da = (dh + g) f', dh = da R. */
@@ -107,77 +111,6 @@ export function rnnBack(p: Pass, relu: boolean): Gates {
 		state: da,
 		dh: states[0] as Value,
 		dc: undefined,
-	};
-}
-
-/**
- * i, o, f = sigmoid, c~ = tanh of their sums; c = f c' + i c~; h = o tanh(c), with ' for the step
- * before. dC = dc + dh o (1 - tanh(c)^2); da_i = dC c~ i(1-i), da_o = dh tanh(c) o(1-o),
- * da_f = dC c' f(1-f), da_c = dC i (1-c~^2); dc' = dC f, dh' = da R. All factors but dC and dh are
- * known for every step beforehand.
- */
-export function lstmBack(p: Pass): Gates {
-	const { b } = p;
-	const sums = b.add(
-		product(b, p.x, p.w, p.wb),
-		product(b, p.before, p.r, p.rb),
-	);
-	const [ai, ao, af, ac] = gatesOf(p, sums, 4) as [Value, Value, Value, Value];
-	const [i, o, f] = [sigmoid(b, ai), sigmoid(b, ao), sigmoid(b, af)];
-	const fresh = tanh(b, ac);
-	const keep = carried(p, f);
-	// The operator does not give out its cells: a run over time without products makes them again.
-	const cells = scan(b, {
-		states: [p.c0 as Value],
-		sequences: [keep, whileRunning(p, b.mul(i, fresh))],
-		constants: [],
-		backwards: p.backwards,
-		step: (s, [c], [k, add]) => {
-			const next = s.add(s.mul(c as Value, k as Value), add as Value);
-			return { states: [next], out: [c as Value, next] };
-		},
-	});
-	const [cBefore, c] = cells.out as [Value, Value];
-	const bent = tanh(b, c);
-	const slopes = whileRunning(
-		p,
-		b.concat(
-			[
-				b.mul(fresh, bell(b, i)),
-				b.mul(bent, bell(b, o)),
-				b.mul(cBefore, bell(b, f)),
-				b.mul(i, cap(b, fresh)),
-			],
-			-1,
-		),
-	);
-	const toCell = whileRunning(p, b.mul(o, cap(b, bent)));
-	const { states, out } = scan(b, {
-		states: [p.gh, p.gc as Value],
-		sequences: [p.gy, slopes, toCell, keep, ...ended(p)],
-		constants: [p.r],
-		backwards: !p.backwards,
-		step: (s, [dh, dc], [g, k, o1, f1, over]) => {
-			const sum = s.add(dh as Value, g as Value);
-			const dC = s.add(dc as Value, s.mul(sum, o1 as Value));
-			const da = s.mul(s.concat([dC, sum, dC, dC], -1), k as Value);
-			const back = s.matmul(da, p.r);
-			return {
-				states: [
-					over ? s.add(back, s.mul(sum, over)) : back,
-					s.mul(dC, f1 as Value),
-				],
-				out: [da],
-			};
-		},
-	});
-	const da = out[0] as Value;
-	return {
-		input: da,
-		dr: summedProduct(b, da, p.before, [4 * p.hidden, p.hidden]),
-		state: da,
-		dh: states[0] as Value,
-		dc: states[1] as Value,
 	};
 }
 

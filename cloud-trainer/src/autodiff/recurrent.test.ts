@@ -41,6 +41,8 @@ const layer =
 		const fixed: Range = { fixed: "all", size: [0.1, 1], positive: relu };
 		const state = () =>
 			d.flag() ? d.active([many, batch, hidden], fixed) : undefined;
+		const peepholes = () =>
+			d.flag() ? d.active([many, 3 * hidden], fixed) : undefined;
 		const outputs = d.b.ops(
 			op,
 			[
@@ -50,7 +52,7 @@ const layer =
 				d.flag() ? d.active([many, 2 * wide], fixed) : undefined,
 				d.int(0, 2) ? undefined : lengths(d, batch, time),
 				state(),
-				...(op === "LSTM" ? [state()] : []),
+				...(op === "LSTM" ? [state(), peepholes()] : []),
 			],
 			op === "LSTM" ? 3 : 2,
 			{

@@ -8,11 +8,11 @@ import {
 import {
 	type Gates,
 	gruBack,
-	lstmBack,
 	type Pass,
 	rnnBack,
 	summedProduct,
 } from "./cells.ts";
+import { lstmBack } from "./lstm.ts";
 import {
 	input,
 	type Rule,
@@ -54,8 +54,6 @@ function refuse(c: VjpContext): void {
 	if (intAttr(node, "layout", 0)) throw unsupported(c, "layout 1");
 	if (intAttr(node, "input_forget", 0))
 		throw unsupported(c, "coupled input and forget gates");
-	if (node.op === "LSTM" && c.inputs[PEEPHOLES])
-		throw unsupported(c, "peepholes");
 }
 
 /** A layer's sizes, and its values by direction. */
@@ -142,6 +140,7 @@ class Layer {
 			gh: maybe(c.grads[1]) ?? this.zeros(),
 			gc: lstm ? (maybe(c.grads[2]) ?? this.zeros()) : undefined,
 			c0: lstm ? (maybe(c.inputs[C0]) ?? this.zeros()) : undefined,
+			peepholes: lstm ? maybe(c.inputs[PEEPHOLES]) : undefined,
 			running,
 			backwards,
 			hidden: this.hidden,
@@ -219,6 +218,7 @@ const recurrence =
 			undefined,
 			c.needs[H0] ? stack((a) => a.dh) : undefined,
 			c.needs[C0] ? stack((a) => a.dc) : undefined,
+			c.needs[PEEPHOLES] ? stack((a) => a.dp) : undefined,
 		];
 	};
 
