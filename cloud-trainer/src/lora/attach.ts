@@ -8,7 +8,7 @@ import {
 	type Tensor,
 } from "@wattvox/onnx";
 import { type Injected, injectLora } from "./inject.ts";
-import { pairShapes, relaid, turned } from "./pair.ts";
+import { pairShapes, placeOf, relaid, turned } from "./pair.ts";
 import { type Adapter, type PeftPair, pairsOf } from "./peft.ts";
 import { withSaved } from "./saved.ts";
 import { findSites, type Site } from "./sites.ts";
@@ -101,9 +101,11 @@ export function attachLora(
 	const values = new Map<string, Tensor>();
 	for (const [i, site] of names.sites.entries()) {
 		const pair = found.find((f) => f.site.module === site.module)?.pair;
-		for (const [j, half] of [pair?.a, pair?.b].entries())
-			if (half)
-				values.set(names.trainable[2 * i + j] as string, relaid(site, half));
+		for (const [j, half] of (["A", "B"] as const).entries()) {
+			const t = half === "A" ? pair?.a : pair?.b;
+			if (t)
+				values.set(names.trainable[2 * i + j] as string, relaid(site, half, t));
+		}
 	}
 	return injectLora(graph, settings, values);
 }
@@ -203,13 +205,14 @@ function usersOf(graph: Graph, name: string): Node[] {
 	return users;
 }
 
-/** W + scale B A for W [in, out], or [out, in] when `stored` turned; kernels count as inputs. */
+/** W + scale B A for W [in, out, kernel], or [out, in, kernel] when `stored` turned. */
 function added(w: Tensor, { a, b, rank, scale }: PeftPair, stored: boolean) {
 	const out = b.dims[0] ?? 0;
 	const ins = sizeOf(a.dims) / rank;
 	const data = Float32Array.from(w.data as Float32Array);
 	const [A, B] = [a.data as Float32Array, b.data as Float32Array];
 	const row = new Float64Array(ins);
+	const size = sizeOf(a.dims.slice(2));
 	for (let o = 0; o < out; o++) {
 		row.fill(0);
 		for (let k = 0; k < rank; k++) {
@@ -218,7 +221,7 @@ function added(w: Tensor, { a, b, rank, scale }: PeftPair, stored: boolean) {
 				row[i] = (row[i] ?? 0) + f * (A[k * ins + i] ?? 0);
 		}
 		for (let i = 0; i < ins; i++) {
-			const at = stored ? o * ins + i : i * out + o;
+			const at = stored ? o * ins + i : placeOf(i, o, out, size);
 			data[at] = (data[at] ?? 0) + (row[i] ?? 0);
 		}
 	}

@@ -4,19 +4,20 @@ import {
 	floats,
 	type Graph,
 	hoistConstants,
+	sizeOf,
 	type Tensor,
 } from "@wattvox/onnx";
 import { checkRank } from "./inject.ts";
-import { pairShapes, peftKey } from "./pair.ts";
+import { pairShapes, peftKey, placeOf } from "./pair.ts";
 import type { PeftConfig } from "./peft.ts";
-import { findSites, type Site } from "./sites.ts";
+import { findSites, type Site, type SiteKind } from "./sites.ts";
 import { truncatedSvd } from "./svd.ts";
-import { escapeRegExp, matches, type Pattern, someOf } from "./targets.ts";
+import { escapeRegExp, isTarget, type Pattern, someOf } from "./targets.ts";
 
 /** Settings of an extraction. */
 export interface ExtractOptions {
 	rank: number;
-	/** Which weights, by module path or initialiser name; all that changed by default. */
+	/** Which weights, by module path or initialiser name; all that changed and PEFT has pairs for by default. */
 	targets?: Pattern | readonly Pattern[];
 	modules?: Readonly<Record<string, string>>;
 }
@@ -24,6 +25,7 @@ export interface ExtractOptions {
 /** How well one module's change is held. */
 export interface ExtractedModule {
 	module: string;
+	kind: SiteKind;
 	/** ||change||, Frobenius. */
 	norm: number;
 	/** ||change - B A|| / ||change||. */
@@ -68,7 +70,7 @@ export function extractLora(
 	let [whole, missed] = [0, 0];
 	for (const site of sites) {
 		if (held.has(site.weight)) continue;
-		if (o.targets && !matches(o.targets, site.module, site.weight)) continue;
+		if (!isTarget(site, o.targets ?? "*")) continue;
 		const before = base.initializers.get(site.weight) as Tensor;
 		const name = tuned.initializers.has(site.weight)
 			? site.weight
@@ -89,6 +91,7 @@ export function extractLora(
 		tensors.set(peftKey(site, "B"), b);
 		modules.push({
 			module: site.module,
+			kind: site.kind,
 			norm: Math.sqrt(size),
 			error: Math.sqrt(error / size),
 		});
@@ -136,7 +139,8 @@ function factor(
 	change: Float64Array,
 	wanted: number,
 ): { a: Tensor; b: Tensor; rank: number; error: number } {
-	const ins = site.in * site.kernel.reduce((p, k) => p * k, 1);
+	const kernel = sizeOf(site.kernel);
+	const ins = site.in * kernel;
 	const { out } = site;
 	const rank = Math.min(wanted, ins, out);
 	const stored = site.kind === "conv" || site.transposed;
@@ -144,7 +148,8 @@ function factor(
 	const m = stored ? change : new Float64Array(change.length);
 	if (!stored)
 		for (let i = 0; i < ins; i++)
-			for (let j = 0; j < out; j++) m[j * ins + i] = change[i * out + j] ?? 0;
+			for (let j = 0; j < out; j++)
+				m[j * ins + i] = change[placeOf(i, j, out, kernel)] ?? 0;
 	const { u, s, vt } = truncatedSvd(m, out, ins, rank);
 	const a = new Float32Array(rank * ins);
 	const b = new Float32Array(out * rank);

@@ -89,6 +89,29 @@ function conv(rank: 1 | 2): Graph {
 	return b.graph;
 }
 
+function transposed(rank: 1 | 2): Graph {
+	const b = new GraphBuilder(emptyGraph("transposed"));
+	const extra = rank === 2 ? [5] : [];
+	const x = b.input("x", "float32", ["B", 3, 6, ...extra]);
+	const k = rank === 2 ? [3, 2] : [4];
+	const y = b.op(
+		"ConvTranspose",
+		[
+			x,
+			b.weight("body.up.weight", noise([3, 5, ...k], 6)),
+			b.weight("body.up.bias", noise([5], 7)),
+		],
+		{
+			strides: rank === 2 ? [2, 1] : [2],
+			dilations: rank === 2 ? [1, 2] : [1],
+			pads: rank === 2 ? [1, 0, 0, 1] : [1, 1],
+			output_padding: rank === 2 ? [1, 0] : [1],
+		},
+	);
+	b.output(y, "y");
+	return b.graph;
+}
+
 /** One table read by Gather and, turned, by the product at the end. */
 function tied(): Graph {
 	const b = new GraphBuilder(emptyGraph("tied"));
@@ -109,6 +132,14 @@ const MODELS: Record<
 	torch: { graph: torchLike, feeds: IDS },
 	conv1d: { graph: () => conv(1), feeds: { x: noise([2, 3, 12], 9) } },
 	conv2d: { graph: () => conv(2), feeds: { x: noise([2, 3, 12, 9], 10) } },
+	transposed1d: {
+		graph: () => transposed(1),
+		feeds: { x: noise([2, 3, 6], 11) },
+	},
+	transposed2d: {
+		graph: () => transposed(2),
+		feeds: { x: noise([2, 3, 6, 5], 12) },
+	},
 	tied: { graph: tied, feeds: IDS },
 };
 
@@ -135,7 +166,7 @@ const gap = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
 const OPTIONS: LoraOptions = {
 	rank: 3,
 	alpha: 5,
-	targets: "*",
+	targets: /./,
 	seed: 3,
 	rsLora: true,
 };
@@ -182,7 +213,10 @@ for (const [name, { graph, feeds }] of Object.entries(MODELS)) {
 	test(`${name}: what was merged is extracted again, exactly at its rank`, async (t) => {
 		const adapter = adapterOf(graph());
 		const tuned = mergeAdapter(graph(), adapter).graph;
-		const found = extractLora(graph(), tuned, { rank: 3 });
+		const found = extractLora(graph(), tuned, {
+			rank: 3,
+			targets: /./,
+		});
 		t.true(found.error < 1e-5, String(found.error));
 		t.deepEqual(found.left, { names: [], share: 0 });
 		const again = mergeAdapter(graph(), {
@@ -195,7 +229,10 @@ for (const [name, { graph, feeds }] of Object.entries(MODELS)) {
 			saved: [],
 		}).graph;
 		t.true(gap(await run(again, feeds), await run(tuned, feeds)) < 1e-5);
-		const less = extractLora(graph(), tuned, { rank: 1 });
+		const less = extractLora(graph(), tuned, {
+			rank: 1,
+			targets: /./,
+		});
 		t.true(less.error > 0.1 && less.error < 1, String(less.error));
 	});
 }
@@ -280,6 +317,38 @@ test("a Conv with groups takes a pair whose rank is a multiple of them", (t) => 
 			[4, 2, 1],
 		],
 	);
+});
+
+test("a ConvTranspose takes a pair where it is named, and without groups", (t) => {
+	for (const targets of ["*", ["*"]])
+		t.throws(() => injectLora(transposed(1), { ...OPTIONS, targets }), {
+			code: "E_MODEL",
+			message: /no weight matches/,
+		} as never);
+	const { graph, trainable, sites } = injectLora(transposed(1), {
+		...OPTIONS,
+		targets: "up",
+	});
+	t.is(sites[0]?.kind, "conv-transpose");
+	const shapes = trainable.map((n) => graph.initializers.get(n)?.dims);
+	t.deepEqual(shapes, [
+		[3, 3, 4],
+		[5, 3, 1],
+	]);
+	// Kept as a Conv's pair: A [r, in, kernel].
+	const kept = toPeft(graph.initializers, sites);
+	const a = kept.get("base_model.model.body.up.lora_A.weight") as Tensor;
+	const own = graph.initializers.get(trainable[0] as string) as Tensor;
+	t.deepEqual(a.dims, [3, 3, 4]);
+	t.is(a.data[4], own.data[12]);
+	const tuned = transposed(1);
+	tuned.initializers.set("body.up.weight", noise([3, 5, 4], 60));
+	t.throws(() => extractLora(transposed(1), tuned, { rank: 2 }), {
+		code: "E_MODEL",
+	} as never);
+	const grouped = transposed(1);
+	for (const n of grouped.nodes) n.attrs.group = { kind: "int", value: 3 };
+	t.deepEqual(findSites(grouped), []);
 });
 
 test("a folder keeps an adapter with patterns, and PEFT's shapes", async (t) => {

@@ -55,8 +55,8 @@ export interface Injected {
 
 /**
  * Puts a low-rank pair beside each weight that matches: y = x W becomes y = x W + s (x A) B; a Conv
- * gets a Conv with r channels and a 1x1 Conv behind it, an embedding a table of r columns and a
- * product. The pairs start as PEFT starts them, so nothing changes at first.
+ * gets a Conv with r channels and a 1x1 Conv behind it, a ConvTranspose a ConvTranspose and a 1x1 Conv,
+ * an embedding a table of r columns and a product. The pairs start as PEFT starts them, so nothing changes at first.
  * @param pairs trained halves by initialiser name, in place of fresh ones
  * @throws WattvoxError E_MODEL when no weight matches, E_USAGE for a rank that is none
  */
@@ -131,7 +131,7 @@ export interface InjectedLora extends Injected {
 }
 
 /**
- * {@link injectLora} with defaults: every weight that can take a pair, alpha twice the rank, seed 1.
+ * {@link injectLora} with defaults: every weight that can take a pair of PEFT's, alpha twice the rank, seed 1.
  * `fit({ ...inject(graph, { rank: 8 }), ... })` trains the pairs, `savePeft` writes them.
  * @throws WattvoxError as injectLora does
  */
@@ -199,9 +199,10 @@ function withPair(
 	};
 	const path: Node[] = [];
 	const x = node.inputs[site.kind === "embedding" ? 1 : 0] as string;
-	if (site.kind === "conv") {
+	const slides = /conv/.test(site.kind);
+	if (slides) {
 		const { group: _, ...attrs } = node.attrs;
-		path.push(made("Conv", "low", [x, a], attrs));
+		path.push(made(node.op, "low", [x, a], attrs));
 	} else if (site.kind === "embedding")
 		path.push(
 			made("Gather", "low", [a, x], { axis: { kind: "int", value: 0 } }),
@@ -217,7 +218,7 @@ function withPair(
 	path.push(made("Mul", "scaled", [named("low"), factor]));
 	path.push(
 		made(
-			site.kind === "conv" ? "Conv" : "MatMul",
+			slides ? "Conv" : "MatMul",
 			"delta",
 			[named("scaled"), b],
 			site.groups > 1 ? { group: { kind: "int", value: site.groups } } : {},
@@ -259,7 +260,7 @@ export function toPeft(
 				"E_BUG",
 				`the adapter of ${site.module} was not trained`,
 			);
-		out.set(peftKey(site, half), relaid(site, castFloat(t, "float32")));
+		out.set(peftKey(site, half), relaid(site, half, castFloat(t, "float32")));
 	});
 	return out;
 }
@@ -272,7 +273,7 @@ export function fromPeft(
 	const out = new Map<string, Tensor>();
 	eachHalf(adapted, (site, half, name) => {
 		const t = adapter.get(peftKey(site, half));
-		if (t) out.set(name, relaid(site, castFloat(t, "float32")));
+		if (t) out.set(name, relaid(site, half, castFloat(t, "float32")));
 	});
 	return out;
 }

@@ -21,15 +21,18 @@ export const peftKey = (
  * - embedding: A [rows, r], B [r, width]; PEFT turns both
  * - Conv: A [r, in, kernel], B [out, r / groups, 1...]; the same in PEFT, which reads all channels by A
  *   and groups the ranks by B
+ * - ConvTranspose: A [in, r, kernel], B [out, r, 1...]. PEFT has none; kept beside its others as a Conv's
+ *   pair is: A [r, in, kernel]
  */
 export function pairShapes(
 	s: Site,
 	r: number,
 ): { A: number[]; B: number[]; peftA: number[]; peftB: number[] } {
-	if (s.kind === "conv") {
-		const A = [r, s.in, ...s.kernel];
+	if (s.kind === "conv" || s.kind === "conv-transpose") {
+		const kept = [r, s.in, ...s.kernel];
+		const A = s.kind === "conv" ? kept : [s.in, r, ...s.kernel];
 		const B = [s.out, r / s.groups, ...s.kernel.map(() => 1)];
-		return { A, B, peftA: A, peftB: B };
+		return { A, B, peftA: kept, peftB: B };
 	}
 	return { A: [s.in, r], B: [r, s.out], peftA: [r, s.in], peftB: [s.out, r] };
 }
@@ -55,17 +58,37 @@ export function freshPair(
 	};
 }
 
-/** A matrix turned. */
+/** A matrix turned, or a kernel with its first two axes in each other's place. */
 export function turned(t: Tensor): Tensor {
-	const [rows = 0, cols = 0] = t.dims;
-	const data = new Float32Array(rows * cols);
+	const [rows = 0, cols = 0, ...kernel] = t.dims;
+	const size = sizeOf(kernel);
+	const data = new Float32Array(rows * cols * size);
 	const source = t.data as Float32Array;
 	for (let i = 0; i < rows; i++)
 		for (let j = 0; j < cols; j++)
-			data[j * rows + i] = source[i * cols + j] ?? 0;
-	return floats(data, [cols, rows]);
+			for (let k = 0; k < size; k++)
+				data[(j * rows + i) * size + k] =
+					source[(i * cols + j) * size + k] ?? 0;
+	return floats(data, [cols, rows, ...kernel]);
 }
 
+/**
+ * Where a weight [in, out, kernel] has what PEFT's layout [out, in * kernel] has in column `i` of row `o`.
+ * @param size elements of the kernel
+ */
+export const placeOf = (
+	i: number,
+	o: number,
+	out: number,
+	size: number,
+): number => (Math.floor(i / size) * out + o) * size + (i % size);
+
 /** A half between the graph's layout and PEFT's: turning is its own inverse. */
-export const relaid = (s: Pick<Site, "kind">, t: Tensor): Tensor =>
-	s.kind === "conv" ? t : turned(t);
+export const relaid = (
+	s: Pick<Site, "kind">,
+	half: "A" | "B",
+	t: Tensor,
+): Tensor =>
+	s.kind === "conv" || (s.kind === "conv-transpose" && half === "B")
+		? t
+		: turned(t);

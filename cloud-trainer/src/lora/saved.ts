@@ -34,7 +34,7 @@ export function withSaved(
 		const straight =
 			own ||
 			site?.transposed ||
-			site?.kind === "conv" ||
+			/conv/.test(site?.kind ?? "") ||
 			site?.kind === "embedding";
 		replace(
 			initializers,

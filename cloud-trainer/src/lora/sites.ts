@@ -8,7 +8,12 @@ import {
 import { modulePaths } from "./module-path.ts";
 
 /** How a weight is used: what decides the shapes of its pair and how it is merged. */
-export type SiteKind = "matmul" | "gemm" | "conv" | "embedding";
+export type SiteKind =
+	| "matmul"
+	| "gemm"
+	| "conv"
+	| "conv-transpose"
+	| "embedding";
 
 /** A weight that can take a low-rank pair, and the nodes that use it in one way. */
 export interface Site {
@@ -27,15 +32,15 @@ export interface Site {
 	in: number;
 	/** Outputs: features, channels, width of a row. */
 	out: number;
-	/** Sizes of a Conv's kernel; empty for the others. */
+	/** Sizes of a convolution's kernel; empty for the others. */
 	kernel: number[];
 	/** Groups of a Conv; 1 for the others. */
 	groups: number;
 }
 
 /**
- * Every weight of a graph that can take a pair: second operands of MatMul and Gemm, kernels of Conv,
- * tables that Gather reads along axis 0. A weight may lie behind Transpose, Cast and
+ * Every weight of a graph that can take a pair: second operands of MatMul and Gemm, kernels of Conv, and
+ * of ConvTranspose without groups, tables that Gather reads along axis 0. A weight may lie behind Transpose, Cast and
  * Identity. One that is used in two ways (a tied embedding) makes two sites.
  * @param names module path by initialiser or node name, before anything that is derived
  */
@@ -70,6 +75,10 @@ function useOf(node: Node): { kind: SiteKind; at: number } | undefined {
 			return { kind: "gemm", at: 1 };
 		case "Conv":
 			return { kind: "conv", at: 1 };
+		case "ConvTranspose":
+			return intAttr(node, "group", 1) === 1
+				? { kind: "conv-transpose", at: 1 }
+				: undefined;
 		case "Gather":
 			return intAttr(node, "axis", 0) === 0
 				? { kind: "embedding", at: 0 }
@@ -130,6 +139,10 @@ function siteOf(
 			? undefined
 			: { ...site, transposed: false, in: ins, out: first, kernel, groups };
 	}
+	if (kind === "conv-transpose")
+		return tensor.dims.length < 3 || flipped
+			? undefined
+			: { ...site, transposed: false, in: first, out: second, kernel };
 	if (tensor.dims.length !== 2) return undefined;
 	const transposed =
 		flipped !== (kind === "gemm" && intAttr(node, "transB", 0) === 1);

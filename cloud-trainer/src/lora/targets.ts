@@ -54,11 +54,27 @@ export function patternValue(
 	return undefined;
 }
 
-/** Sites whose module path or initialiser a pattern matches. */
+/**
+ * True when a pattern matches a site's module path or initialiser. A ConvTranspose has to be named: PEFT
+ * has no pair for it and refuses a folder that has one, so "*" leaves it out.
+ */
+export const isTarget = (
+	site: Site,
+	patterns: Pattern | readonly Pattern[],
+): boolean =>
+	matches(
+		[patterns]
+			.flat()
+			.filter((p) => site.kind !== "conv-transpose" || p !== "*"),
+		site.module,
+		site.weight,
+	);
+
+/** The sites that are meant: see {@link isTarget}. */
 export const targeted = (
 	sites: readonly Site[],
 	patterns: Pattern | readonly Pattern[],
-): Site[] => sites.filter((s) => matches(patterns, s.module, s.weight));
+): Site[] => sites.filter((s) => isTarget(s, patterns));
 
 /** A few of the names that could have been meant, for error messages. */
 export function someOf(names: readonly string[], most = 8): string {

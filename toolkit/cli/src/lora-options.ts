@@ -63,6 +63,15 @@ export function patternTable(
 	return table;
 }
 
+/** Says of pairs in a PEFT folder which ones the PEFT library has no form for; undefined when none. */
+export function notPeft(
+	pairs: readonly { module: string; kind: string }[],
+): string | undefined {
+	const own = pairs.filter((p) => p.kind === "conv-transpose");
+	if (!own.length) return undefined;
+	return `PEFT has no pair for ConvTranspose: the library refuses this folder, for ${own.map((p) => p.module).join(", ")}`;
+}
+
 /** A share as people read it. */
 export const percent = (share: number): string =>
 	`${(100 * share).toPrecision(3)} %`;

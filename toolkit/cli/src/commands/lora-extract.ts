@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import { facts, table } from "@wattvox/core";
 import { command } from "../command.ts";
-import { MAP, percent, readMap } from "../lora-options.ts";
+import { MAP, notPeft, percent, readMap } from "../lora-options.ts";
 
 export const loraExtract = command({
 	usage: "lora extract",
@@ -30,7 +30,7 @@ export const loraExtract = command({
 			type: "array",
 			string: true,
 			describe:
-				"Module paths, as in `lora inject`; by default all that changed",
+				"Module paths, as in `lora inject`; by default all that changed but ConvTranspose",
 		},
 		...MAP,
 	},
@@ -58,6 +58,8 @@ export const loraExtract = command({
 			io.progress.note(
 				`${left.names.length} changed tensors fit no pair (${percent(left.share)} of the change): ${left.names.slice(0, 6).join(", ")}`,
 			);
+		const note = notPeft(found.modules);
+		if (note) io.progress.note(note);
 		io.result(
 			{
 				adapter: args.out,

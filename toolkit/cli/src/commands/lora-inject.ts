@@ -1,7 +1,13 @@
 import { basename } from "node:path";
 import { facts, table, WattvoxError } from "@wattvox/core";
 import { command } from "../command.ts";
-import { MAP, patternTable, percent, readMap } from "../lora-options.ts";
+import {
+	MAP,
+	notPeft,
+	patternTable,
+	percent,
+	readMap,
+} from "../lora-options.ts";
 
 export const loraInject = command({
 	usage: "lora inject",
@@ -33,7 +39,7 @@ export const loraInject = command({
 			string: true,
 			default: ["*"],
 			describe:
-				"Module paths: a glob, or an expression between slashes; the end of a path from a dot on is enough",
+				"Module paths: a glob, or an expression between slashes; the end of a path from a dot on is enough. * is all that PEFT has pairs for; a ConvTranspose has to be named",
 		},
 		rank: { type: "number", default: 8, describe: "Of each pair" },
 		alpha: {
@@ -103,6 +109,8 @@ export const loraInject = command({
 				injected.sites,
 				basename(args.model),
 			);
+		const note = args.peft === undefined ? undefined : notPeft(injected.sites);
+		if (note) io.progress.note(note);
 		let [trained, whole] = [0, 0];
 		const rows = injected.sites.map((s) => {
 			const { A, B } = pairShapes(s, s.rank);

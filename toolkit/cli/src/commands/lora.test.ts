@@ -154,3 +154,44 @@ test("wrong targets, adapters and patterns are told", async (t) => {
 	t.is(same.code, 3);
 	t.regex(same.err, /no weight that a pair can hold differs/);
 });
+
+test("a ConvTranspose's pair has to be named, and PEFT's lack of it is said", async (t) => {
+	const dir = await temporaryDir(t);
+	const at = (name: string) => join(dir, name);
+	const graph = (k: number) => {
+		const b = new GraphBuilder(emptyGraph("up"));
+		const x = b.input("x", "float32", ["B", 3, 5]);
+		const h = b.op("Conv", [x, b.weight("pre.weight", values([4, 3, 1], k))]);
+		const up = b.weight("up.weight", values([4, 2, 4], k));
+		b.output(b.op("ConvTranspose", [h, up], { strides: [2] }), "y");
+		return b.graph;
+	};
+	await writeModel(at("base.onnx"), graph(1));
+	await writeModel(at("tuned.onnx"), graph(1.1));
+	const inject = async (...targets: string[]) =>
+		cli([
+			...["lora", "inject", "--model", at("base.onnx"), "--rank", "2"],
+			...["--out", at("m.onnx"), "--peft", at("a"), ...targets],
+		]);
+	const plain = await inject();
+	t.is(plain.code, 0, plain.err);
+	t.notRegex(plain.out + plain.err, /\bup\b/);
+	const named = await inject("--target", "*", "--target", "up");
+	t.is(named.code, 0, named.err);
+	t.regex(named.out, /up +conv-transpose +2 +2 +36\n/);
+	t.regex(named.err, /PEFT has no pair for ConvTranspose.* up$/m);
+	const extract = async (...targets: string[]) =>
+		cli([
+			...["lora", "extract", "--base", at("base.onnx"), "--rank", "4"],
+			...["--tuned", at("tuned.onnx"), "--out", at("b"), "--json", ...targets],
+		]);
+	const part = await extract();
+	t.like(part.json, { left: { names: ["up.weight"] } });
+	const whole = await extract("--target", "*", "--target", "up");
+	const { error, left } = whole.json as {
+		error: number;
+		left: { names: string[] };
+	};
+	t.true(error < 1e-5);
+	t.deepEqual(left.names, []);
+});
