@@ -161,7 +161,9 @@ export async function reported(
 
 /** What a device publishes, as the fleet hears it. */
 export async function listen(url: string, ends: (() => Promise<unknown>)[]) {
-	const link = new Link({ url, clientId: "listener" });
+	const link = new Link({
+		...{ url, clientId: "listener", connectTimeoutMs: 60_000 },
+	});
 	const power: PowerMessage[] = [];
 	const states: Reported[] = [];
 	let heard: () => void = () => undefined;

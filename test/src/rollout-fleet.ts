@@ -190,7 +190,11 @@ export class RolloutFleet {
 			...(broker ? ["--broker", broker] : ["--port", String(port)]),
 		]);
 		await this.#serve.told(/serving .* on mqtt/);
-		const link = new Link({ url: this.#url, clientId: "publish-test" });
+		const link = new Link({
+			url: this.#url,
+			clientId: "publish-test",
+			connectTimeoutMs: 60_000,
+		});
 		await link.subscribe(filter("reported", "home"), (name, payload) => {
 			const device = parseTopic(name)?.device;
 			const reported = decode(zReported, payload);

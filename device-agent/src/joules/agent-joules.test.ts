@@ -33,7 +33,9 @@ it("a voice that draws too much speaks at once, is found out, and gives way to t
 	await agent.speaksWith(good.digest);
 	t.is((await say(agent)).bundle, good.digest);
 	// wished for again it is measured again, and may draw what the wish says
-	const link = new Link({ url: f.url, clientId: "publisher" });
+	const link = new Link({
+		...{ url: f.url, clientId: "publisher", connectTimeoutMs: 60_000 },
+	});
 	await link.start();
 	await tellDevice(
 		link,

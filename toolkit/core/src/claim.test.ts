@@ -36,7 +36,7 @@ async function ask(child: ChildProcess, message: object): Promise<string> {
 }
 
 test("one process at a time, however many want it at once", async (t) => {
-	t.timeout(60_000);
+	t.timeout(300_000);
 	const dir = await temporaryDir(t);
 	const rivals = await processes(t, dir, 3);
 	const said = await Promise.all(
@@ -53,7 +53,7 @@ test("one process at a time, however many want it at once", async (t) => {
 });
 
 test("a process that was killed is taken over, by one of those that want to", async (t) => {
-	t.timeout(60_000);
+	t.timeout(300_000);
 	const dir = await temporaryDir(t);
 	const [first, ...rivals] = await processes(t, dir, 4);
 	if (!first) return t.fail();

@@ -240,11 +240,15 @@ test("a store that never answers does not keep a collector from stopping, and it
 });
 
 test("through a broker, over restarts of collector and store: exact to the millijoule", async (t) => {
-	t.timeout(60_000);
+	t.timeout(300_000);
 	const dir = await temporaryDir(t);
 	const broker = await Broker.start({ port: 0 });
 	t.teardown(() => broker.stop());
-	const device = new Link({ url: broker.url, clientId: "nano" });
+	const device = new Link({
+		url: broker.url,
+		clientId: "nano",
+		connectTimeoutMs: 60_000,
+	});
 	await device.start();
 	t.teardown(() => device.stop());
 	let mj = 0;
@@ -264,6 +268,7 @@ test("through a broker, over restarts of collector and store: exact to the milli
 		await store.start();
 		const link = new Link({
 			...{ url: broker.url, clientId: "collector", persistent: true },
+			connectTimeoutMs: 60_000,
 		});
 		let newest = -1;
 		const collector = new Collector({

@@ -180,7 +180,7 @@ test("devices by their desired state, and rollouts that have not ended, need a b
 		"rollout running (running)",
 	]);
 	// a broker that shows reports but no desired states, as one does to an account that may not read them
-	const device = new Link({ url, clientId: "porch" });
+	const device = new Link({ url, clientId: "porch", connectTimeoutMs: 60_000 });
 	await device.start();
 	t.teardown(() => device.stop());
 	const reported = { v: 1, bundle: null, revision: 3, state: "idle" };

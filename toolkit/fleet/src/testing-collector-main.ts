@@ -31,6 +31,7 @@ const own = /^\d+$/.test(where)
 	: undefined;
 const link = new Link({
 	...{ url: where, clientId: "collector", persistent: true },
+	connectTimeoutMs: 60_000,
 });
 let received = 0;
 const collector = new Collector({

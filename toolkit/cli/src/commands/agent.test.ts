@@ -47,7 +47,11 @@ test("serve, publish, and an agent that speaks it; then its status", async (t) =
 		...["--fleet", "home", "--device", "kitchen", "--broker", broker],
 	]);
 	t.is(published.code, 0, published.err);
-	const link = new Link({ url: broker, clientId: "listener" });
+	const link = new Link({
+		url: broker,
+		clientId: "listener",
+		connectTimeoutMs: 60_000,
+	});
 	await link.start();
 	await new Promise<void>((resolve, reject) => {
 		link

@@ -43,7 +43,7 @@ test("serve, publish, report power, stop, and read the bill", async (t) => {
 	t.is(published.code, 0, published.out);
 	t.like(published.json, { digest: h.digest, devices: ["kitchen", "hall"] });
 
-	const link = new Link({ url, clientId: "kitchen" });
+	const link = new Link({ url, clientId: "kitchen", connectTimeoutMs: 60_000 });
 	await link.start();
 	const desired = new Promise<string>((resolve, reject) => {
 		link
@@ -152,7 +152,11 @@ const mosquitto = BROKERS.find(({ name }) => name === "mosquitto");
 			host.emit("SIGTERM");
 			t.is(await ended, 0);
 		};
-		const link = new Link({ url: broker.url, clientId: "kitchen" });
+		const link = new Link({
+			url: broker.url,
+			clientId: "kitchen",
+			connectTimeoutMs: 60_000,
+		});
 		await link.start();
 		t.teardown(() => link.stop());
 		const report = (sequence: number) =>

@@ -63,7 +63,7 @@ async function house(t: ExecutionContext, names: string[]) {
 }
 
 test("a rollout over a broker: waves, an order while it runs, a restart, and its end", async (t) => {
-	t.timeout(60_000);
+	t.timeout(300_000);
 	const h = await house(t, ["d1", "d2", "d3"]);
 	t.true(await orderRollout(h.dir, "r1", { do: "pause" }).then((r) => !r));
 	const first = await h.runner();

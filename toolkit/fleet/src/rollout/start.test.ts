@@ -117,7 +117,7 @@ async function house(t: ExecutionContext) {
 }
 
 test("under roots: devices hear of the newest root first, then what its fleet key signed", async (t) => {
-	t.timeout(60_000);
+	t.timeout(300_000);
 	const h = await house(t);
 	const told: string[] = [];
 	for (const name of ["d1", "d2", "d3"]) await h.device(name, told);
@@ -140,7 +140,7 @@ test("under roots: devices hear of the newest root first, then what its fleet ke
 });
 
 test("a rollout that cannot go well is refused before anything is told or left behind", async (t) => {
-	t.timeout(60_000);
+	t.timeout(300_000);
 	const h = await house(t);
 	const good = await h.bundle("ada");
 	const refused = async (
@@ -196,7 +196,7 @@ test("a rollout that cannot go well is refused before anything is told or left b
 });
 
 test("a rollout that wants engines does not start while a target class lacks one", async (t) => {
-	t.timeout(60_000);
+	t.timeout(300_000);
 	const h = await house(t);
 	const told: string[] = [];
 	const runtime = { name: "tensorrt" } as const;

@@ -50,7 +50,7 @@ async function show(
 	t: ExecutionContext,
 	options: Parameters<Browser["newContext"]>[0] = {},
 ): Promise<{ page: Page; complaints: string[] }> {
-	t.timeout(90_000);
+	t.timeout(300_000);
 	const context = await browser.newContext(options);
 	t.teardown(() => context.close());
 	const page = await context.newPage();
