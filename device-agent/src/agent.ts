@@ -139,6 +139,7 @@ export class Agent extends EventEmitter<Events> {
 			log,
 			onDesired: (payload) => this.#inbox.desired(payload),
 			onRoots: (payload) => this.#inbox.roots(payload),
+			onDenied: () => this.#reporter.say(),
 			onReady: () => {
 				this.#reporter.again();
 				this.#power.reporter?.report();
@@ -160,6 +161,7 @@ export class Agent extends EventEmitter<Events> {
 				engine: this.#work.engine,
 				joules: this.#finding,
 				runtime: this.#speaker.runtime,
+				denied: this.#uplink.denied,
 			}),
 			offers: () => this.#voices.offers,
 			onChange: (reported) => this.emit("reported", reported),
@@ -218,6 +220,8 @@ export class Agent extends EventEmitter<Events> {
 				link,
 				goodKept: bounds.goodKept,
 				onProgress: (done, total) => this.#reporter.progress(done, total),
+				onStuck: (why) => this.#work.stuck(why),
+				deadlines: options.deadlines,
 				onTrial: (bundle, result) => this.#reporter.trial(bundle, result),
 			}),
 		});

@@ -5,7 +5,7 @@ import type { GoldenLimits, GoldenResult } from "@wattvox/synth";
 import type { Engines } from "./engine/engines.ts";
 import type { HeldVoices } from "./held-voices.ts";
 import type { JoulesGate } from "./joules/joules-gate.ts";
-import { DEADLINES, type Step } from "./planner.ts";
+import { DEADLINES, type Step, type Work } from "./planner.ts";
 import { demoted, promoted } from "./pointer.ts";
 import type { VoiceAt } from "./speaker/messages.ts";
 import type { SpeakerProcess } from "./speaker/speaker-process.ts";
@@ -31,9 +31,19 @@ export interface ExecutorOptions {
 	/** Bytes that may come; unlimited without. */
 	budget?: Budget;
 	onProgress: (done: number, total: number) => void;
+	/**
+	 * Told when a step that was cut does not end, and why it was cut; and undefined once it has. Nothing else
+	 * is begun meanwhile: what hangs in the system might still write later.
+	 */
+	onStuck: (why: WattvoxError | undefined) => void;
+	/** In place of {@link DEADLINES}, ms. */
+	deadlines?: Partial<Record<Work, number>> | undefined;
 	/** A trial's figures, passed or not. */
 	onTrial: (digest: string, result: GoldenResult) => void;
 }
+
+/** What a step that was cut has to end, ms. */
+const STUCK_MS = 10_000;
 
 /** Carries out one step; all deciding is the planner's. Each step can be done again after a crash. */
 export class Executor {
@@ -44,36 +54,46 @@ export class Executor {
 	}
 
 	/**
+	 * Ends when the step has, or has been cut and has ended.
 	 * @throws WattvoxError by what went wrong, E_TIMEOUT past the step's deadline, E_GOLDEN when the
 	 *   golden sentences do not hold; the signal's reason
 	 */
 	async execute(step: Step, stop: AbortSignal): Promise<void> {
-		const limit = DEADLINES[step.do];
-		const controller = new AbortController();
-		const onStop = () => controller.abort(stop.reason);
+		// Waiting is the agent's: it also listens for news meanwhile.
+		if (step.do === "rest" || step.do === "wait") return;
+		const { clock, deadlines, onStuck } = this.#o;
+		const limit = deadlines?.[step.do] ?? DEADLINES[step.do];
+		const cut = new AbortController();
+		const over = new AbortController();
+		const onStop = () => cut.abort(stop.reason);
 		if (stop.aborted) onStop();
 		stop.addEventListener("abort", onStop, { once: true });
-		const timer =
-			limit !== undefined &&
-			setTimeout(
-				() =>
-					controller.abort(
-						new WattvoxError(
-							"E_TIMEOUT",
-							`the step "${step.do}" took more than ${limit / 1000} s`,
-						),
-					),
-				limit,
+		let stuck = false;
+		const watch = async () => {
+			await clock.sleep(limit, over.signal);
+			const why = new WattvoxError(
+				"E_TIMEOUT",
+				`the step "${step.do}" took more than ${limit / 1000} s`,
 			);
+			cut.abort(why);
+			await clock.sleep(STUCK_MS, over.signal);
+			stuck = true;
+			onStuck(why);
+		};
+		watch().catch(() => undefined);
 		try {
-			await this.#do(step, controller.signal);
+			await this.#do(step, cut.signal);
 		} finally {
-			if (timer) clearTimeout(timer);
+			over.abort();
 			stop.removeEventListener("abort", onStop);
+			if (stuck) onStuck(undefined);
 		}
 	}
 
-	async #do(step: Step, signal: AbortSignal): Promise<void> {
+	async #do(
+		step: Extract<Step, { do: Work }>,
+		signal: AbortSignal,
+	): Promise<void> {
 		signal.throwIfAborted();
 		const { state, speaker, trust, goodKept } = this.#o;
 		switch (step.do) {
@@ -143,12 +163,11 @@ export class Executor {
 				await state.forget(step.digest);
 				return;
 			case "prune":
-				for (const digest of step.digests) await state.removeVoice(digest);
+				for (const digest of step.digests) {
+					signal.throwIfAborted();
+					await state.removeVoice(digest);
+				}
 				await state.store.drop(step.digests);
-				return;
-			case "rest":
-			case "wait":
-				// Waiting is the agent's: it also listens for news meanwhile.
 				return;
 			default:
 				step satisfies never;

@@ -6,6 +6,7 @@ import type { GoldenLimits } from "@wattvox/synth";
 import type { EngineSettings } from "./engine/engines.ts";
 import type { JoulesGateOptions } from "./joules/joules-gate.ts";
 import type { JoulesLimits } from "./joules/verdict.ts";
+import type { Work } from "./planner.ts";
 import type { PlayerChoice } from "./speaker/player.ts";
 
 export interface AgentOptions {
@@ -54,6 +55,8 @@ export interface AgentOptions {
 	powerEveryMs?: number;
 	/** Ceiling of the first and of any wait after a failed step, ms. Default 1000 and 300 000. */
 	retryMs?: { base: number; max: number };
+	/** Longest a kind of step may take, ms, where it differs from `DEADLINES`. */
+	deadlines?: Partial<Record<Work, number>>;
 	log?: Log;
 	clock?: Clock;
 }

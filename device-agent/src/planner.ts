@@ -90,11 +90,27 @@ export type Step =
 	/** Nothing before this time, ms. */
 	| { do: "wait"; until: number };
 
-/** Longest a step may take, ms; a step that has none ends by itself. */
-export const DEADLINES: Readonly<Partial<Record<Step["do"], number>>> = {
+/** Steps that are done; the others only wait. */
+export type Work = Exclude<Step["do"], "rest" | "wait">;
+
+/**
+ * Longest a step may take, ms. Each is far above what the step takes on a slow board: past it something
+ * hangs. A step that is cut is done again later, from what it left on disk.
+ */
+export const DEADLINES: Readonly<Record<Work, number>> = {
+	// verifies a voice
+	"fall-back": 10 * 60_000,
 	swap: 60_000,
+	// a few small files
+	confirm: 60_000,
+	activate: 60_000,
+	// goes on from the blocks on disk; silence and a broker that is away end it long before
+	pull: 6 * 3_600_000,
 	"lay-out": 10 * 60_000,
 	try: 5 * 60_000,
+	// look through the whole store
+	forget: 10 * 60_000,
+	prune: 10 * 60_000,
 	engine: 90 * 60_000,
 	measure: 10 * 60_000,
 };

@@ -11,6 +11,8 @@ export type Seen = Pick<
 	deviceClass: string;
 	measured: boolean | undefined;
 	runtime: Runtime | null;
+	/** What the broker keeps from this device. */
+	denied?: Reason | undefined;
 	/** Of the active voice. */
 	joules?: Finding | undefined;
 };
@@ -39,7 +41,8 @@ export function report(view: Seen, situation: Situation): Reported {
 	// Trouble is cleared when a bundle is rejected, so where there is any it is the newest.
 	const stale =
 		desired && desired.bundle !== active?.digest ? view.stale : null;
-	const reason = trouble ?? refused ?? stale ?? (mute || undefined);
+	const reason =
+		trouble ?? refused ?? stale ?? (mute || undefined) ?? view.denied;
 	return {
 		v: 1,
 		bundle: active?.digest ?? null,

@@ -19,6 +19,8 @@ export interface UplinkOptions {
 	onRoots: (payload: Buffer) => void;
 	/** Connected, for the first time or again. */
 	onReady: () => void;
+	/** The broker began or ceased to keep something from this device. */
+	onDenied: () => void;
 }
 
 /** How long a goodbye may take, ms. */
@@ -35,6 +37,7 @@ export class Uplink {
 	readonly #stop = new AbortController();
 	readonly #pending = new Set<Promise<unknown>>();
 	#waiters: (() => void)[] = [];
+	readonly #denied = new Map<string, WattvoxError>();
 	#link: Link | undefined;
 	#looking: Promise<void> | undefined;
 
@@ -44,6 +47,11 @@ export class Uplink {
 
 	get ready(): boolean {
 		return this.#link?.ready ?? false;
+	}
+
+	/** What the broker keeps from this device; undefined: nothing that is known. */
+	get denied(): WattvoxError | undefined {
+		return [...this.#denied.values()].at(-1);
 	}
 
 	/** Starts to look for the broker, in the background. */
@@ -136,13 +144,25 @@ export class Uplink {
 			clientId: device,
 			presence: { fleet, device },
 		});
-		await link.subscribe(topic(fleet, device, "root"), (_, payload) =>
-			onRoots(payload),
-		);
-		await link.subscribe(topic(fleet, device, "desired"), (_, payload) =>
-			onDesired(payload),
-		);
+		const listen = (kind: "root" | "desired", to: (payload: Buffer) => void) =>
+			link.subscribe(
+				topic(fleet, device, kind),
+				(_, payload) => to(payload),
+				undefined,
+				(why) => this.#deny(kind, why),
+			);
+		await listen("root", onRoots);
+		await listen("desired", onDesired);
 		await link.start(signal);
 		return link;
+	}
+
+	#deny(kind: string, why: WattvoxError | null): void {
+		const { log, onDenied } = this.#o;
+		if (why) {
+			log.warn({ code: why.code }, why.message);
+			this.#denied.set(kind, why);
+		} else this.#denied.delete(kind);
+		onDenied();
 	}
 }

@@ -125,6 +125,12 @@ export class Work {
 		this.#retry.reset();
 	}
 
+	/** A step that was cut does not end; undefined: it has. */
+	stuck(why: WattvoxError | undefined): void {
+		if (why) this.#trouble(why);
+		else this.#o.reporter.trouble(undefined);
+	}
+
 	/** Another voice is wished for: an engine and the joules of the present one can wait. */
 	yieldSearch(): void {
 		this.#searching?.abort();

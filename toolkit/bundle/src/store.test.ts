@@ -1,5 +1,13 @@
 import { constants } from "node:fs";
-import { readdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
+import {
+	chmod,
+	readdir,
+	readFile,
+	rm,
+	stat,
+	truncate,
+	writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { WattvoxError } from "@wattvox/core";
 import test from "ava";
@@ -10,6 +18,7 @@ import { newKey, trustKeys } from "./keys.ts";
 import { parseManifest } from "./manifest.ts";
 import { BLOCK_BYTES } from "./names.ts";
 import { PartialBlob } from "./partial.ts";
+import { ReadAhead } from "./read-ahead.ts";
 import { FolderStore } from "./store.ts";
 import {
 	sampleBytes,
@@ -196,4 +205,65 @@ test("a full disk ends with E_DISK_FULL and leaves a part that resumes", async (
 	t.is((await readdir(join(root, "store", "partial"))).length, 1);
 	const roomy = new FolderStore(join(root, "store"));
 	t.is(await roomy.put(dir, trust), digest);
+});
+
+test("a store whose files are missing or damaged is mended by putting the bundle in again", async (t) => {
+	const root = await temporaryDir(t);
+	const store = new FolderStore(join(root, "store"));
+	const dir = join(root, "ada");
+	await writeBundle(dir, sampleFiles({ voice: "ada" }), sampleMeta("ada"), key);
+	const digest = await store.put(dir, trust);
+	const found = await store.readManifest(digest);
+	const [first, second] = parseManifest(found?.bytes ?? Buffer.of()).files;
+	if (!first || !second) throw new Error("too few files");
+	const path = store.blobPath(first.sha256);
+	const good = await readFile(path);
+	const bad = Buffer.from(good);
+	bad[bad.length - 1] = (bad.at(-1) ?? 0) ^ 1;
+	const block = Math.floor((first.size - 1) / BLOCK_BYTES);
+	const manifest = join(root, "store", "bundles", digest, "manifest.json");
+	const damages: (() => Promise<void>)[] = [
+		() => rm(store.blobPath(second.sha256)),
+		() => chmod(path, 0o644).then(() => writeFile(path, bad)),
+		() => truncate(path, 5),
+		() => writeFile(manifest, "{}"),
+		() => writeFile(manifest.replace(/json$/, "sig"), "?"),
+		() => rm(manifest),
+	];
+	for (const damage of damages) {
+		await chmod(path, 0o644);
+		await damage();
+		t.is(await store.put(dir, trust), digest);
+		const out = await store.checkout(digest, join(root, "out"), trust);
+		t.is(out.digest, digest);
+		// whoever serves from it has not kept what was wrong
+		const served = new FolderStore(join(root, "store"));
+		t.deepEqual(
+			await served.readBlock(first.sha256, block),
+			good.subarray(block * BLOCK_BYTES),
+		);
+	}
+	t.deepEqual(await readdir(join(root, "store", "partial")), []);
+});
+
+test("pieces are kept for a while, and what was not there is asked for again", async (t) => {
+	let [now, reads] = [0, 0];
+	const content = { bytes: Buffer.of() };
+	const ahead = new ReadAhead(
+		...([2, BLOCK_BYTES] as const),
+		async () => {
+			reads++;
+			return content.bytes;
+		},
+		() => now,
+	);
+	const read = async () => (await ahead.read("a", 0, 3)).toString();
+	t.is(await read(), "");
+	content.bytes = Buffer.from("old");
+	t.is(await read(), "old");
+	content.bytes = Buffer.from("new");
+	t.is(await read(), "old");
+	t.is(reads, 2);
+	now = 30_000;
+	t.is(await read(), "new");
 });

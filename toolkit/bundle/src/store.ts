@@ -18,7 +18,7 @@ import {
 } from "./bundle.ts";
 import { type Disk, makeDirAtomic, openPlain, systemDisk } from "./disk.ts";
 import { EngineShelf } from "./engine-shelf.ts";
-import { readFully } from "./hash.ts";
+import { hashWhole, readFully } from "./hash.ts";
 import type { Trust } from "./keys.ts";
 import {
 	type BundleFile,
@@ -82,7 +82,8 @@ export class FolderStore implements BlockSource {
 	}
 
 	/**
-	 * Takes a bundle in. Files it already has are not copied again.
+	 * Takes a bundle in. Files it already has are not copied again, but hashed: what is missing, or is not
+	 * what was signed, is put in its place. So a store is mended by publishing again.
 	 * @returns the bundle's digest
 	 * @throws as {@link openBundle}; WattvoxError E_OUTPUT, E_DISK_FULL
 	 */
@@ -96,9 +97,8 @@ export class FolderStore implements BlockSource {
 		const { bytes, signature } = await readManifestFiles(bundleDir);
 		if (bundleDigest(bytes) !== bundle.digest)
 			throw new WattvoxError("E_TAMPERED", `${bundleDir} changes under us`);
-		if (await this.readManifest(bundle.digest)) return bundle.digest;
 		for (const file of bundle.manifest.files) {
-			if (await this.hasBlob(file)) continue;
+			if (await this.#holds(file, signal)) continue;
 			const from = await openPlain(join(bundle.dir, file.name));
 			const part = await this.partial(file, signal);
 			try {
@@ -126,6 +126,10 @@ export class FolderStore implements BlockSource {
 				await from.close();
 			}
 		}
+		const held = await this.readManifest(bundle.digest).catch(() => undefined);
+		if (held?.bytes.equals(bytes) && held.signature.equals(signature))
+			return bundle.digest;
+		await this.forget(bundle.digest);
 		await this.commit(await this.stage(bytes, signature));
 		return bundle.digest;
 	}
@@ -139,6 +143,17 @@ export class FolderStore implements BlockSource {
 	async hasBlob(file: Pick<BundleFile, "sha256" | "size">): Promise<boolean> {
 		const info = await stat(this.blobPath(file.sha256)).catch(() => undefined);
 		return info?.isFile() === true && info.size === file.size;
+	}
+
+	/** Whether the blob is here and still what it was: it is hashed. */
+	async #holds(file: BundleFile, signal?: AbortSignal): Promise<boolean> {
+		if (!(await this.hasBlob(file))) return false;
+		const handle = await openPlain(this.blobPath(file.sha256));
+		try {
+			return (await hashWhole(handle, signal)) === file.sha256;
+		} finally {
+			await handle.close();
+		}
 	}
 
 	/** Opens the part file of a blob that is to come. */

@@ -116,6 +116,10 @@ export const ERRORS = {
 		exit: EXIT.network,
 		help: "Check the broker's address and that it runs; interrupted pulls resume.",
 	},
+	E_DENIED: {
+		exit: EXIT.network,
+		help: "Give this account its topics on the broker: `wattvox keys acl` writes the list. It is asked for again by itself, at the latest after half an hour.",
+	},
 	E_PULL: {
 		exit: EXIT.network,
 		help: "Run it again: the pull resumes where it stopped.",

@@ -196,14 +196,11 @@ async function noStation(
 		});
 	const asked: string[] = [];
 	const ids = ["jetson-1", "jetson-2"];
-	// while it is connected: what is asked for meanwhile would be asked for for ever
 	for (const id of ids)
-		for (const kind of ["collect", "verdict"] as const) {
-			await device.whenReady();
+		for (const kind of ["collect", "verdict"] as const)
 			await device
 				.subscribe(topic("home", id, kind), (name) => asked.push(name))
 				.catch(() => undefined);
-		}
 	for (const id of ids)
 		for (const kind of ["offer", "upload"] as const) {
 			await device.whenReady();

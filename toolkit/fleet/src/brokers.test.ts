@@ -274,7 +274,7 @@ test("the embedded broker holds clients to its access rules", async (t) => {
 	);
 	await t.throwsAsync(
 		device.subscribe(topic("home", "jetson-2", "desired"), () => undefined),
-		{ code: "E_BROKER" },
+		{ code: "E_DENIED" },
 	);
 	t.true(device.ready);
 });

@@ -112,7 +112,7 @@ export class Collector {
 		return this.#pending.points.size + this.#pending.utterances.size;
 	}
 
-	/** Listens. @throws WattvoxError E_BROKER; the signal's reason */
+	/** Listens. @throws WattvoxError E_BROKER, E_DENIED; the signal's reason */
 	async start(signal?: AbortSignal): Promise<void> {
 		if (this.#listening) return;
 		this.#stop = new AbortController();

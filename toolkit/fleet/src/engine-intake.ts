@@ -79,7 +79,7 @@ export class EngineIntake {
 		this.#clock = options.clock ?? systemClock;
 	}
 
-	/** Starts to listen. @throws WattvoxError E_BROKER */
+	/** Starts to listen. @throws WattvoxError E_BROKER, E_DENIED */
 	async start(signal?: AbortSignal): Promise<void> {
 		this.#off = await this.#o.link.subscribe(
 			filter("offer", this.#o.fleet),

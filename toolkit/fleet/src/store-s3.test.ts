@@ -113,3 +113,37 @@ test("a refusal ends at once and names no secret; a silent server ends too", asy
 	});
 	await t.throwsAsync(gone.readBlock("0".repeat(64), 0), { code: "E_PULL" });
 });
+
+test("a bucket whose objects are missing or damaged is mended by putting the bundle in again", async (t) => {
+	const { root, endpoint, sample } = await setUp(t);
+	const store = new S3Store({ bucket: "voices", endpoint, ...KEYS });
+	await store.put(sample.dir, sample.trust);
+	const found = await store.readManifest(sample.digest);
+	const { files } = JSON.parse(found?.bytes.toString() ?? "{}") as {
+		files: { sha256: string; size: number }[];
+	};
+	const [first] = files;
+	const name = `blobs/sha256/${first?.sha256}`;
+	const at = `${endpoint}/voices/`;
+	const put = (to: string, body: Buffer) =>
+		fetch(`${at}${to}`, { method: "PUT", body: new Uint8Array(body) });
+	const damages: (() => Promise<unknown>)[] = [
+		() => store.removeBlob(first?.sha256 ?? ""),
+		() => put(name, Buffer.alloc(first?.size ?? 0, 7)),
+		() => put(name, Buffer.of(1)),
+		() => put(`bundles/${sample.digest}/manifest.json`, Buffer.from("{}")),
+		() => store.forget(sample.digest),
+	];
+	const into = new FolderStore(join(root, "copy"));
+	await into.put(sample.dir, sample.trust);
+	for (const damage of damages) {
+		await damage();
+		t.is(await store.put(sample.dir, sample.trust), sample.digest);
+		const fresh = new S3Store({ bucket: "voices", endpoint, ...KEYS });
+		t.deepEqual(await fresh.readManifest(sample.digest), found);
+		t.deepEqual(
+			await fresh.readBlock(first?.sha256 ?? "", 0),
+			await into.readBlock(first?.sha256 ?? "", 0),
+		);
+	}
+});

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
@@ -82,7 +83,9 @@ export class S3Store implements BlockSource {
 	}
 
 	/**
-	 * Takes a bundle in. Files the bucket already has are not sent again.
+	 * Takes a bundle in. Files the bucket already has are not sent again; what is missing there, or is not
+	 * what was signed, is put in its place. So a store is mended by publishing again. The bucket's ETag says
+	 * what it holds where that is an MD5, as after every upload from here; otherwise the object is read.
 	 * @returns the bundle's digest
 	 * @throws as `openBundle`; WattvoxError E_PULL (the server refuses, or does not answer)
 	 */
@@ -93,20 +96,22 @@ export class S3Store implements BlockSource {
 	): Promise<string> {
 		const bundle = await openBundle(bundleDir, trust, signal ? { signal } : {});
 		const { digest, manifest } = bundle;
-		if (await this.readManifest(digest)) return digest;
 		for (const file of manifest.files) {
 			const name = `blobs/sha256/${file.sha256}`;
-			if ((await this.#size(name, signal)) === file.size) continue;
 			const bytes = await readFile(join(bundle.dir, file.name));
 			if (sha256(bytes) !== file.sha256)
 				throw new WattvoxError("E_TAMPERED", `${file.name} changes under us`);
-			await this.#put(name, bytes, signal);
+			if (!(await this.#holds(name, bytes, signal)))
+				await this.#put(name, bytes, signal);
 		}
 		const at = `bundles/${digest}`;
 		const manifestBytes = await readFile(join(bundle.dir, MANIFEST));
 		if (bundleDigest(manifestBytes) !== digest)
 			throw new WattvoxError("E_TAMPERED", `${bundleDir} changes under us`);
 		const signature = await readFile(join(bundle.dir, MANIFEST_SIGNATURE));
+		const held = await this.readManifest(digest).catch(notThere);
+		if (held?.bytes.equals(manifestBytes) && held.signature.equals(signature))
+			return digest;
 		await this.#put(`${at}/${MANIFEST_SIGNATURE}`, signature, signal);
 		await this.#put(`${at}/${MANIFEST}`, manifestBytes, signal);
 		return digest;
@@ -190,10 +195,23 @@ export class S3Store implements BlockSource {
 		return Buffer.from(await reply.arrayBuffer());
 	}
 
-	async #size(name: string, signal?: AbortSignal): Promise<number | undefined> {
-		const reply = await this.#ask(name, { method: "HEAD" }, [404], signal);
-		if (reply.status === 404) return undefined;
-		return Number(reply.headers.get("content-length"));
+	/** Whether the bucket has an object of just these bytes. */
+	async #holds(
+		name: string,
+		bytes: Buffer,
+		signal?: AbortSignal,
+	): Promise<boolean> {
+		const head = await this.#ask(name, { method: "HEAD" }, [404], signal);
+		if (head.status === 404) return false;
+		if (Number(head.headers.get("content-length")) !== bytes.byteLength)
+			return false;
+		const tag = /^"([0-9a-f]{32})"$/.exec(head.headers.get("etag") ?? "")?.[1];
+		const md5 = createHash("md5").update(bytes).digest("hex");
+		if (tag === md5) return true;
+		// an MD5 of something else, or no MD5: of an upload in parts, or one that the bucket encrypts
+		const reply = await this.#ask(name, {}, [404], signal);
+		if (reply.status === 404) return false;
+		return bytes.equals(Buffer.from(await reply.arrayBuffer()));
 	}
 
 	async #put(name: string, bytes: Buffer, signal?: AbortSignal): Promise<void> {
@@ -252,4 +270,11 @@ export class S3Store implements BlockSource {
 			},
 		);
 	}
+}
+
+/** What is damaged is as good as not there; that the server does not answer is another matter. */
+function notThere(thrown: unknown): undefined {
+	if (thrown instanceof WattvoxError && thrown.code === "E_FILE_FORMAT")
+		return undefined;
+	throw thrown;
 }

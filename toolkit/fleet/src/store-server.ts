@@ -43,7 +43,7 @@ export class StoreServer {
 		return this.#server?.counters;
 	}
 
-	/** @throws WattvoxError E_BROKER, E_USAGE (id); the signal's reason */
+	/** @throws WattvoxError E_BROKER, E_DENIED, E_USAGE (id); the signal's reason */
 	async start(signal?: AbortSignal): Promise<void> {
 		if (this.#over) return;
 		const { broker, engines, source, fleet, concurrency } = this.#o;

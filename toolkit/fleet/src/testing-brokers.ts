@@ -83,7 +83,7 @@ async function listening(port: number, child: ChildProcess): Promise<void> {
 }
 
 /** A broker from Debian: a program, its arguments, and the configuration it reads. */
-function program(
+export function program(
 	name: string,
 	path: string,
 	configure: (port: number, dir: string) => string,

@@ -242,6 +242,26 @@ test("a clock that is not below the floor is believed: a certificate of the futu
 	await refused(t, authority.cert, server, early, 0);
 });
 
+test("a clock that is not below the floor leaves constraints on names to OpenSSL", async (t) => {
+	t.timeout(120_000);
+	const { make } = await pki(t);
+	const years: [number, number] = [2020, 2050];
+	const named = (net: string) => [
+		...AUTHORITY,
+		`nameConstraints=critical,permitted;IP:${net}/255.0.0.0`,
+	];
+	const mine = await make(undefined, { years, extensions: named("127.0.0.0") });
+	const { cert, key } = await make(mine, { years });
+	const broker = await Broker.start({ port: 0, tls: { cert, key } });
+	t.teardown(() => broker.stop());
+	const port = Number(new URL(broker.url).port);
+	const floor = Date.UTC(2021, 0, 1);
+	await dial(t, { ca: mine.cert, port, floor }).start();
+	const other = await make(undefined, { years, extensions: named("10.0.0.0") });
+	const not = /permitted subtree/;
+	await refused(t, other.cert, await make(other, { years }), not, floor);
+});
+
 test("without an authority of one's own the clock is believed, wherever it stands", async (t) => {
 	t.timeout(120_000);
 	const { make, authority } = await pki(t);

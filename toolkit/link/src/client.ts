@@ -13,9 +13,15 @@ import { connectBroker } from "./connect-broker.ts";
 import { Inbox } from "./inbox.ts";
 import type { Handler, LinkOptions } from "./link-options.ts";
 import { encode, type Presence } from "./messages.ts";
+import {
+	type Ask,
+	type DeniedListener,
+	Subscriptions,
+} from "./subscriptions.ts";
 import { matches, topic } from "./topics.ts";
 
 export type { Handler, LinkOptions } from "./link-options.ts";
+export type { DeniedListener } from "./subscriptions.ts";
 
 /** CONNACK return codes 4 and 5: trying again with the same credentials cannot help. */
 const REFUSED = new Set<unknown>([4, 5]);
@@ -27,7 +33,8 @@ const LATER = new Error("acknowledged by its handlers");
  * A connection to an MQTT 3.1.1 broker that comes back by itself.
  *
  * INVARIANTS
- * - `ready` only while connected with every subscription granted and presence published.
+ * - `ready` only while connected, with presence published and every subscription granted but those that
+ *   the broker denies; see {@link Subscriptions}.
  * - What waits is bounded: QoS 0 is never queued, QoS 1 up to `queueLimit`; received messages up to
  *   `unacknowledgedLimit`.
  * - A QoS 1 message is acknowledged when its handlers are done with it; see {@link Inbox}.
@@ -38,7 +45,10 @@ export class Link {
 	readonly #o: LinkOptions;
 	readonly #clock: Clock;
 	readonly #random: () => number;
-	readonly #handlers = new Map<string, Set<Handler>>();
+	readonly #subscriptions: Subscriptions;
+	readonly #over = new AbortController();
+	/** Ends `start`, while it waits. */
+	#failStart: (error: WattvoxError) => void = () => undefined;
 	readonly #readyListeners = new Set<() => void>();
 	readonly #lostListeners = new Set<() => void>();
 	readonly #failOnLost = new Set<(error: WattvoxError) => void>();
@@ -59,6 +69,18 @@ export class Link {
 		this.#o = options;
 		this.#clock = options.clock ?? systemClock;
 		this.#random = options.random ?? Math.random;
+		this.#subscriptions = new Subscriptions({
+			clock: this.#clock,
+			random: this.#random,
+			againMs: options.deniedMs ?? { base: 30_000, max: 1_800_000 },
+			onUnheard: (why) => {
+				this.counters.errors++;
+				this.#lastError = why;
+				this.#failStart(why);
+				options.onDenied?.(why);
+			},
+			onWait: (ms) => void this.#askAgain(ms),
+		});
 	}
 
 	/** The broker keeps subscriptions and QoS 1 messages while this client is away. */
@@ -78,7 +100,8 @@ export class Link {
 
 	/**
 	 * Connects. Later losses are mended behind the scenes, see `onLost` and `whenReady`.
-	 * @throws WattvoxError E_BROKER (not reachable in time, or refused), E_USAGE; the signal's reason
+	 * @throws WattvoxError E_BROKER (not reachable in time, or refused), E_DENIED (something subscribed to
+	 *   before, without a listener for that), E_USAGE; the signal's reason
 	 */
 	async start(signal?: AbortSignal): Promise<void> {
 		if (this.#client || this.#stopped)
@@ -88,6 +111,7 @@ export class Link {
 		const client = this.#connect();
 		const timeout = AbortSignal.timeout(this.#o.connectTimeoutMs ?? 10_000);
 		const refused = new Promise<never>((_, reject) => {
+			this.#failStart = reject;
 			client.on("error", (error) => {
 				if (REFUSED.has((error as { code?: unknown }).code))
 					reject(this.#brokerError("the broker refused the connection"));
@@ -102,6 +126,8 @@ export class Link {
 			signal?.throwIfAborted();
 			if (thrown instanceof WattvoxError) throw thrown;
 			throw this.#brokerError("no connection to the broker");
+		} finally {
+			this.#failStart = () => undefined;
 		}
 	}
 
@@ -109,6 +135,7 @@ export class Link {
 	async stop(): Promise<void> {
 		if (this.#stopped) return;
 		this.#stopped = true;
+		this.#over.abort();
 		const client = this.#client;
 		if (!client) return;
 		this.#inbox?.messages.flush();
@@ -117,6 +144,7 @@ export class Link {
 		this.#lost();
 		const error = new WattvoxError("E_BROKER", "the link was stopped");
 		for (const fail of this.#failOnStop) fail(error);
+		this.#subscriptions.fail(error);
 		await new Promise<void>((resolve) => {
 			// forced where nobody was told: the broker then sends the will, which a graceful end takes back.
 			// A graceful end would also wait for acknowledgements that may never come.
@@ -219,34 +247,42 @@ export class Link {
 	}
 
 	/**
-	 * Subscribes, now and after every reconnection.
+	 * Subscribes, now and after every reconnection. Before `start` it returns at once; from then on when the
+	 * broker has granted it, on this connection or a later one.
+	 * @param onDenied told when the broker denies it, and when it no longer does, which is asked after every
+	 *   reconnection and after waits that double
 	 * @returns takes the handler back
-	 * @throws WattvoxError E_BROKER (refused); the signal's reason
+	 * @throws WattvoxError E_DENIED, E_BROKER (the link is stopped meanwhile); the signal's reason
 	 */
 	async subscribe(
 		filter: string,
 		handler: Handler,
 		signal?: AbortSignal,
+		onDenied?: DeniedListener,
 	): Promise<() => Promise<void>> {
-		const known = this.#handlers.get(filter);
-		const set = known ?? new Set();
-		set.add(handler);
-		this.#handlers.set(filter, set);
+		signal?.throwIfAborted();
 		const client = this.#client;
-		if (!known && client?.connected)
+		const waits = client !== undefined && !this.#stopped;
+		const subscriber = { handler, onDenied, waits };
+		const { entry, remove } = this.#subscriptions.add(filter, subscriber);
+		if (waits)
 			try {
-				await abandonable(this.#grant(client, [filter]), signal);
+				const settled = this.#subscriptions.settled(entry);
+				const { connected, stream } = client;
+				if (connected)
+					this.#subscriptions
+						.askFor(entry, this.#asker(client))
+						.catch((thrown) => this.#failed(stream, thrown));
+				await abandonable(settled, signal);
+				subscriber.waits = false;
 			} catch (thrown) {
-				set.delete(handler);
-				if (set.size === 0) this.#handlers.delete(filter);
+				remove();
 				throw thrown;
 			}
 		return async () => {
-			set.delete(handler);
-			if (set.size > 0 || this.#handlers.get(filter) !== set) return;
-			this.#handlers.delete(filter);
-			if (client?.connected && !this.#stopped)
-				await client.unsubscribeAsync(filter).catch(() => undefined);
+			const now = this.#client;
+			if (!remove() || !now?.connected || this.#stopped) return;
+			await this.#bounded(now.unsubscribeAsync(filter)).catch(() => undefined);
 		};
 	}
 
@@ -294,6 +330,7 @@ export class Link {
 			this.#lastError = error;
 		});
 		client.on("close", () => {
+			this.#subscriptions.lost();
 			this.#lost();
 			this.#attempt++;
 			client.options.reconnectPeriod = this.#nextWait();
@@ -319,19 +356,17 @@ export class Link {
 	}
 
 	async #connected(client: MqttClient): Promise<void> {
-		const stream = client.stream as { setNoDelay?: (on: boolean) => void };
+		const { stream } = client;
 		// otherwise the tail of every message waits for the acknowledgement of the last (Nagle)
-		stream.setNoDelay?.(true);
+		(stream as { setNoDelay?: (on: boolean) => void }).setNoDelay?.(true);
 		this.counters.connects++;
 		const session = this.#session;
 		try {
-			if (this.#handlers.size > 0)
-				await this.#grant(client, [...this.#handlers.keys()]);
+			await this.#subscriptions.renew(this.#asker(client));
 			if (this.#o.presence) await this.#announce(client, true);
 		} catch (thrown) {
-			this.#lastError = asWattvoxError(thrown);
-			// what is not granted now may be later; come back with the usual waits
-			client.stream.destroy();
+			// come back with the usual waits
+			this.#failed(stream, thrown);
 			return;
 		}
 		if (!client.connected || this.#stopped || session !== this.#session) return;
@@ -339,6 +374,24 @@ export class Link {
 		client.options.reconnectPeriod = this.#nextWait();
 		this.#ready = true;
 		for (const listener of [...this.#readyListeners]) listener();
+	}
+
+	/** After so long, asks again for what the broker denies; without a connection the next one asks. */
+	async #askAgain(ms: number): Promise<void> {
+		const slept = this.#clock.sleep(ms, this.#over.signal).then(() => true);
+		const due = await slept.catch(() => false);
+		const client = this.#client;
+		if (!due || !client || !this.#ready) return;
+		const { stream } = client;
+		await this.#subscriptions
+			.retry(this.#asker(client))
+			.catch((thrown) => this.#failed(stream, thrown));
+	}
+
+	/** The connection is of no use. */
+	#failed(stream: MqttClient["stream"], thrown: unknown): void {
+		this.#lastError = asWattvoxError(thrown);
+		stream.destroy();
 	}
 
 	#lost(): void {
@@ -351,18 +404,39 @@ export class Link {
 		for (const listener of [...this.#lostListeners]) listener();
 	}
 
-	async #grant(client: MqttClient, filters: string[]): Promise<void> {
+	#asker(client: MqttClient): Ask {
+		return async (filters) => {
+			try {
+				const granted = client.subscribeAsync([...filters], { qos: 1 });
+				return (await this.#bounded(granted)).map(({ qos }) => qos);
+			} catch (thrown) {
+				const { packet } = thrown as { packet?: { granted?: number[] } };
+				if (packet?.granted?.length === filters.length) return packet.granted;
+				throw this.#brokerError("no subscription", thrown as Error);
+			}
+		};
+	}
+
+	/** @throws Error when the broker does not answer in time */
+	async #bounded<T>(answer: Promise<T>): Promise<T> {
+		const over = new AbortController();
+		const limit = this.#o.answerMs ?? 30_000;
+		const silence = this.#clock.sleep(limit, over.signal).then(() => {
+			throw new Error(`the broker gave no answer for ${limit / 1000} s`);
+		});
+		silence.catch(() => undefined);
+		answer.catch(() => undefined);
 		try {
-			await client.subscribeAsync(filters, { qos: 1 });
-		} catch (thrown) {
-			throw this.#brokerError("a subscription was refused", thrown as Error);
+			return await Promise.race([answer, silence]);
+		} finally {
+			over.abort();
 		}
 	}
 
 	#dispatch(name: string, payload: Buffer, retained: boolean): void {
-		for (const [filter, set] of this.#handlers) {
+		for (const [filter, handlers] of this.#subscriptions.handlers()) {
 			if (!matches(filter, name)) continue;
-			for (const handler of [...set])
+			for (const handler of handlers)
 				try {
 					const held = handler(name, payload, retained);
 					if (held instanceof Promise) {

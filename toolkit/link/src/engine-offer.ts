@@ -4,6 +4,7 @@ import {
 	type Clock,
 	type ErrorCode,
 	systemClock,
+	type WattvoxError,
 } from "@wattvox/core";
 import type { Channel } from "./fetch-types.ts";
 import {
@@ -54,13 +55,14 @@ const PASSING: readonly ErrorCode[] = [
  * is repeated after a silence, after the connection came back, and when what stood against it may have
  * passed; the store keeps what it has of the engine meanwhile, so nothing is sent twice but one window.
  * @returns that the store holds it, or a refusal that would only repeat
- * @throws WattvoxError E_BROKER; the signal's reason
+ * @throws WattvoxError E_BROKER, E_DENIED (the broker keeps the store's word from here); the signal's reason
  */
 export async function offerEngine(o: EngineOfferOptions): Promise<Verdict> {
 	const { link, fleet, device, store, name, signal } = o;
 	const { clock = systemClock, random = Math.random } = o;
 	const { base, max } = o.againMs ?? { base: 30_000, max: 3_600_000 };
 	let said: Verdict | undefined;
+	let denied: WattvoxError | null = null;
 	let bell = new AbortController();
 	const server = new BlockServer({
 		...{ link, store, fleet, device, lane: UPLOAD_LANE },
@@ -84,11 +86,16 @@ export async function offerEngine(o: EngineOfferOptions): Promise<Verdict> {
 					bell.abort();
 				},
 				signal,
+				(why) => {
+					denied = why;
+					bell.abort();
+				},
 			),
 		);
 		await server.start(signal);
 		for (let attempt = 1; ; attempt++) {
 			signal?.throwIfAborted();
+			if (denied) throw denied;
 			bell = new AbortController();
 			await link.publish(topic(fleet, device, "offer"), encode(offer), {
 				...{ qos: 1, ...hush },

@@ -8,6 +8,7 @@ import {
 	type Want,
 } from "./fetch.ts";
 import { decode, encodeBlock, zPull } from "./messages.ts";
+import type { DeniedListener } from "./subscriptions.ts";
 
 const digest = "ab".repeat(32);
 
@@ -22,6 +23,7 @@ function fakeStore(
 	const times = new Map<number, number>();
 	const lost = new Set<() => void>();
 	const ready = new Set<() => void>();
+	let deny: DeniedListener = () => undefined;
 	let handler:
 		| ((topic: string, payload: Buffer, r: boolean) => void)
 		| undefined;
@@ -35,8 +37,14 @@ function fakeStore(
 			ready.add(fn);
 			return () => ready.delete(fn);
 		},
-		async subscribe(_: string, fn: NonNullable<typeof handler>) {
+		async subscribe(
+			_: string,
+			fn: NonNullable<typeof handler>,
+			_signal?: AbortSignal,
+			onDenied?: DeniedListener,
+		) {
 			handler = fn;
+			deny = (why) => onDenied?.(why);
 			return async () => {
 				handler = undefined;
 			};
@@ -67,6 +75,9 @@ function fakeStore(
 	};
 	return {
 		channel: channel as Channel,
+		/** The broker denies to pass answers on. */
+		deny: (why: WattvoxError) => deny(why),
+		say: (message: Buffer) => handler?.("", message, false),
 		asked,
 		most: () => most,
 		cut() {
@@ -306,4 +317,34 @@ test("an abort ends it with the signal's reason, and it can fetch again", async 
 	await t.throwsAsync(f.fetch(wants(3, []), stop.signal), {
 		message: "enough",
 	});
+});
+
+test("a broker that keeps the answers from here ends it", async (t) => {
+	const store = fakeStore(() => "lost");
+	const f = fetcher(store, new ManualClock());
+	const fetching = f.fetch(wants(3, []));
+	await new Promise((resolve) => setImmediate(resolve));
+	const why = new WattvoxError("E_DENIED", "no");
+	store.deny(why);
+	await t.throwsAsync(fetching, { is: why });
+});
+
+test("a refusal that answers another fetch's question is not this one's", async (t) => {
+	const store = fakeStore(() => "good");
+	const clock = new ManualClock();
+	const taken: number[] = [];
+	const f = fetcher(store, clock);
+	const fetching = f.fetch(wants(3, taken));
+	while (store.asked.length === 0) await Promise.resolve();
+	const header = {
+		v: 1,
+		id: "earlier",
+		kind: "blob",
+		digest,
+		index: 1,
+	} as const;
+	store.say(encodeBlock({ ...header, error: "unknown" }));
+	await pass(fetching, clock);
+	t.deepEqual(taken.sort(), [0, 1, 2]);
+	t.is(f.counters.stray, 1);
 });

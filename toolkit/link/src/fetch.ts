@@ -58,6 +58,8 @@ export class BlockFetcher {
 	/** Blocks taken since the window was last looked at, and when that was. */
 	#lap = { taken: 0, since: 0 };
 	readonly #id = randomBytes(8).toString("hex");
+	/** The broker passes answers on. */
+	#listening = false;
 	readonly #asked = new Map<string, Asked>();
 	readonly #damage = new Map<string, number>();
 	#queue: Want[] = [];
@@ -94,7 +96,7 @@ export class BlockFetcher {
 	 * @param keep brings to disk what was taken; called for a quarter of a window at a time, when nothing
 	 * is under way any more, and a few times a second. Default: taken is kept
 	 * @throws WattvoxError E_PULL (the store does not hold it), E_TIMEOUT (it does not answer),
-	 * E_BROKER (no broker for too long), E_TAMPERED; what `take` and `keep` throw; the signal's reason
+	 * E_BROKER (no broker for too long), E_DENIED (the broker keeps answers from here), E_TAMPERED; what `take` and `keep` throw; the signal's reason
 	 */
 	async fetch(
 		wants: readonly Want[],
@@ -108,6 +110,7 @@ export class BlockFetcher {
 		const done = new Promise<void>((resolve, reject) => {
 			this.#settle = { resolve, reject };
 		});
+		done.catch((thrown) => over.abort(thrown));
 		const abort = () => this.#fail(signal?.reason);
 		signal?.addEventListener("abort", abort, { once: true });
 		const { link, fleet, device } = this.#o;
@@ -120,21 +123,24 @@ export class BlockFetcher {
 		this.#heard = this.#clock.monotonic();
 		this.#lap = { taken: 0, since: this.#heard };
 		this.#offlineSince = link.ready ? undefined : this.#heard;
+		this.#watch(over.signal).catch((thrown) => this.#fail(thrown));
 		try {
 			offs.push(
 				await link.subscribe(
 					topic(fleet, device, this.#lane.answer),
 					(_, payload) => this.#block(payload),
-					signal,
+					over.signal,
+					(why) => why && this.#fail(why),
 				),
 			);
-			this.#watch(over.signal).catch((thrown) => this.#fail(thrown));
+			this.#listening = true;
+			this.#heard = this.#clock.monotonic();
 			this.#ask();
 			await done;
 		} finally {
 			this.#settle = undefined;
+			this.#listening = false;
 			over.abort();
-			done.catch(() => undefined);
 			signal?.removeEventListener("abort", abort);
 			for (const off of offs) await off();
 			await Promise.all(this.#taking);
@@ -154,7 +160,7 @@ export class BlockFetcher {
 
 	/** Spends what credit there is. Waits for a quarter of a window of it, so that requests stay few. */
 	#ask(): void {
-		if (!this.#settle || !this.#o.link.ready) return;
+		if (!this.#settle || !this.#listening || !this.#o.link.ready) return;
 		if (this.#clock.monotonic() < this.#pauseUntil) return;
 		const waiting = this.#waiting;
 		const credit = this.#o.busy?.() ? 1 : this.#credit;
@@ -198,7 +204,8 @@ export class BlockFetcher {
 		const { header, bytes } = message;
 		const key = keyOf(header);
 		const asked = this.#asked.get(key);
-		if (!asked) {
+		// a good block is good whoever asked for it; a refusal may be to a question of long ago
+		if (!asked || (header.error && header.id !== this.#id)) {
 			this.counters.stray++;
 			return;
 		}

@@ -67,7 +67,7 @@ const running = new Set<string>();
  * the bundle exists in the store only when all of it does. Interrupted at any point, a later pull
  * goes on from the blocks on disk.
  * @throws WattvoxError E_SIGNATURE, E_TAMPERED, E_EXPIRED, E_FILE_FORMAT, E_PULL, E_TIMEOUT,
- * E_BROKER, E_BUDGET, E_DISK_FULL, E_OUTPUT, E_BUSY (this bundle is being pulled already); the signal's reason
+ * E_BROKER, E_DENIED, E_BUDGET, E_DISK_FULL, E_OUTPUT, E_BUSY (this bundle is being pulled already); the signal's reason
  */
 export async function pullBundle(options: PullOptions): Promise<PullResult> {
 	const { digest, into, signal, clock = systemClock } = options;

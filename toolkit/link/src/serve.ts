@@ -68,7 +68,7 @@ export class BlockServer {
 		this.#lane = options.lane ?? PULL_LANE;
 	}
 
-	/** Starts to listen. @throws WattvoxError E_BROKER */
+	/** Starts to listen. @throws WattvoxError E_BROKER, E_DENIED */
 	async start(signal?: AbortSignal): Promise<void> {
 		const { fleet, device } = this.#o;
 		this.#off.push(this.#o.link.onLost(() => this.#forget()));

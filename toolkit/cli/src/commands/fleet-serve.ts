@@ -162,7 +162,8 @@ export const fleetServe = command({
 				url = started.url;
 				own = started;
 			}
-			const broker = await brokerAccess({ ...args, broker: url });
+			const access = await brokerAccess({ ...args, broker: url });
+			const broker = { ...access, onDenied: warn };
 			const source = fleet.openStore(args.store, io.env);
 			const trusted = async () =>
 				(await import("@wattvox/bundle")).loadTrust(args.trust);

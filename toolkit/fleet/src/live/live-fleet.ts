@@ -97,7 +97,7 @@ export class LiveFleet {
 
 	/**
 	 * @param kinds what to listen to; not every account may read everything
-	 * @throws WattvoxError E_BROKER; the signal's reason
+	 * @throws WattvoxError E_BROKER, E_DENIED; the signal's reason
 	 */
 	async start(
 		signal?: AbortSignal,

@@ -1,0 +1,102 @@
+import { ManualClock, type WattvoxError } from "@wattvox/core";
+import test from "ava";
+import { Executor, type ExecutorOptions } from "./executor.ts";
+import { DEADLINES, type Step } from "./planner.ts";
+
+const digest = "a".repeat(64);
+const never = () => new Promise<never>(() => undefined);
+/** Ends with the signal's reason and no sooner. */
+const obedient = (...given: unknown[]) =>
+	new Promise<never>((_, reject) => {
+		const signal = given.find((g) => g instanceof AbortSignal);
+		signal?.addEventListener("abort", () => reject(signal.reason));
+	});
+
+function setUp(change: object = {}) {
+	const clock = new ManualClock();
+	const told: (string | undefined)[] = [];
+	// every part hangs: until the signal says otherwise where the step passes one on, else for ever
+	const hanging: unknown = new Proxy(
+		{},
+		{ get: (_, name) => (name === "voiceDir" ? () => "voice" : never) },
+	);
+	const executor = new Executor({
+		...{ state: hanging, voices: hanging, clock },
+		...{ speaker: { swap: obedient }, link: obedient },
+		...{ joules: { measure: obedient }, goodKept: 1 },
+		onStuck: (why: WattvoxError | undefined) => told.push(why?.code),
+		...change,
+	} as unknown as ExecutorOptions);
+	return { executor, clock, told };
+}
+
+const steps: readonly Step[] = [
+	{
+		...{ do: "fall-back", from: digest, to: digest },
+		reason: { code: "E_MODEL", message: "" },
+	},
+	{ do: "swap", digest },
+	{ do: "confirm", revision: 1 },
+	{ do: "pull", digest, store: "s" },
+	{ do: "lay-out", digest },
+	{ do: "try", digest },
+	{ do: "activate", digest, revision: 1 },
+	{ do: "forget", digest },
+	{ do: "prune", digests: [digest] },
+	{ do: "engine", digest },
+	{ do: "measure", digest, last: null },
+];
+
+test("every step has a deadline", (t) => {
+	t.deepEqual(steps.map((s) => s.do).sort(), Object.keys(DEADLINES).sort());
+	for (const ms of Object.values(DEADLINES)) t.true(ms >= 60_000);
+});
+
+for (const step of steps)
+	test(`${step.do}: one that never ends is cut at its deadline, or else reported`, async (t) => {
+		const { executor, clock, told } = setUp({
+			engines: { prepare: obedient, ready: () => undefined },
+		});
+		const limit = DEADLINES[step.do as keyof typeof DEADLINES];
+		let end: WattvoxError | undefined;
+		executor.execute(step, new AbortController().signal).catch((thrown) => {
+			end = thrown;
+		});
+		await clock.advance(limit - 1);
+		t.is(end, undefined);
+		t.deepEqual(told, []);
+		await clock.advance(1 + 10_000);
+		// swap, pull and measure hear the signal; the others hang in the disk
+		const cut = ["swap", "pull", "measure"].includes(step.do);
+		t.is(end?.code, cut ? "E_TIMEOUT" : undefined);
+		t.deepEqual(told, cut ? [] : ["E_TIMEOUT"]);
+	});
+
+test("one that ends after all says so, and counts as what it came to", async (t) => {
+	let go: () => void = () => undefined;
+	const state = {
+		active: () =>
+			new Promise((resolve) => {
+				go = () => resolve(null);
+			}),
+	};
+	const { executor, clock, told } = setUp({
+		state,
+		deadlines: { confirm: 50 },
+	});
+	const { signal } = new AbortController();
+	const done = executor.execute({ do: "confirm", revision: 1 }, signal);
+	await clock.advance(10_050);
+	t.deepEqual(told, ["E_TIMEOUT"]);
+	go();
+	await done;
+	t.deepEqual(told, ["E_TIMEOUT", undefined]);
+	t.is(clock.sleeping, 0);
+});
+
+test("who only waits is not timed", async (t) => {
+	const { executor, clock } = setUp();
+	const { signal } = new AbortController();
+	await executor.execute({ do: "rest", until: 9 }, signal);
+	t.is(clock.sleeping, 0);
+});

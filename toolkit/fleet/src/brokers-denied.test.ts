@@ -1,0 +1,88 @@
+import { join } from "node:path";
+import { FolderStore } from "@wattvox/bundle";
+import { temporaryDir } from "@wattvox/bundle/testing";
+import type { WattvoxError } from "@wattvox/core";
+import { Link, pullBundle, topic } from "@wattvox/link";
+import test, { type ExecutionContext } from "ava";
+import { connect, makeSample } from "./testing.ts";
+import { DENYING, type DenyingKind, FORBIDDEN } from "./testing-denying.ts";
+
+const OPEN = topic("home", "jetson-1", "desired");
+const CLOSED = `${FORBIDDEN}/desired`;
+
+async function contract(t: ExecutionContext, kind: DenyingKind) {
+	t.timeout(180_000);
+	const dir = await temporaryDir(t);
+	const broker = await kind.make(join(dir, "broker"));
+	t.teardown(() => broker.stop());
+	const options = {
+		...kind.account,
+		reconnectMs: { base: 10, max: 50 },
+		answerMs: kind.silent ? 800 : 30_000,
+	};
+	const publisher = await connect(broker.url, "publisher", options);
+	t.teardown(() => publisher.stop());
+
+	// before the link starts: it starts all the same, with what it may have
+	const link = new Link({
+		...{ url: broker.url, clientId: "jetson-2", ...options },
+		connectTimeoutMs: 60_000,
+	});
+	t.teardown(() => link.stop());
+	const heard: string[] = [];
+	const waiting: (() => void)[] = [];
+	const hear = (name: string) => {
+		heard.push(name);
+		for (const go of waiting.splice(0)) go();
+	};
+	const denied: (string | undefined)[] = [];
+	await link.subscribe(OPEN, hear);
+	const deny = (why: WattvoxError | null) => denied.push(why?.code);
+	await link.subscribe(CLOSED, hear, undefined, deny);
+	await link.start();
+	t.true(link.ready);
+	t.deepEqual(denied, kind.tells ? ["E_DENIED"] : []);
+
+	// later: whoever asks is told, and the rest goes on
+	const other = link.subscribe(`${FORBIDDEN}/root`, hear);
+	if (kind.tells) await t.throwsAsync(other, { code: "E_DENIED" });
+	else await other;
+	await link.whenReady();
+	const wish = Buffer.from("wish");
+	await publisher.publish(CLOSED, wish, { qos: 1 });
+	const came = new Promise<void>((resolve) => waiting.push(resolve));
+	await publisher.publish(OPEN, wish, { qos: 1, retain: true });
+	await came;
+	t.deepEqual(heard, [OPEN]);
+
+	// every further one would wait as long
+	if (kind.silent) return;
+	// a pull
+	const sample = await makeSample(dir, { decoderBytes: 1000 });
+	await t.throwsAsync(
+		pullBundle({
+			...{ link, fleet: "home", device: "jetson-2", store: "store" },
+			...{ digest: sample.digest, trust: sample.trust },
+			into: new FolderStore(join(dir, "device")),
+			...{ stallMs: kind.tells ? 60_000 : 50, stallLimit: 2 },
+		}),
+		{ code: kind.tells ? "E_DENIED" : "E_TIMEOUT" },
+	);
+
+	// nobody listens for the denial: then it ends the start
+	const deaf = new Link({
+		...{ url: broker.url, clientId: "deaf", ...options },
+		connectTimeoutMs: 60_000,
+	});
+	t.teardown(() => deaf.stop());
+	await deaf.subscribe(CLOSED, hear);
+	if (kind.tells) await t.throwsAsync(deaf.start(), { code: "E_DENIED" });
+	else await deaf.start();
+}
+
+for (const kind of DENYING) {
+	const name = `a topic that is denied: ${kind.name}`;
+	if (kind.missing)
+		test.skip(`${name} (skipped: ${kind.missing})`, () => undefined);
+	else test(name, (t) => contract(t, kind));
+}
