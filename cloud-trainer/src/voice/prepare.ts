@@ -132,6 +132,20 @@ export async function alignerEngine(base: Base, dir: string): Promise<Engine> {
 }
 
 /**
+ * Looks at a clip and its transcript as {@link prepareRun} does first, and leaves nothing behind: for
+ * whoever keeps books, or waits for an hour to begin, and does not want to find out then.
+ * @throws WattvoxError E_CLIP_*, E_WAV_CORRUPT, E_TEXT_*, E_FILE_MISSING, E_USAGE (the name)
+ */
+export async function checkRecording(
+	o: Pick<PrepareOptions, "clip" | "text" | "base" | "name">,
+): Promise<void> {
+	checkId(o.name, "voice name");
+	const { audio } = await readBase(resolve(o.base));
+	toPhones(await readText(o.text));
+	await readClip(o.clip, audio.sampleRate);
+}
+
+/**
  * Makes a run of a clip and its transcript: checked, resampled, brought to the base's loudness, aligned
  * by the base's own aligner, cut at pauses, and embedded.
  * @throws WattvoxError E_CLIP_*, E_WAV_CORRUPT, E_TEXT_*, E_ALIGN, E_FILE_MISSING, E_OUTPUT, E_DISK_FULL

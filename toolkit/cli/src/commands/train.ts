@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { basename, extname, join } from "node:path";
 import type { Adapted, TaughtRun, WorkReport } from "@wattvox/cloud-trainer";
 import { facts, WattvoxError } from "@wattvox/core";
@@ -99,7 +100,7 @@ export const train = command({
 		const name = args.name ?? nameOf(args.clip ?? teacher ?? "");
 		const learn =
 			teacher === undefined
-				? fromRecording(args, base, name)
+				? await fromRecording(args, base, name)
 				: fromTeacher({ ...args, teacher }, base, name);
 		const { value, schedule, text } = await scheduled(
 			args,
@@ -173,16 +174,27 @@ type Args = LeverArgs & {
 
 const rankOf = ({ rank }: Args) => ({ rank, alpha: 2 * rank });
 
-/** LoRA from a recording, on our teacher or on the student at once. @throws WattvoxError E_USAGE without clip or text */
-function fromRecording(args: Args, base: string, name: string): Learn {
+/**
+ * LoRA from a recording, on our teacher or on the student at once.
+ * @throws WattvoxError E_USAGE without clip or text; as `checkRecording`, where there is no run yet
+ */
+async function fromRecording(
+	args: Args,
+	base: string,
+	name: string,
+): Promise<Learn> {
 	const { clip, text, out, consent } = args;
 	if (clip === undefined || text === undefined)
 		throw new WattvoxError(
 			"E_USAGE",
 			"train takes a recording (--clip, --text), or --teacher",
 		);
+	const { checkRecording, RUN } = await import("@wattvox/cloud-trainer");
+	// before anything waits for its hour, is booked, or lies in a folder
+	if (!existsSync(join(out, RUN.description)))
+		await checkRecording({ clip, text, base, name });
 	return async (io, books, report) => {
-		const { ADAPT, fineTune, LEAN, learnDirectly, RUN } = await import(
+		const { ADAPT, fineTune, LEAN, learnDirectly } = await import(
 			"@wattvox/cloud-trainer"
 		);
 		const small = args.student || args.lean;

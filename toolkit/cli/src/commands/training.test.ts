@@ -33,6 +33,27 @@ test("a key that is none, a carbon source that is none, a run that is none", asy
 	t.regex(broken.err, /E_FILE_FORMAT/);
 });
 
+test("a recording or a transcript that is none leaves no folder, also where it would wait for its hour", async (t) => {
+	const dir = await temporaryDir(t);
+	const [notes, empty, out] = [
+		join(dir, "notes.txt"),
+		join(dir, "empty.txt"),
+		join(dir, "run"),
+	];
+	await writeFile(notes, "The quick brown fox.");
+	await writeFile(empty, "");
+	const attempt = (clip: string, text: string, ...more: string[]) =>
+		cli(["train", "--clip", clip, "--text", text, "--out", out, ...more]);
+	for (const more of [[], ["--deadline", "12h", "--carbon", "fixed:100"]]) {
+		const noWav = await attempt(notes, notes, ...more);
+		t.is(noWav.code, 3);
+		t.regex(noWav.err, /E_WAV_CORRUPT/);
+		const noText = await attempt(notes, empty, ...more);
+		t.regex(noText.err, /E_TEXT_EMPTY/);
+	}
+	t.deepEqual((await readdir(dir)).sort(), ["empty.txt", "notes.txt"]);
+});
+
 test("demo takes a recording only with its transcript", async (t) => {
 	const { code, err } = await cli(["demo", "--clip", "me.wav"]);
 	t.is(code, 2);
