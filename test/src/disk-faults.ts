@@ -26,13 +26,17 @@ import {
 import { sampleFiles, sampleMeta } from "@wattvox/bundle/testing";
 import { syncDir } from "@wattvox/core";
 import { DeviceState, Floors, Wishes } from "@wattvox/device-agent/testing";
+import { encodeDesired, type PullOptions, pullBundle } from "@wattvox/link";
+import { carriage } from "./disk-carriage.ts";
+import { wire } from "./disk-wire.ts";
 import {
-	BlockServer,
-	encodeDesired,
-	type PullOptions,
-	pullBundle,
-} from "@wattvox/link";
-import { type Cut, type Left, SimulatedDisk } from "./simulated-disk.ts";
+	type Cut,
+	type Findings,
+	type Left,
+	SimulatedDisk,
+} from "./simulated-disk.ts";
+
+export type { Findings } from "./simulated-disk.ts";
 
 const ME = { fleet: "f", device: "d" };
 const WINDOW = 4;
@@ -88,28 +92,6 @@ export async function makeWorld(): Promise<World> {
 			by,
 		);
 	return { dir, key, store, digests, blocks, wish };
-}
-
-/** A device's end of a wire to a store, in one process. */
-export async function wire(source: BlockSource) {
-	type Handler = (name: string, payload: Buffer, retained: boolean) => void;
-	const ends = new Map<"pull" | "block", Handler>();
-	const channel = {
-		ready: true,
-		onReady: () => () => undefined,
-		onLost: () => () => undefined,
-		async subscribe(filter: string, handler: Handler) {
-			ends.set(filter.endsWith("/pull") ? "pull" : "block", handler);
-			return async () => undefined;
-		},
-		async publish(name: string, payload: Buffer) {
-			const to = name.endsWith("/pull") ? "pull" : "block";
-			setImmediate(() => ends.get(to)?.(name, payload, false));
-		},
-	};
-	const server = new BlockServer({ link: channel, source, store: "s" });
-	await server.start();
-	return { server, link: channel as PullOptions["link"] };
 }
 
 /** Everything that a device does to its disk on the way from a wish to a voice. */
@@ -228,12 +210,6 @@ interface Moment {
 	sent: number;
 	left: Left;
 	cut: Cut;
-}
-
-export interface Findings {
-	/** Faults that were tried. */
-	faults: number;
-	violations: string[];
 }
 
 /**
@@ -530,7 +506,7 @@ async function forge(world: World, digest: string) {
 }
 
 /**
- * Both, in a world of their own.
+ * All of them, in a world of their own.
  * @param untilFirst one violation is enough
  */
 export async function diskFaults(untilFirst = false): Promise<Findings> {
@@ -538,10 +514,13 @@ export async function diskFaults(untilFirst = false): Promise<Findings> {
 	try {
 		const rotten = await damage(world);
 		if (untilFirst && rotten.violations.length > 0) return rotten;
+		const carried = await carriage(world.dir);
+		if (untilFirst && carried.violations.length > 0) return carried;
 		const cuts = await powerCuts(world, untilFirst);
+		const all = [rotten, carried, cuts];
 		return {
-			faults: rotten.faults + cuts.faults,
-			violations: [...rotten.violations, ...cuts.violations],
+			faults: all.reduce((sum, { faults }) => sum + faults, 0),
+			violations: all.flatMap(({ violations }) => violations),
 		};
 	} finally {
 		await rm(world.dir, { recursive: true, force: true });

@@ -21,8 +21,8 @@ const ELSEWHERE: Readonly<
 		why: "opens a laid-out folder: its signature was held to on the way into the store, and is again here; the others compute",
 	},
 	"bundle/dist/engine-head.js": {
-		calls: ["sha256(", "verifyBytes("],
-		why: "a name to compute; bundle's engine-head.test.ts forges heads of engines",
+		calls: ["sha256("],
+		why: "a name to compute",
 	},
 	"bundle/dist/hash.js": {
 		calls: ["sha256(", "hashFile(", "sha256(", "sha256("],
@@ -65,14 +65,6 @@ const ELSEWHERE: Readonly<
 		calls: ["verifyBytes("],
 		why: "verifyBytes is taken out itself, and a stranger's manifest is then noticed here",
 	},
-	"device-agent/dist/backlog/backlog-file.js": {
-		calls: [".datasync()", ".sync()"],
-		why: "counts are cumulative, so what a power cut takes of them is in the next reading; backlog.test.ts cuts the file at every byte",
-	},
-	"device-agent/dist/backlog/backlog.js": {
-		calls: [".sync()", ".sync()"],
-		why: "the flush of backlog-file.js, now and then and at a boot's last word",
-	},
 	"device-agent/dist/state.js": {
 		calls: ["sha256(", "verifyBytes(", "bundleDigest("],
 		why: "look at what an active voice has become; the agent's tests damage it",
@@ -82,8 +74,8 @@ const ELSEWHERE: Readonly<
 		why: "holds an engine to the digest that it was tried with; engines have tests of their own",
 	},
 	"device-agent/dist/engine/engine-cache.js": {
-		calls: ["sha256(", "sha256(", "syncDir(", "syncDir("],
-		why: "engine-cache.test.ts damages cached engines; one that is lost is built or pulled again",
+		calls: ["sha256(", "syncDir(", "syncDir("],
+		why: "computes a digest; the first flush is of the folder that the entry's own flush brings to disk before the entry counts, the second of a folder's name, which the simulated disk keeps at once; an engine that is lost is built or pulled again",
 	},
 	"device-agent/dist/engine/pack-for.js": {
 		calls: ["sha256(", "sha256("],

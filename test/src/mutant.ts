@@ -24,7 +24,13 @@ export interface Mutation {
 
 /** What the faults of the disk run through, and where it lies. */
 export const PACKAGES = ["core", "bundle", "link", "device-agent"] as const;
-const MAINS = ["disk-faults-main.js", "disk-faults.js", "simulated-disk.js"];
+const MAINS = [
+	"disk-faults-main.js",
+	"disk-faults.js",
+	"disk-carriage.js",
+	"disk-wire.js",
+	"simulated-disk.js",
+];
 
 const here = dirname(fileURLToPath(import.meta.url));
 const top = join(here, "..", "..");

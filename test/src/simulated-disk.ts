@@ -31,6 +31,13 @@ export interface Left {
 	write(to: string): Promise<void>;
 }
 
+/** What a campaign on it found. */
+export interface Findings {
+	/** Faults that were tried. */
+	faults: number;
+	violations: string[];
+}
+
 const handles = new WeakMap<object, { node: FileNode | DirNode }>();
 
 /**
