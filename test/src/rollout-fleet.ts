@@ -2,9 +2,11 @@ import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cp, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { type PrivateKey, writeBundle, writeKeys } from "@wattvox/bundle";
 import { filesOf, readBase } from "@wattvox/cloud-trainer";
+import { loadRollout, saveRollout } from "@wattvox/fleet";
 import {
 	decode,
 	filter,
@@ -22,6 +24,9 @@ const path = (relative: string) =>
 const CLI = path("../../toolkit/cli/dist/main.js");
 const BASE = path("../../models/base-en/");
 const BOARD = path("../../toolkit/energy/fixtures/orin-nano/");
+
+/** Between two sentences of a device that talks. */
+const PAUSE_MS = 400;
 
 /** `wattvox` in a process of its own. */
 export class Command {
@@ -120,7 +125,10 @@ export class Device {
 		await put("curr1_input", Math.round(watts * 200));
 	}
 
-	/** Says one sentence after the other until it is told to stop. */
+	/**
+	 * Says one sentence after the other until it is told to stop, with pauses, or the devices that share this
+	 * machine would leave no time for anything else.
+	 */
 	talk(): void {
 		this.#quiet = new AbortController();
 		const { signal } = this.#quiet;
@@ -134,6 +142,7 @@ export class Device {
 						signal,
 					});
 					await reply.arrayBuffer();
+					await delay(PAUSE_MS, undefined, { signal });
 				} catch {
 					// it went away; the next request, or the next test, will tell
 					await new Promise((resolve) => setImmediate(resolve));
@@ -239,6 +248,16 @@ export class RolloutFleet {
 	/** Where rollouts are kept. */
 	get rollouts(): string {
 		return join(this.dir, "data", "rollouts");
+	}
+
+	/** Brings a device of a rollout that nobody drives to its deadline. */
+	async deadlinePasses(id: string, device: string): Promise<void> {
+		const state = await loadRollout(this.rollouts, id);
+		const progress = state.devices[device];
+		if (progress?.deadline == null)
+			throw new Error(`${device} has no deadline in rollout ${id}`);
+		progress.deadline = Date.now();
+		await saveRollout(this.rollouts, state);
 	}
 
 	get power(): string[] {

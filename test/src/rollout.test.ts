@@ -95,7 +95,7 @@ test("a fleet of real devices: a bad voice stops at the canary, a dear one at th
 	);
 	for (const name of first) await fleet.devices.get(name)?.watts(1000);
 	for (const device of fleet.devices.values()) device.talk();
-	const rules = ["--waves", "40%,100%", "--soak", "5s", "--deadline", "40s"];
+	const rules = ["--waves", "40%,100%", "--soak", "5s", "--deadline", "1h"];
 	const gates = ["--require-energy", "--least-devices", "2"];
 	const dear = start(
 		...[fleet, ada, "--id", id, ...rules, ...gates, "--least-speech", "1s"],
@@ -121,13 +121,9 @@ test("a fleet of real devices: a bad voice stops at the canary, a dear one at th
 	// its process dies; another goes on from the file, and the devices draw less now
 	await dear.end("SIGKILL");
 	for (const name of first) await fleet.devices.get(name)?.watts(0.1);
-	const runner = fleet.command([
-		"rollout",
-		"resume",
-		id,
-		"--stay",
-		...fleet.driving,
-	]);
+	const resume = () =>
+		fleet.command(["rollout", "resume", id, "--stay", ...fleet.driving]);
+	const runner = resume();
 	await runner.told(/running, wave 1/);
 	// as `rollout pause` does, and before the gate can be asked
 	t.true(await orderRollout(fleet.rollouts, id, { do: "pause" }));
@@ -141,7 +137,11 @@ test("a fleet of real devices: a bad voice stops at the canary, a dear one at th
 	await late.start();
 	for (const name of [...rest.filter((name) => name !== blind), "d6"])
 		await fleet.speaks(name, ada.digest);
-	await runner.told(
+	// its hour passes while nobody drives the rollout
+	t.is(await runner.end("SIGTERM"), 0);
+	await fleet.deadlinePasses(id, blind);
+	const last = resume();
+	await last.told(
 		/done, wave 2 of 2; 5 good, 0 under way, 1 failed, 0 waiting/,
 	);
 	t.like((await fleet.rollout("status", id)).json, {
@@ -150,8 +150,8 @@ test("a fleet of real devices: a bad voice stops at the canary, a dear one at th
 	// it comes back, finds its offer at the broker, and is told off no more
 	await fleet.devices.get(blind)?.start(false);
 	await fleet.speaks(blind, ada.digest);
-	await runner.told(/done, wave 2 .*; 6 good/);
-	t.is(await runner.end("SIGTERM"), 0);
+	await last.told(/done, wave 2 .*; 6 good/);
+	t.is(await last.end("SIGTERM"), 0);
 	const gate = ((await fleet.rollout("status", id)).json as RolloutView).gates;
 	t.log(gate.map((g) => `${g.gate} ${g.verdict}: ${g.why}`).join("\n"));
 	t.like(

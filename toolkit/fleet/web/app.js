@@ -115,7 +115,7 @@ function showEnergy() {
 				byTime.rows,
 				"estimated",
 				total.estimatedJoules,
-				"by a model of the processor; never added to the measured",
+				"by a model; never added to the measured",
 			),
 		);
 	$("energy-body").replaceChildren(...charts);

@@ -1,10 +1,14 @@
 import { amount, duration, el, svg, three } from "./dom.js";
 
-const WIDTH = 560;
 const HEIGHT = 220;
 const LEFT = 62;
 const BOTTOM = 26;
 const TOP = 10;
+
+/** Of a chart and how many labels stand below it: drawn at about its size, so that its text is as large as said. */
+const WIDE = { width: 560, labels: 8 };
+const NARROW = { width: 330, labels: 5 };
+const narrow = matchMedia("(max-width: 30rem)");
 
 /** Round axis values from 0 that cover `top`: steps of 1, 2 or 5 times a power of ten. */
 function ticks(top) {
@@ -51,8 +55,9 @@ export function energyChart(rows, kind, total, coverage) {
 	const most = ys.at(-1) || 1;
 	const unit = most >= 1000 ? [1000, "kWh"] : [1, "Wh"];
 	const y = (v) => HEIGHT - BOTTOM - (v / most) * (HEIGHT - BOTTOM - TOP);
-	const slot = (WIDTH - LEFT - 6) / rows.length;
-	const every = Math.ceil(rows.length / 8);
+	const { width, labels } = narrow.matches ? NARROW : WIDE;
+	const slot = (width - LEFT - 6) / rows.length;
+	const every = Math.ceil(rows.length / labels);
 	const label = (row) =>
 		rows[0].at.slice(0, 10) === rows.at(-1).at.slice(0, 10) ||
 		row.at.slice(11, 13) !== "00"
@@ -61,12 +66,12 @@ export function energyChart(rows, kind, total, coverage) {
 	const drawing = svg(
 		"svg",
 		{
-			viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+			viewBox: `0 0 ${width} ${HEIGHT}`,
 			role: "img",
 			"aria-label": `${title} energy, ${rows.length} bars from ${rows[0].name} to ${rows.at(-1).name}, the highest ${three(top / unit[0])} ${unit[1]}. The table below has every value.`,
 		},
 		ys.flatMap((v) => [
-			svg("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y(v), y2: y(v) }),
+			svg("line", { class: "grid", x1: LEFT, x2: width, y1: y(v), y2: y(v) }),
 			svg(
 				"text",
 				{ x: LEFT - 8, y: y(v) + 4, "text-anchor": "end" },

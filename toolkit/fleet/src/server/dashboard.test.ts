@@ -232,6 +232,8 @@ inBrowser("a phone scrolls down only, and loses nothing", async (t) => {
 		"[...document.querySelectorAll('button, input, select')].map((b) => b.getBoundingClientRect().height)",
 	);
 	t.true(Math.min(...heights) >= 38, String(Math.min(...heights)));
+	const label = page.locator("#energy-body svg text").first();
+	t.true(((await label.boundingBox())?.height ?? 0) >= 11, "drawn too small");
 });
 
 /** The worst contrast of text on what is behind it, by WCAG 2.2's relative luminance. */
@@ -299,10 +301,10 @@ const pictures = process.env.WATTVOX_PICTURES;
 if (pictures)
 	inBrowser("pictures for the README", async (t) => {
 		for (const [name, options] of [
-			["dashboard", { viewport: { width: 1280, height: 900 } }],
+			["dashboard", { viewport: { width: 1280, height: 1120 } }],
 			[
 				"dashboard-dark",
-				{ viewport: { width: 1280, height: 900 }, colorScheme: "dark" },
+				{ viewport: { width: 1280, height: 1120 }, colorScheme: "dark" },
 			],
 			[
 				"dashboard-phone",
