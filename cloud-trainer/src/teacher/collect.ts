@@ -35,8 +35,28 @@ export interface Discarded {
 	detail: string;
 }
 
+/** What a run's speech was asked for: another list or another budget makes another run. */
+export interface AskedFor {
+	/** Digest of the list of sentences. */
+	texts: string;
+	/** The budget; null: no limit. */
+	sentences: number | null;
+	minutes: number;
+}
+
+/** A list and a budget as a run keeps them. */
+export const askedFor = (
+	sentences: readonly string[],
+	budget: TeacherBudget,
+): AskedFor => ({
+	texts: createHash("sha256").update(sentences.join("\n")).digest("hex"),
+	sentences: budget.sentences ?? null,
+	minutes: budget.minutes,
+});
+
 /** What came of asking. */
 export interface Collected {
+	asked: AskedFor;
 	spoken: SpokenByTeacher[];
 	discarded: Discarded[];
 	/** Sentences that lay there already. */
@@ -74,7 +94,13 @@ const ROW = 3;
 export async function collect(o: CollectOptions): Promise<Collected> {
 	const dir = join(o.dir, TEACHER_DIR);
 	await claim(dir, o.settings);
-	const out: Collected = { spoken: [], discarded: [], kept: 0, ended: "texts" };
+	const out: Collected = {
+		asked: askedFor(o.sentences, o.budget),
+		spoken: [],
+		discarded: [],
+		kept: 0,
+		ended: "texts",
+	};
 	let seconds = 0;
 	let row = 0;
 	for (const text of o.sentences) {

@@ -8,11 +8,18 @@ import { meanEmbedding } from "../pretrain/stages.ts";
 import { alignerEngine, embed, speakerEngine } from "../voice/prepare.ts";
 import { openRun, RUN, type VoiceRun, writeRun } from "../voice/run.ts";
 import { holdOut, type Segment } from "../voice/segments.ts";
-import { type Collected, type Discarded, TEACHER_DIR } from "./collect.ts";
+import {
+	type AskedFor,
+	type Collected,
+	type Discarded,
+	TEACHER_DIR,
+} from "./collect.ts";
 import { makeLessons } from "./lessons.ts";
 
 /** What was left out of a run, beside the teacher's sentences. */
 const DISCARDED = "discarded.json";
+/** What the run's speech was asked for, there too. */
+const ASKED = "asked.json";
 
 /** A run to be made of what a teacher has spoken. */
 export interface FromTeacherOptions {
@@ -34,6 +41,8 @@ export interface FromTeacherOptions {
 export interface TaughtRun {
 	run: VoiceRun;
 	discarded: Discarded[];
+	/** Undefined for a run that does not say. */
+	asked?: AskedFor | undefined;
 }
 
 /**
@@ -62,6 +71,11 @@ export async function prepareFromTeacher(
 		join(o.out, TEACHER_DIR, DISCARDED),
 		`${JSON.stringify(discarded, null, "\t")}\n`,
 	);
+	const { asked } = collected;
+	await writeAtomic(
+		join(o.out, TEACHER_DIR, ASKED),
+		`${JSON.stringify(asked, null, "\t")}\n`,
+	);
 	await writeAtomic(
 		join(o.out, RUN.clip),
 		writeWav(lessons.samples, sampleRate),
@@ -79,15 +93,22 @@ export async function prepareFromTeacher(
 		segments: holdOut(lessons.segments),
 		samples: lessons.samples,
 	});
-	return { run: await openRun(o.out), discarded };
+	return { run: await openRun(o.out), discarded, asked };
 }
 
 /** A run that {@link prepareFromTeacher} made, with what it left out. */
 export async function openTaught(dir: string): Promise<TaughtRun> {
-	const json = await readFile(join(dir, TEACHER_DIR, DISCARDED), "utf8").catch(
-		() => "[]",
-	);
-	return { run: await openRun(dir), discarded: JSON.parse(json) };
+	const read = async (name: string, without?: unknown) => {
+		const json = await readFile(join(dir, TEACHER_DIR, name), "utf8").catch(
+			() => undefined,
+		);
+		return json === undefined ? without : JSON.parse(json);
+	};
+	return {
+		run: await openRun(dir),
+		discarded: await read(DISCARDED, []),
+		asked: await read(ASKED),
+	};
 }
 
 /** Discarded sentences counted by reason: "3 silent, 1 too long". */

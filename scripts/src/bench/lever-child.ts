@@ -29,6 +29,7 @@ export interface LeverTask {
 	keep?: boolean;
 	steps: number;
 	threads: number;
+	seed: number;
 	levers: Partial<AdaptOptions>;
 	/** Never stop early: Infinity does not survive JSON. */
 	patient?: boolean;
@@ -101,6 +102,7 @@ export async function measureLever(task: LeverTask): Promise<LeverResult> {
 			calibrate: false,
 			steps: task.steps,
 			threads: task.threads,
+			seed: task.seed,
 			// Often enough that a short run has its two points.
 			validateEvery: Math.max(1, Math.min(20, Math.floor(task.steps / 2))),
 			...task.levers,

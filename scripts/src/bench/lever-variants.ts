@@ -3,7 +3,7 @@ import type { LeverTask } from "./lever-child.ts";
 
 /** One training of the benchmark. */
 export type Variant = Pick<LeverTask, "levers"> &
-	Partial<Omit<LeverTask, "run" | "threads" | "until">> & {
+	Partial<Omit<LeverTask, "run" | "threads" | "seed" | "until">> & {
 		/** The variant that it is compared with. */
 		against: string;
 		/** Ends where this one was best: to what its energy is compared. */

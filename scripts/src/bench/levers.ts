@@ -29,6 +29,8 @@ About ten minutes on two quiet cores.
 
   --steps N      at most, where a variant names no number of its own (default 160)
   --threads N    of one operator (default 2)
+  --seed N       of everything random in every training (default 1): the differences between two seeds
+                 say what a difference between two rows is worth
   --only NAMES   with commas: ${USUAL.join(", ")};
                  and other settings of "full", left out unless named: ${Object.keys(
 										VARIANTS,
@@ -49,6 +51,7 @@ export async function run(argv: string[]): Promise<void> {
 			base: { type: "string" },
 			steps: { type: "string", default: "160" },
 			threads: { type: "string", default: "2" },
+			seed: { type: "string", default: "1" },
 			only: { type: "string" },
 			out: { type: "string" },
 			json: { type: "boolean", default: false },
@@ -75,6 +78,7 @@ export async function run(argv: string[]): Promise<void> {
 				run: voice,
 				steps: Number(o.steps),
 				threads: Number(o.threads),
+				seed: Number(o.seed),
 			});
 			const result = await once(voice, lever, task, interrupts.signal);
 			rows.push({ lever, against: variant.against, ...result });
@@ -123,7 +127,7 @@ async function prepared(
 function taskOf(
 	v: Variant,
 	rows: readonly LeverRow[],
-	given: Pick<LeverTask, "run" | "steps" | "threads">,
+	given: Pick<LeverTask, "run" | "steps" | "threads" | "seed">,
 ): LeverTask {
 	const { against: _, after: __, tuning: ___, reach, ...variant } = v;
 	const goal = rows.find((r) => r.lever === reach);
@@ -143,7 +147,8 @@ async function once(
 	task: LeverTask,
 	signal: AbortSignal,
 ): Promise<LeverResult> {
-	const path = join(dir, `${lever.replaceAll(/[^a-z0-9]+/g, "-")}.json`);
+	const name = `${lever.replaceAll(/[^a-z0-9]+/g, "-")}-${task.seed}.json`;
+	const path = join(dir, name);
 	const same = JSON.stringify({ ...task, run: resolve(task.run) });
 	const kept = await readFile(path, "utf8").then(JSON.parse, () => undefined);
 	if (kept?.task === same) {

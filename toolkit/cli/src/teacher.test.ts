@@ -83,6 +83,15 @@ test("GPT-SoVITS's API: stopped, resumed, trained, exported, inspected", async (
 	const again = await cli(args);
 	t.is(again.code, 0, again.out);
 	t.is(asked.length - before, SENTENCES.length - kept);
+	// A run is of one list and one budget: what it was not made of is not left out in silence.
+	for (const other of [
+		["--teacher-minutes", "20"],
+		["--teacher-sentences", "5"],
+	]) {
+		const more = await cli([...args, ...other]);
+		t.is(more.code, 2, more.out);
+		t.regex(more.out, /another list of sentences or another budget/);
+	}
 	const distil = await cli(["distil", "--run", join(here.dir, "run")]);
 	t.is(distil.code, 2);
 	t.regex(distil.err, /has learned from http.*export it/);

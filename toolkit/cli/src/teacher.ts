@@ -149,6 +149,8 @@ export async function openOrAsk(
 	const trainer = await import("@wattvox/cloud-trainer");
 	const { language, symbols } = await trainer.readBase(base);
 	const settings = await teacherSettings(args, language);
+	const sentences = await trainer.readSentences(args.texts, language);
+	const budget = budgetOf(args);
 	if (existsSync(join(args.out, trainer.RUN.description))) {
 		const taught = await trainer.openTaught(args.out);
 		const { run } = taught;
@@ -157,11 +159,16 @@ export async function openOrAsk(
 				"E_USAGE",
 				`${args.out} holds the run of another voice, ${run.name}: give another --out`,
 			);
+		const { asked } = taught;
+		const now = trainer.askedFor(sentences, budget);
+		if (asked && JSON.stringify(asked) !== JSON.stringify(now))
+			throw new WattvoxError(
+				"E_USAGE",
+				`${args.out} was prepared from another list of sentences or another budget: give another --out (with a copy of ${join(args.out, trainer.TEACHER_DIR)} in it nothing is asked for again)`,
+			);
 		io.progress.note(`going on with the run in ${args.out}`);
 		return taught;
 	}
-	const sentences = await trainer.readSentences(args.texts, language);
-	const budget = budgetOf(args);
 	const most = Math.min(sentences.length, budget.sentences ?? sentences.length);
 	const key = teacherKey(new URL(settings.url), io.env);
 	const client = new trainer.TeacherClient(settings, {
