@@ -5,6 +5,7 @@ import {
 	encodeModel,
 	type Graph,
 	mergeIntoWeights,
+	savedKey,
 	type Tensor,
 } from "@wattvox/onnx";
 import {
@@ -50,6 +51,7 @@ import {
 	wholeSettings,
 } from "./levers.ts";
 import { bringLast, opening } from "./opening.ts";
+import { refitted } from "./refit.ts";
 
 /** Which weights a voice adapts: every product of the text side and of the decoder. */
 export const VOICE_TARGETS = /^(text|decoder)\..*\.w$/;
@@ -192,36 +194,58 @@ async function adapt(
 			? { initial: fromPeft(rest.initial, injected.adapted) }
 			: {}),
 	});
-	const adapter = o.full
+	const trained = o.full
 		? wholeAdapter(graph.initializers, result.parameters)
 		: toPeft(result.parameters, injected.adapted);
-	let parameters = 0;
-	for (const t of result.parameters.values()) parameters += t.data.length;
 	const settings = o.full
-		? wholeSettings(lora, adapter, injected.adapted)
+		? wholeSettings(lora, trained, injected.adapted)
 		: lora;
-	const { weights } = rest;
+	const { config, weights, voice } = rest;
+	const scale = loraScale(settings);
 	if (o.headStart) {
-		const whole = mergeIntoWeights(weights, adapter, loraScale(settings));
+		const whole = mergeIntoWeights(weights, trained, scale);
 		const of = (name: string) => whole.get(name) as Tensor;
-		bringLast(adapter, of(LAST.weight), of(LAST.bias));
+		bringLast(trained, of(LAST.weight), of(LAST.bias));
 	}
+	const again =
+		o.refit && !result.interrupted
+			? await refitted({
+					...{ config, weights, adapter: trained, scale, voice, graph },
+					...{ validation: rest.validation, threads: o.threads },
+				})
+			: undefined;
+	const loss = again?.values?.loss;
+	if (again?.values && loss !== undefined)
+		o.onValidation?.(loss, result.steps, again.values);
+	const adapter = again?.adapter ?? trained;
+	const parameters = sizeOf(result.parameters, adapter);
 	if (o.calibrate && !result.interrupted)
-		await calibrate(
-			rest.config,
-			weights,
-			adapter,
-			loraScale(settings),
-			rest.voice,
-			o.threads,
-		);
+		await calibrate(config, weights, adapter, scale, voice, o.threads);
 	return {
 		adapter,
 		adapted: injected.adapted,
 		lora: settings,
 		parameters,
-		fit: result,
+		fit: {
+			...result,
+			...(loss !== undefined && { best: { step: result.steps, loss } }),
+		},
 	};
+}
+
+/** Trained numbers: the parameters', with the last layer whole in place of its pair where it was solved. */
+function sizeOf(
+	parameters: ReadonlyMap<string, Tensor>,
+	adapter: ReadonlyMap<string, Tensor>,
+): number {
+	let sum = 0;
+	const solved = [LAST.weight, LAST.bias].flatMap(
+		(name) => adapter.get(savedKey(name)) ?? [],
+	);
+	for (const t of solved) sum += t.data.length;
+	for (const [name, t] of parameters)
+		if (!solved.length || !name.startsWith(LAST.weight)) sum += t.data.length;
+	return sum;
 }
 
 /** Draws a batch's sentences. */

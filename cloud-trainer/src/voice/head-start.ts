@@ -56,6 +56,41 @@ export function solvedLayer(
 	};
 }
 
+/**
+ * Mean distance of the log-mels that a last layer makes to those that were recorded, nepers.
+ * @param w [rows, n]
+ * @param b [n]
+ * @param hidden of each sentence [frames, rows], flat
+ * @param mels of the same sentences [frames, n], flat
+ */
+export function layerDistance(
+	w: Tensor,
+	b: Tensor,
+	hidden: readonly Float32Array[],
+	mels: readonly Float32Array[],
+): number {
+	const [rows = 0, n = 0] = w.dims;
+	const y = new Float64Array(n);
+	let [sum, count] = [0, 0];
+	for (const [s, h] of hidden.entries()) {
+		const mel = mels[s] as Float32Array;
+		for (let f = 0; f < mel.length / n; f++) {
+			for (let j = 0; j < n; j++) y[j] = Number(b.data[j]);
+			for (let i = 0; i < rows; i++) {
+				const x = h[f * rows + i] as number;
+				for (let j = 0, at = i * n; j < n; j++, at++)
+					y[j] = (y[j] as number) + x * Number(w.data[at]);
+			}
+			for (let j = 0; j < n; j++)
+				sum += Math.abs(
+					MEL_MEAN + MEL_SCALE * (y[j] as number) - (mel[f * n + j] as number),
+				);
+			count += n;
+		}
+	}
+	return sum / count;
+}
+
 /** Frames that are summed in one pass over the matrices: those are read and written so much less often. */
 const TOGETHER = 8;
 

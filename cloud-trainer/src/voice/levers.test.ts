@@ -198,6 +198,36 @@ test("a head start serves a distillation; the decoder alone does not", async (t)
 	await t.throwsAsync(run({ decoderOnly: true }), { code: "E_USAGE" } as never);
 });
 
+test("the last layer is solved again, and kept unless held-out speech is worse for it", async (t) => {
+	const seen: number[] = [];
+	const more = { calibrate: false, learningRate: 1e-3 };
+	const plain = await teach(t, more);
+	const solved = await teach(t, {
+		...more,
+		refit: true,
+		onValidation: (loss) => seen.push(loss),
+	});
+	t.is(seen.length, 3, "two validations, and one of what was solved");
+	t.true((seen[2] ?? 9) < 0.9 * (seen[1] ?? 0), String(seen));
+	t.deepEqual(solved.fit.best, { step: 4, loss: seen[2] ?? Number.NaN });
+	t.false(solved.adapter.has(loraKey("decoder.out.w", "A")));
+	const size = (adapter: ReadonlyMap<string, Tensor>) =>
+		[...adapter.values()].reduce((sum, { data }) => sum + data.length, 0);
+	t.is(plain.parameters, size(plain.adapter));
+	t.is(solved.parameters, size(solved.adapter));
+
+	// Held-out speech far below the rest: what brings the one nearer, upwards, takes the other further.
+	const examples = VOICE.examples.map((e) =>
+		e.split === "val" ? { ...e, mel: e.mel.map((v) => v - 40) } : e,
+	);
+	const o = await options(t, { ...more, variance: 0, refit: true });
+	const other = { ...VOICE, examples };
+	const kept = await adaptTeacher(base, drawn("teacher"), other, o);
+	t.true(kept.adapter.has(loraKey("decoder.out.w", "A")));
+	t.false(kept.adapter.has(savedKey("decoder.out.w")));
+	t.is(kept.parameters, plain.parameters);
+});
+
 test("dropout, sampler, LoRA+, rsLoRA and an average change training, and resume as if never stopped", async (t) => {
 	const plain = await teach(t);
 	const more = {

@@ -46,6 +46,8 @@ export interface VoiceLevers {
 	average?: number;
 	/** Solve the last layer on the clip in closed form before the first step. */
 	headStart?: boolean;
+	/** Solve it again when training is over; kept unless held-out speech says otherwise. */
+	refit?: boolean;
 	/** Leave the text side as it is: its rows are computed once per sentence, and the decoder learns alone. */
 	decoderOnly?: boolean;
 	/** Sentences in turn, of any length in a batch, in place of similar ones drawn at random. */

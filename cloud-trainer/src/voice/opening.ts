@@ -1,10 +1,10 @@
 import type { AcousticConfig } from "@wattvox/models";
-import { loraKey, savedKey, type Tensor } from "@wattvox/onnx";
+import { type Graph, loraKey, savedKey, type Tensor } from "@wattvox/onnx";
 import type { Example } from "../data/features.ts";
 import { BLANK, teacherOutputs } from "../graphs/acoustic.ts";
 import { withWeights } from "../pretrain/base.ts";
 import type { VoiceData } from "./adapt.ts";
-import { LAST, solvedLayer } from "./head-start.ts";
+import { LAST, layerDistance, solvedLayer } from "./head-start.ts";
 import type { VoiceLevers } from "./levers.ts";
 import { sentenceRows } from "./rows.ts";
 
@@ -27,29 +27,87 @@ export async function opening(
 ): Promise<Opening> {
 	if (!o.headStart && !o.decoderOnly) return { weights };
 	const graph = withWeights(teacherOutputs(c, BLANK, false), weights);
-	const last = graph.nodes.find((n) => n.inputs.includes(LAST.weight));
 	const values = [
 		...(o.decoderOnly ? ["t.content"] : []),
-		...(o.headStart ? [last?.inputs[0] as string] : []),
+		...(o.headStart ? [beforeLast(graph)] : []),
 	];
 	const rows = await sentenceRows(graph, values, voice, o.threads);
 	const content = o.decoderOnly
 		? new Map(voice.examples.map((e, i) => [e, rows[i]?.[0] as Float32Array]))
 		: undefined;
 	if (!o.headStart) return { weights, ...(content && { content }) };
-	const trained = voice.examples
-		.map((e, i) => ({ e, hidden: rows[i]?.at(-1) as Float32Array }))
-		.filter(({ e }) => e.split === "train");
-	const { w, b } = solvedLayer(
-		weights.get(LAST.weight) as Tensor,
-		weights.get(LAST.bias) as Tensor,
-		trained.map((t) => t.hidden),
-		trained.map((t) => Float32Array.from(t.e.mel)),
+	const { w, b } = solvedOn(
+		weights,
+		voice,
+		rows.map((r) => r.at(-1) as Float32Array),
 	);
 	return {
 		weights: new Map([...weights, [LAST.weight, w], [LAST.bias, b]]),
 		...(content && { content }),
 	};
+}
+
+/** The value that the last layer reads. */
+const beforeLast = (graph: Graph): string =>
+	graph.nodes.find((n) => n.inputs.includes(LAST.weight))?.inputs[0] as string;
+
+/** The sentences of one half of a voice's clip, with their hidden rows. */
+function half(
+	{ examples }: VoiceData,
+	hidden: readonly Float32Array[],
+	split: Example["split"],
+): { hidden: Float32Array[]; mels: Float32Array[] } {
+	const mine = examples
+		.map((e, i) => ({ e, hidden: hidden[i] as Float32Array }))
+		.filter(({ e }) => e.split === split);
+	return {
+		hidden: mine.map((m) => m.hidden),
+		mels: mine.map(({ e }) => Float32Array.from(e.mel)),
+	};
+}
+
+/** The last layer solved on a voice's training sentences. @param hidden rows of each sentence */
+function solvedOn(
+	weights: ReadonlyMap<string, Tensor>,
+	voice: VoiceData,
+	hidden: readonly Float32Array[],
+): { w: Tensor; b: Tensor } {
+	const { hidden: rows, mels } = half(voice, hidden, "train");
+	return solvedLayer(
+		weights.get(LAST.weight) as Tensor,
+		weights.get(LAST.bias) as Tensor,
+		rows,
+		mels,
+	);
+}
+
+/** A last layer solved anew. */
+export interface SolvedLast {
+	w: Tensor;
+	b: Tensor;
+	/** Whether the held-out sentences' log-mels are no further away with it; true where there are none. */
+	better: boolean;
+}
+
+/** The last layer solved for an adapted model: the layers before it have moved since it was trained. */
+export async function solvedLast(
+	c: AcousticConfig,
+	weights: ReadonlyMap<string, Tensor>,
+	voice: VoiceData,
+	threads: number,
+): Promise<SolvedLast> {
+	const graph = withWeights(teacherOutputs(c, BLANK, false), weights);
+	const rows = await sentenceRows(graph, [beforeLast(graph)], voice, threads);
+	const hidden = rows.map(([row]) => row as Float32Array);
+	const { w, b } = solvedOn(weights, voice, hidden);
+	const held = half(voice, hidden, "val");
+	const far = (w: Tensor, b: Tensor) =>
+		layerDistance(w, b, held.hidden, held.mels);
+	const before = far(
+		weights.get(LAST.weight) as Tensor,
+		weights.get(LAST.bias) as Tensor,
+	);
+	return { w, b, better: !(far(w, b) > before) };
 }
 
 /** Lets an adapter bring the last layer whole, in place of a pair beside it. */

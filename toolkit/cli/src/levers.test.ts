@@ -14,6 +14,7 @@ const OFF: LeverArgs = {
 	bucketing: true,
 	full: false,
 	"head-start": false,
+	refit: false,
 	"decoder-only": false,
 	calibrate: true,
 	rslora: false,
@@ -82,6 +83,7 @@ test("without switches nothing is asked for; with them each is", (t) => {
 			"learning-rate": 4e-3,
 			average: 0.95,
 			"head-start": true,
+			refit: true,
 			"decoder-only": true,
 		}),
 		{
@@ -89,6 +91,7 @@ test("without switches nothing is asked for; with them each is", (t) => {
 			learningRate: 4e-3,
 			average: 0.95,
 			headStart: true,
+			refit: true,
 			decoderOnly: true,
 		},
 	);

@@ -44,6 +44,12 @@ export const LEVERS = {
 		default: false,
 		describe: "Solve the last layer in closed form before the first step",
 	},
+	refit: {
+		type: "boolean",
+		default: false,
+		describe:
+			"Solve the last layer again when training is over; kept unless held-out speech is worse for it",
+	},
 	"decoder-only": {
 		type: "boolean",
 		default: false,
@@ -125,6 +131,7 @@ export interface LeverArgs {
 	"learning-rate"?: number | undefined;
 	average?: number | undefined;
 	"head-start": boolean;
+	refit: boolean;
 	"decoder-only": boolean;
 	targets?: string | undefined;
 	patience?: number | undefined;
@@ -230,6 +237,7 @@ export function leverRequest(args: LeverArgs, io: Io): AdaptRequest {
 		...(rate !== undefined && { learningRate: rate }),
 		...(average !== undefined && { average }),
 		...(args["head-start"] && { headStart: true }),
+		...(args.refit && { refit: true }),
 		...(args["decoder-only"] && { decoderOnly: true }),
 		...whole("patience", 0),
 		...(patience === 0 && { patience: Number.POSITIVE_INFINITY }),
