@@ -42,10 +42,10 @@ export const fleetPower = command({
 		const {
 			askServer,
 			formatPowerTable,
+			knownPowerStore,
 			parseSince,
 			powerCodeCarbonCsv,
 			powerCsv,
-			powerStore,
 			powerTable,
 		} = await import("@wattvox/fleet");
 		const by = args.by as
@@ -82,7 +82,7 @@ export const fleetPower = command({
 					)
 				: undefined;
 		if (answer) return show(answer);
-		const store = powerStore(args.database ?? args.data);
+		const store = await knownPowerStore(args.database ?? args.data);
 		await store.start(io.signal);
 		try {
 			show(

@@ -26,7 +26,7 @@ export const fleetUtterances = command({
 		...DATA_OPTIONS,
 	},
 	async run({ since, fleet, device, limit, database, data }, io) {
-		const { askServer, formatUtterances, parseSince, powerStore } =
+		const { askServer, formatUtterances, knownPowerStore, parseSince } =
 			await import("@wattvox/fleet");
 		const show = (answer: UtteranceAnswer) =>
 			io.result(answer, formatUtterances(answer));
@@ -45,7 +45,7 @@ export const fleetUtterances = command({
 					)
 				: undefined;
 		if (answer) return show(answer);
-		const store = powerStore(database ?? data);
+		const store = await knownPowerStore(database ?? data);
 		await store.start(io.signal);
 		try {
 			const from =

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { access, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { writeBundle, writeKeys } from "@wattvox/bundle";
@@ -213,7 +213,7 @@ test("publish without a broker exits 5, with a wrong key 4, with a bad id 2", as
 	t.is((await publish("--key", other.privatePath, "--device", "a")).code, 4);
 });
 
-test("serve on a port that is taken exits 5; a power database that is none exits 6", async (t) => {
+test("serve on a port that is taken exits 5; a power database that is none exits 6, a missing one 3", async (t) => {
 	const h = await house(t);
 	const server = createServer().listen(0, "127.0.0.1");
 	await once(server, "listening");
@@ -227,4 +227,11 @@ test("serve on a port that is taken exits 5; a power database that is none exits
 	t.regex(taken.err, /E_BROKER/);
 	await writeFile(join(h.dir, "power.duckdb"), "[]".repeat(5000));
 	t.is((await cli(["fleet", "power", "--data", h.dir])).code, 6);
+	const none = join(h.dir, "misspelt");
+	for (const asks of ["power", "utterances"]) {
+		const missing = await cli(["fleet", asks, "--data", none]);
+		t.is(missing.code, 3, asks);
+		t.regex(missing.err, /no power database in .*misspelt/);
+	}
+	await t.throwsAsync(access(none), { code: "ENOENT" });
 });
