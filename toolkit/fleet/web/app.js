@@ -24,6 +24,14 @@ let span = "7d";
 let offset = 0;
 let summary;
 let overview;
+/** Names of voices by digest, as far as the store's bundles say them. */
+const names = new Map();
+
+/** "ada 3fa9c1d27be0" */
+function voiceName(digest) {
+	const name = names.get(digest);
+	return name ? `${name} ${short(digest)}` : short(digest);
+}
 
 /** Asks the server; back to the login page when it does not know us any more. */
 async function ask(path) {
@@ -123,7 +131,7 @@ function showEnergy() {
 
 function showSpeech() {
 	$("speech-body").replaceChildren(
-		speechChart("By voice", overview.byVoice.rows, (r) => short(r.voice)),
+		speechChart("By voice", overview.byVoice.rows, (r) => voiceName(r.voice)),
 		speechChart(
 			"By device class",
 			overview.byClass.rows,
@@ -132,7 +140,7 @@ function showSpeech() {
 		speechChart(
 			"By voice and device class",
 			overview.byVoiceAndClass,
-			(r) => `${short(r.voice)} on ${r.deviceClass ?? "not said"}`,
+			(r) => `${voiceName(r.voice)} on ${r.deviceClass ?? "not said"}`,
 			true,
 		),
 	);
@@ -382,6 +390,8 @@ async function showRollouts() {
 
 async function showVoices() {
 	const voices = await ask("/api/voices");
+	for (const { bundle, voice } of voices) if (voice) names.set(bundle, voice);
+	if (overview) showSpeech();
 	$("voices-body").replaceChildren(
 		...(voices.length === 0
 			? [el("p", { class: "quiet empty" }, "No voice is known yet.")]

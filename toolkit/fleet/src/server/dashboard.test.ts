@@ -88,6 +88,8 @@ inBrowser("everything is there, live, and nothing complains", async (t) => {
 	t.regex(text, /pulling, 61 %/);
 	t.regex(text, /3fa9c1d27be0 on orin-nano/);
 	t.regex(text, /Canary, energy: at most 6\.1 %/);
+	// by its name as soon as that is known
+	await page.getByText("ada 3fa9c1d27be0 on orin-nano").waitFor();
 	// what devices measured beside what training took; an estimate says so, a forgery shows nothing
 	await page.getByText("2.71 ± 0.0542 J").waitFor();
 	const voices = await page.locator("#voices-body").innerText();
