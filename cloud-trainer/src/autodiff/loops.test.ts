@@ -205,3 +205,60 @@ test.serial(
 			});
 	},
 );
+
+/** y = last of x's pairs of rows, times w: as torch exports `x.split(2)[-1] * w`. */
+function split(rows: number | string): Graph {
+	const b = new GraphBuilder();
+	const x = b.input("x", "float32", [rows, 2]);
+	const w = b.input("w", "float32", [2]);
+	const scalar = (n: bigint) =>
+		b.constant({ dtype: "int64", dims: [], data: BigInt64Array.of(n) });
+	const [two, last] = [scalar(2n), scalar(-1n)];
+	const made = (op: string, inputs: string[], out: string) =>
+		b.graph.nodes.push({
+			op,
+			domain: "",
+			name: out,
+			inputs,
+			outputs: [out],
+			attrs: {},
+		});
+	made("SplitToSequence", [x.name, two.name], "parts");
+	made("SequenceAt", ["parts", last.name], "part");
+	made("Mul", ["part", w.name], "y");
+	b.graph.outputs.push({ name: "y", dtype: "float32", shape: ["n", 2] });
+	return b.graph;
+}
+
+test("gradients through a sequence whose parts are known", async (t) => {
+	const feeds = { x: numbers([5, 2], 1), w: numbers([2], 2) };
+	const [x, w] = [feeds.x.data as Float32Array, feeds.w.data as Float32Array];
+	for (const rows of [5, "rows"]) {
+		const found = await gradientsOf(split(rows), {
+			of: "y",
+			wrt: ["x", "w"],
+			feeds,
+		});
+		// Rows 0 and 1, 2 and 3, 4.
+		t.deepEqual([...(found.gradients.get("x")?.data ?? [])].map(Number), [
+			0,
+			0,
+			0,
+			0,
+			0,
+			0,
+			0,
+			0,
+			w[0],
+			w[1],
+		]);
+		t.deepEqual([...(found.gradients.get("w")?.data ?? [])].map(Number), [
+			x[8],
+			x[9],
+		]);
+	}
+	t.throws(() => differentiate(split("rows"), "y", ["x"]), {
+		code: "E_OP_UNSUPPORTED",
+		message: /SplitToSequence.*what a sequence holds/,
+	});
+});

@@ -6,6 +6,7 @@ import {
 	type Node,
 	unrolled,
 	type ValueType,
+	withoutSequences,
 } from "@wattvox/onnx";
 
 /** Names that a node reads, those that its inner graphs (If, Loop, Scan) take from outside included. */
@@ -23,14 +24,17 @@ const isLoop = (node: Node): boolean =>
 	!node.domain && (node.op === "Loop" || node.op === "Scan");
 
 /**
- * The graph without constants among its nodes, without Ifs whose branch is known, and with the steps of
+ * The graph without constants among its nodes, without Ifs whose branch is known and sequences whose
+ * elements are, and with the steps of
  * each Loop and Scan between `wrt` and what they lead to written out, where their number is known.
  * Others stay as they are.
  * @throws WattvoxError E_MODEL for a graph that is not valid
  */
 export function withoutLoops(graph: Graph, wrt: readonly string[]): Graph {
 	// The branches that were chosen may hold Constant nodes too.
-	const plain = hoistConstants(foldBranches(hoistConstants(graph)));
+	const plain = withoutSequences(
+		hoistConstants(foldBranches(hoistConstants(graph))),
+	);
 	if (!plain.nodes.some(isLoop)) return plain;
 	const types: Map<string, ValueType> = inferTypes(plain);
 	const reached = new Set(wrt);

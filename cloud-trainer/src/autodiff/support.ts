@@ -25,12 +25,14 @@ export const LIMITS: Partial<Record<DifferentiableOp, string>> = {
 	DequantizeLinear:
 		"the scale, for the whole tensor or for each slice of an axis; not what was quantised",
 	Dropout: "in training with the mask that the same run drew",
+	GRU: "Sigmoid and Tanh, sequence lengths, an initial state; no clip",
 	Gather:
 		"duplicates add up: by a one-hot product, or from 1025 rows and opset 16 on by ScatterElements",
 	GatherND: "the length of an index must be fixed",
 	GridSample:
 		"the picture and the grid, every mode and padding; where a nearest neighbour changes, nothing flows to the grid",
 	GlobalMaxPool: "ties share equally",
+	LSTM: "Sigmoid and Tanh, sequence lengths, initial states, peepholes; no clip, no coupled gates",
 	LayerNormalization:
 		"its mean and deviation, as outputs, are not differentiated",
 	LpNormalization: "a row of zeros has no gradient",

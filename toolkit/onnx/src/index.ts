@@ -16,6 +16,7 @@ export {
 export * from "./merge.ts";
 export * from "./precision.ts";
 export * from "./safetensors.ts";
+export { withoutSequences } from "./sequences.ts";
 export { foldBranches, hoistConstants, isIf } from "./simplify.ts";
 export * from "./tensor.ts";
 export * from "./tensorrt/index.ts";
