@@ -98,7 +98,9 @@ export class Agent extends EventEmitter<Events> {
 			});
 			this.#carrier = carrier;
 			this.#engines = new Engines({
-				...{ dataDir, settings, trust, carrier, threads, log },
+				...{ dataDir, settings, trust, carrier, threads, log, clock },
+				station: () =>
+					`a build station of class ${deviceClass} in store ${this.#wishes.current?.store ?? "(none named yet)"}`,
 			});
 		}
 		this.#voices = new HeldVoices({
@@ -109,7 +111,11 @@ export class Agent extends EventEmitter<Events> {
 		});
 		this.#speaker = new SpeakerProcess({
 			offers: () => this.#voices.offers,
-			verify: (digest) => this.#voices.verify(digest),
+			verify: async (digest) => {
+				const voice = await this.#voices.verify(digest);
+				const engine = this.#engines?.ready(digest);
+				return { ...voice, ...(engine && { engine }) };
+			},
 			onAsideTrouble: (...trouble) => this.#voices.withdraw(...trouble),
 			aside: bounds.aside,
 			tensorrt: options.engine?.shim ?? null,
@@ -164,6 +170,7 @@ export class Agent extends EventEmitter<Events> {
 				denied: this.#uplink.denied,
 			}),
 			offers: () => this.#voices.offers,
+			engineOf: (digest) => this.#engines?.ready(digest)?.id ?? null,
 			onChange: (reported) => this.emit("reported", reported),
 		});
 		this.#power = new DevicePower({

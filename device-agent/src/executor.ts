@@ -2,7 +2,7 @@ import type { Trust } from "@wattvox/bundle";
 import { type Clock, WattvoxError } from "@wattvox/core";
 import { type Budget, type Link, pullBundle } from "@wattvox/link";
 import type { GoldenLimits, GoldenResult } from "@wattvox/synth";
-import type { Engines } from "./engine/engines.ts";
+import type { Engines, VoiceOfEngine } from "./engine/engines.ts";
 import type { HeldVoices } from "./held-voices.ts";
 import type { JoulesGate } from "./joules/joules-gate.ts";
 import { DEADLINES, type Step, type Work } from "./planner.ts";
@@ -130,16 +130,14 @@ export class Executor {
 					signal,
 				);
 				return;
-			case "engine": {
-				const { digest } = step;
-				await this.#o.engines?.prepare(
-					digest,
-					state.voiceDir(digest),
-					await state.goldenPath(digest),
-					signal,
-				);
+			case "engine":
+				await this.#o.engines?.prepare(await this.#of(step.digest), signal);
 				return;
-			}
+			case "look":
+				// verified when it came, which may be long ago
+				await this.#o.voices.check(step.digest);
+				await this.#o.engines?.look(await this.#of(step.digest), signal);
+				return;
 			case "fall-back": {
 				// verified when it came, which may be long ago
 				await this.#o.voices.check(step.to);
@@ -172,6 +170,12 @@ export class Executor {
 			default:
 				step satisfies never;
 		}
+	}
+
+	async #of(voice: string): Promise<VoiceOfEngine> {
+		const { state } = this.#o;
+		const golden = await state.goldenPath(voice);
+		return { voice, dir: state.voiceDir(voice), golden };
 	}
 
 	/** A laid-out voice, with its engine where that is ready. */

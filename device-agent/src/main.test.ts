@@ -18,18 +18,22 @@ function agent(...args: string[]) {
 test("the program says how it is used, and ends with the table's exit codes", async (t) => {
 	const dir = await mkdtemp(join(tmpdir(), "wattvox-main-"));
 	t.teardown(() => rm(dir, { recursive: true }));
-	const [help, none, unknown, missing, port, never, key] = await Promise.all([
-		agent("--help"),
-		agent(),
-		agent("fly"),
-		agent("run", "--broker", "mqtt://127.0.0.1:9"),
-		agent("run", "--port", "70000"),
-		agent("status", "--data", dir),
-		agent(
-			...["run", "--broker", "mqtt://127.0.0.1:9", "--fleet", "f"],
-			...["--device", "d", "--data", dir, "--trust", join(dir, "none.pub")],
-		),
-	]);
+	const pull = ["run", "--pull-engines"];
+	const [help, none, unknown, missing, port, never, key, ...pulls] =
+		await Promise.all([
+			agent("--help"),
+			agent(),
+			agent("fly"),
+			agent("run", "--broker", "mqtt://127.0.0.1:9"),
+			agent("run", "--port", "70000"),
+			agent("status", "--data", dir),
+			agent(
+				...["run", "--broker", "mqtt://127.0.0.1:9", "--fleet", "f"],
+				...["--device", "d", "--data", dir, "--trust", join(dir, "none.pub")],
+			),
+			agent(...pull),
+			agent(...pull, "--shim", "shim.so", "--builder-key", "builder.key"),
+		]);
 	t.is(help?.code, 0);
 	t.regex(help?.out ?? "", /wattvox-agent run --broker/);
 	t.is(none?.code, 0);
@@ -37,6 +41,12 @@ test("the program says how it is used, and ends with the table's exit codes", as
 		t.is(bad?.code, 2);
 		t.regex(bad?.err ?? "", /E_USAGE/);
 	}
+	t.deepEqual(
+		pulls.map((p) => p.code),
+		[2, 2],
+	);
+	t.regex(pulls[0]?.err ?? "", /--pull-engines needs --shim/);
+	t.regex(pulls[1]?.err ?? "", /--pull-engines builds none/);
 	t.is(never?.code, 3);
 	t.is(key?.code, 4);
 	t.regex(key?.err ?? "", /E_KEY/);

@@ -39,6 +39,8 @@ const HELP = `wattvox-agent: the device's side of wattvox
       --precision P    of TensorRT's engines: fp32 (default), fp16 or bf16
       --builder-key F  this device builds for its class: it signs its engines with this key
                        and brings them to the store, where its siblings find them
+      --pull-engines   build none: take only the engines that the class's station signed, and
+                       speak on ONNX Runtime until they are in the store
       --username NAME  for the broker; the password comes from WATTVOX_BROKER_PASSWORD
       --ca FILE        certificate authority of the broker, PEM (default: those of Node)
       --tls-cert FILE  own certificate for the broker, PEM, with --tls-key FILE
@@ -77,6 +79,7 @@ const OPTIONS = {
 	shim: { type: "string" },
 	precision: { type: "string" },
 	"builder-key": { type: "string" },
+	"pull-engines": { type: "boolean" },
 	username: { type: "string" },
 	ca: { type: "string" },
 	"tls-cert": { type: "string" },
@@ -122,6 +125,7 @@ async function run(values: Values): Promise<void> {
 	const maxLoaded = number(values["loaded-voices"], "loaded-voices", 1, 64);
 	const aside = number(values["voices-mb"], "voices-mb", 1, 1_000_000);
 	const { class: deviceClass, "host-root": hostRoot } = values;
+	const engine = engineOf(values);
 	const agent = new Agent({
 		broker: await account(needed(values.broker, "broker"), values),
 		fleet: needed(values.fleet, "fleet"),
@@ -131,7 +135,7 @@ async function run(values: Values): Promise<void> {
 		log: createLog("agent", { level: logLevel(process.env, "info") }),
 		...(port !== undefined && { port }),
 		...(threads !== undefined && { threads }),
-		...engineOf(values),
+		...engine,
 		...(await builderOf(values)),
 		limits: parseLimits(values.limit ?? []),
 		playback: { player: values.player, audioDevice: values["audio-device"] },
@@ -203,13 +207,16 @@ async function doctor(values: Values): Promise<void> {
 	}
 }
 
-function engineOf({ shim, precision = "fp32" }: Values): {
-	engine?: EngineSettings;
-} {
+function engineOf(values: Values): { engine?: EngineSettings } {
+	const { shim, precision = "fp32", "pull-engines": pullOnly } = values;
 	if (!["fp32", "fp16", "bf16"].includes(precision))
 		throw usage(`--precision ${precision} is not fp32, fp16 or bf16`);
+	if (pullOnly && shim === undefined)
+		throw usage("--pull-engines needs --shim");
+	if (pullOnly && values["builder-key"] !== undefined)
+		throw usage("--pull-engines builds none, --builder-key builds for others");
 	if (shim === undefined) return {};
-	return { engine: { shim, precision: precision as "fp32" } };
+	return { engine: { shim, precision: precision as "fp32", pullOnly } };
 }
 
 async function builderOf(values: Values): Promise<{ builder?: PrivateKey }> {

@@ -350,6 +350,49 @@ const TABLE: [string, View, Step | undefined][] = [
 		undefined,
 	],
 	[
+		"an engine that a station is to bring is asked for when it is time",
+		view({ ...running, engine: { state: "waiting", reason, at: 1000 } }),
+		{ do: "engine", digest: A },
+	],
+	[
+		"and not before",
+		view({ ...running, engine: { state: "waiting", reason, at: 1500 } }),
+		{ do: "rest", until: 1500 },
+	],
+	[
+		"waiting for it keeps nothing else waiting",
+		view({
+			...measured,
+			engine: { state: "waiting", reason, at: 1500 },
+			joules: { state: "wanted", at: 0 },
+		}),
+		{ do: "measure", digest: A, last: B },
+	],
+	[
+		"the next thing to be done is what it rests for",
+		view({
+			...measured,
+			engine: { state: "waiting", reason, at: 1500 },
+			joules: { state: "wanted", at: 1400 },
+		}),
+		{ do: "rest", until: 1400 },
+	],
+	[
+		"voices beside the active one come after it, when it speaks as it will",
+		view({ ...running, engine: { state: "failed", reason }, unseen: B }),
+		{ do: "look", digest: B },
+	],
+	[
+		"and not before its own engine",
+		view({ ...running, engine: { state: "wanted" }, unseen: B }),
+		{ do: "engine", digest: A },
+	],
+	[
+		"nor on a device without engines",
+		view({ ...running, engine: null, unseen: B }),
+		undefined,
+	],
+	[
 		"the active voice is measured, with the last good one to compare it with",
 		view({ ...measured, joules: { state: "wanted", at: 0 } }),
 		{ do: "measure", digest: A, last: B },
@@ -429,8 +472,11 @@ const anyView: fc.Arbitrary<View> = fc.record({
 			{ state: "wanted" },
 			{ state: "ready", id: "e" },
 			{ state: "failed", reason },
+			{ state: "waiting", reason, at: 500 },
+			{ state: "waiting", reason, at: 1500 },
 		),
 	),
+	unseen: fc.option(digest),
 	joules: fc.option(
 		fc.constantFrom<JoulesView>(
 			{ state: "wanted", at: 1500 },
@@ -480,8 +526,13 @@ test("whatever the view: nothing unproven is activated, nothing in use is remove
 			}
 			if (step?.do === "engine")
 				t.true(
-					v.speaker.digest === v.active?.digest && v.engine?.state === "wanted",
+					v.speaker.digest === v.active?.digest &&
+						["wanted", "waiting"].includes(v.engine?.state ?? ""),
 				);
+			if (step?.do === "look") {
+				t.is(v.speaker.digest, v.active?.digest ?? null);
+				t.false(["wanted", undefined].includes(v.engine?.state));
+			}
 		}),
 		{ numRuns: 500 },
 	);
@@ -553,6 +604,8 @@ function after(v: View, step: Step): View {
 		}
 		case "engine":
 			return { ...v, engine: { state: "ready", id: "e" } };
+		case "look":
+			return { ...v, unseen: null };
 		case "measure":
 			return { ...v, joules: { state: "passed" } };
 		case "rest":

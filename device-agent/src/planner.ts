@@ -36,6 +36,8 @@ export interface View {
 	damaged?: ReadonlySet<string>;
 	/** Of the active voice; null: there are to be no engines on this device. */
 	engine?: EngineView | null | undefined;
+	/** A good voice beside the active one of which it is not known whether the cache has an engine; null: none. */
+	unseen?: string | null | undefined;
 	/** Of the active voice; null: it is not held to joules. */
 	joules?: JoulesView | null | undefined;
 	speaker: {
@@ -58,6 +60,8 @@ export type EngineView =
 	| { state: "wanted" }
 	/** It survived its trial. */
 	| { state: "ready"; id: string }
+	/** Its build station has not brought it yet, and this device builds none; to be asked for again at `at`, monotonic ms. */
+	| { state: "waiting"; reason: Reason; at: number }
 	/** There is none for this voice, and why. */
 	| { state: "failed"; reason: Reason };
 
@@ -83,6 +87,8 @@ export type Step =
 	| { do: "prune"; digests: string[] }
 	/** Find or build the active voice's engine and try it, in a child process; the voice speaks meanwhile. */
 	| { do: "engine"; digest: string }
+	/** Look for the engine of a voice beside the active one in the cache, and try it; nothing is built for it. */
+	| { do: "look"; digest: string }
 	/** Hold the active voice to its joules per second of speech, in a child process; it speaks meanwhile. */
 	| { do: "measure"; digest: string; last: string | null }
 	/** All is well; look again at this time, ms. */
@@ -112,6 +118,7 @@ export const DEADLINES: Readonly<Record<Work, number>> = {
 	forget: 10 * 60_000,
 	prune: 10 * 60_000,
 	engine: 90 * 60_000,
+	look: 10 * 60_000,
 	measure: 10 * 60_000,
 };
 
@@ -134,14 +141,20 @@ export const MUTE_MS = 60_000;
  * - A voice that cannot be loaded gives way to the last good one; one that is damaged is never that. Where
  *   there is none, it is tried again and again: what kept it from loading, want of memory say, may have passed.
  * - An engine is looked for only when nothing else is to be done, and the voice speaks without it meanwhile;
- *   the speaker gets it only after its trial.
+ *   the speaker gets it only after its trial. Those of voices beside it come after its own.
  * - A voice is held to its joules when it speaks as it will, with its engine if it has one; drawing too much
  *   it gives way to the last good one, where there is one.
  */
 export function plan(view: View): Step | undefined {
-	return (
-		planVoice(view) ?? planEngine(view) ?? planJoules(view) ?? planSilence(view)
-	);
+	const voice = planVoice(view);
+	if (voice) return voice;
+	const rests: { do: "rest"; until: number }[] = [];
+	for (const next of [planEngine, planJoules, planLook, planSilence]) {
+		const step = next(view);
+		if (step?.do === "rest") rests.push(step);
+		else if (step) return step;
+	}
+	return rests.sort((a, b) => a.until - b.until)[0];
 }
 
 /** When to try the voice of a mute device again; undefined: it is not mute, or has another voice to speak with. */
@@ -184,16 +197,32 @@ function planJoules(view: View): Step | undefined {
 	}
 }
 
-function planEngine({ active, engine, speaker }: View): Step | undefined {
-	if (!active || !engine || !speaker.up) return undefined;
-	const { digest } = active;
-	if (speaker.digest !== digest || speaker.failed?.digest === digest)
+function planLook(view: View): Step | undefined {
+	const { engine, unseen } = view;
+	if (!engine || typeof unseen !== "string" || !speaksWell(view))
 		return undefined;
+	return { do: "look", digest: unseen };
+}
+
+/** The active voice is loaded, with or without its engine. */
+function speaksWell({ active, speaker }: View): boolean {
+	const { up, digest, failed } = speaker;
+	return up && active?.digest === digest && failed?.digest !== digest;
+}
+
+function planEngine(view: View): Step | undefined {
+	const { active, engine, speaker, now } = view;
+	if (!active || !engine || !speaksWell(view)) return undefined;
+	const { digest } = active;
 	switch (engine.state) {
 		case "wanted":
 			return { do: "engine", digest };
 		case "ready":
 			return speaker.engine === engine.id ? undefined : { do: "swap", digest };
+		case "waiting":
+			return now < engine.at
+				? { do: "rest", until: engine.at }
+				: { do: "engine", digest };
 		case "failed":
 			return undefined;
 		default:

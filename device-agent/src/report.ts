@@ -68,7 +68,7 @@ function joulesOf({ verdict, why, figure }: Finding): Reported["joules"] {
 }
 
 function runtimeOf(name: Runtime, { engine }: Seen): Reported["runtime"] {
-	if (name === "tensorrt" || engine?.state !== "failed") return { name };
+	if (name === "tensorrt" || !engine || !("reason" in engine)) return { name };
 	const { code, message } = engine.reason;
 	return { name, reason: { code, message: message.slice(0, 1000) } };
 }

@@ -38,6 +38,8 @@ export interface HeldVoice {
 	base: string;
 	active: boolean;
 	loaded: boolean;
+	/** The TensorRT engine that it speaks by, or would if it were loaded now; null: ONNX Runtime. */
+	engine?: string | null;
 }
 
 export interface ReporterOptions {
@@ -48,6 +50,8 @@ export interface ReporterOptions {
 	seen: () => Seen;
 	/** What requests may ask for. */
 	offers: () => readonly OfferedVoice[];
+	/** The engine with which a voice would be loaded now; null: none. */
+	engineOf: (digest: string) => string | null;
 	onChange: (reported: Reported) => void;
 }
 
@@ -142,11 +146,19 @@ export class Reporter {
 	}
 
 	#voices(): HeldVoice[] {
-		const { digest: now, aside } = this.#o.speaker;
-		return this.#o.offers().map(({ id, digest, base }) => ({
-			...{ id, bundle: digest, base, active: digest === now },
-			loaded: digest === now || aside.loaded.some((l) => l.digest === digest),
-		}));
+		const { speaker, offers, engineOf } = this.#o;
+		const { digest: now, engine, aside } = speaker;
+		return offers().map(({ id, digest, base }) => {
+			const here =
+				digest === now
+					? { engine }
+					: aside.loaded.find((l) => l.digest === digest);
+			return {
+				...{ id, bundle: digest, base, active: digest === now },
+				loaded: here !== undefined,
+				engine: here ? here.engine : engineOf(digest),
+			};
+		});
 	}
 
 	#report(): Reported {

@@ -101,8 +101,8 @@ function runtimeLines({
 function voiceLines({ voices = [] }: WrittenStatus): [string, string][] {
 	return voices
 		.filter((v) => !v.active)
-		.map(({ id, bundle, base, loaded }) => [
+		.map(({ id, bundle, base, loaded, engine }) => [
 			"also",
-			`${id} ${bundle.slice(0, 12)} on ${base}, ${loaded ? "loaded" : "loaded when it is asked for"}`,
+			`${id} ${bundle.slice(0, 12)} on ${base}, ${loaded ? "loaded" : "loaded when it is asked for"}${engine ? `, by engine ${engine.slice(0, 12)}` : ""}`,
 		]);
 }

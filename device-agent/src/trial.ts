@@ -44,7 +44,8 @@ export async function runTrial(
 	});
 	const end = await new Promise<string>((resolve) => {
 		child.once("error", (error) => resolve(error.message));
-		child.once("exit", (code, by) => resolve(String(by ?? code)));
+		// not "exit": that may be heard before the last message, when several children end at once
+		child.once("close", (code, by) => resolve(String(by ?? code)));
 	});
 	signal.removeEventListener("abort", kill);
 	signal.throwIfAborted();

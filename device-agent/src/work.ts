@@ -83,6 +83,16 @@ export class Work {
 		return this.#active && engines ? engines.view(this.#active.digest) : null;
 	}
 
+	/** A voice that may be asked for, and whose engine has not been looked for; null: none. */
+	get #unseen(): string | null {
+		const { engines, voices } = this.#o;
+		const found = voices.offers.find(
+			({ digest }) =>
+				digest !== this.#active?.digest && engines?.unseen(digest),
+		);
+		return found?.digest ?? null;
+	}
+
 	/** Of the active voice; null: there is none. */
 	get #joules(): JoulesView | null {
 		return this.#active && this.#o.joules.view(this.#active.digest);
@@ -123,6 +133,7 @@ export class Work {
 	/** Something else is wanted or allowed: what failed before counts no longer. */
 	renew(): void {
 		this.#retry.reset();
+		this.#o.engines?.hurry();
 	}
 
 	/** A step that was cut does not end; undefined: it has. */
@@ -180,6 +191,7 @@ export class Work {
 			damaged: this.#o.voices.damaged,
 			speaker: { up, digest, failed, engine },
 			engine: this.engine,
+			unseen: this.#unseen,
 			joules: this.#joules,
 			retryAt: this.#retry.at,
 		};
@@ -188,7 +200,7 @@ export class Work {
 	async #perform(step: Step, signal: AbortSignal): Promise<void> {
 		const { log, wishes, executor, reporter } = this.#o;
 		log.info({ step }, "step");
-		if (step.do === "engine" || step.do === "measure")
+		if (step.do === "engine" || step.do === "look" || step.do === "measure")
 			return this.#search(step, signal);
 		const wished = wishes.current;
 		try {
@@ -205,7 +217,7 @@ export class Work {
 
 	/** What an update may break off; what failed here is not an error of the voice. */
 	async #search(
-		step: Extract<Step, { do: "engine" | "measure" }>,
+		step: Extract<Step, { do: "engine" | "look" | "measure" }>,
 		signal: AbortSignal,
 	): Promise<void> {
 		const searching = new AbortController();
@@ -219,6 +231,8 @@ export class Work {
 			const { code, message } = error;
 			if (step.do === "engine")
 				this.#o.engines?.blame(step.digest, { code, message });
+			else if (step.do === "look")
+				this.#o.engines?.overlook(step.digest, { code, message });
 			// the disk did not take what was found, or it took too long
 			else this.#o.joules.failed(step.digest, error);
 		} finally {

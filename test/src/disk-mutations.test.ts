@@ -93,7 +93,7 @@ const ELSEWHERE: Readonly<
 		calls: ["hashPath(", "syncDir(", "hashPath("],
 		why: "engine-cache.test.ts damages refitted copies; one that is lost is made again",
 	},
-	"device-agent/dist/engine/prepare.js": {
+	"device-agent/dist/engine/attempt.js": {
 		calls: ["sha256("],
 		why: "computes an engine's key",
 	},

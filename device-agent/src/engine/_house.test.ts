@@ -65,18 +65,21 @@ export async function house(t: ExecutionContext, ...lies: Lie[]) {
 
 export { reported as until };
 
-export async function say(agent: Agent) {
+export async function say(agent: Agent, voice?: string) {
 	const reply = await fetch(`${agent.url}/v1/audio/speech`, {
 		method: "POST",
 		headers: { "content-type": "application/json" },
-		body: JSON.stringify({ input: "Good morning.", response_format: "pcm" }),
+		body: JSON.stringify({
+			...{ input: "Good morning.", response_format: "pcm", voice },
+		}),
 	});
 	const bundle = reply.headers.get("x-wattvox-bundle");
 	const pcm = new Int16Array(await reply.arrayBuffer());
 	return { status: reply.status, bundle, pcm };
 }
 
+// Before it is active, what computes is still that of the voice before it.
 export const byTensorrt = (bundle: string) => (r: Reported) =>
-	r.bundle === bundle && r.runtime?.name === "tensorrt";
+	r.bundle === bundle && r.state === "active" && r.runtime?.name === "tensorrt";
 export const refused = (bundle: string) => (r: Reported) =>
 	r.bundle === bundle && r.runtime?.reason !== undefined;

@@ -1,13 +1,14 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { newKey, trustKeys } from "@wattvox/bundle";
-import { createLog } from "@wattvox/core";
+import { createLog, ManualClock, systemClock } from "@wattvox/core";
 import type { EngineKey } from "@wattvox/runtime/tensorrt";
 import test, { type ExecutionContext } from "ava";
 import { EngineCache } from "./engine-cache.ts";
 import { Engines, type EnginesOptions } from "./engines.ts";
+import { engineId } from "./entries.ts";
 
 const builder = newKey();
 const VOICE = "a".repeat(64);
@@ -16,14 +17,17 @@ const VOICE = "a".repeat(64);
 async function engines(
 	t: ExecutionContext,
 	body: string,
-	more: Pick<EnginesOptions, "carrier"> = {},
+	more: Pick<EnginesOptions, "carrier" | "station"> & {
+		clock?: EnginesOptions["clock"];
+		settings?: Partial<EnginesOptions["settings"]>;
+	} = {},
 ) {
 	const dir = await mkdtemp(join(tmpdir(), "wattvox-engines-"));
 	t.teardown(() => rm(dir, { recursive: true, force: true }));
 	const main = join(dir, "job.mjs");
 	await writeFile(
 		main,
-		`import { writeFileSync } from "node:fs";
+		`import { existsSync, writeFileSync } from "node:fs";
 const job = JSON.parse(process.argv[2]);
 const end = (message) => process.send(message, () => process.exit(0));
 ${body}`,
@@ -35,10 +39,11 @@ ${body}`,
 	});
 	const all = new Engines({
 		dataDir: dir,
-		settings: { precision: "fp16", shim: "/lib/shim.so" },
 		trust: trustKeys([builder.publicKey]),
+		clock: systemClock,
 		threads: 1,
 		...more,
+		settings: { precision: "fp16", shim: "/lib/shim.so", ...more.settings },
 		log: createLog("test", {
 			level: "info",
 			to: {
@@ -51,7 +56,10 @@ ${body}`,
 		main: pathToFileURL(main),
 	});
 	const prepare = (signal = new AbortController().signal) =>
-		all.prepare(VOICE, "/voice", "/voice/golden.json", signal);
+		all.prepare(
+			{ voice: VOICE, dir: "/voice", golden: "/voice/golden.json" },
+			signal,
+		);
 	return { dir, all, prepare, lines, heard };
 }
 
@@ -82,6 +90,7 @@ end({ kind: "ready", engine: { id: "e" }, figures: { errorDb: -60 } });`,
 		wish: { precision: "fp16" },
 		builders: [builder.id],
 		ask: false,
+		from: "anywhere",
 		threads: 1,
 		shim: "/lib/shim.so",
 	});
@@ -152,4 +161,103 @@ process.send({ kind: "wanted", key: { onnx: job.ask } });`,
 	t.is(all.ready(VOICE)?.id, "broughtme");
 	t.deepEqual(wanted, [{ onnx: true }]);
 	t.deepEqual(offered, ["broughtme"]);
+});
+
+test("a device that builds none waits, asks the store itself, and starts a job when something came", async (t) => {
+	const asked: string[] = [];
+	let there = false;
+	const clock = new ManualClock();
+	const { all, prepare, dir } = await engines(
+		t,
+		`writeFileSync(new URL("./job-" + Date.now() + Math.random(), import.meta.url), job.from);
+if (!existsSync(new URL("./came", import.meta.url)))
+	end({ kind: "absent", keys: [{ onnx: "a" }, { onnx: "b" }], message: "none yet" });
+else end({ kind: "ready", engine: { id: "e" }, figures: {} });`,
+		{
+			clock,
+			station: () => "the station",
+			settings: { pullOnly: true },
+			carrier: {
+				async bring(key) {
+					asked.push(key.onnx);
+					if (there) await writeFile(join(dir, "came"), "");
+					return there ? builder.id : null;
+				},
+				offer: () => undefined,
+			},
+		},
+	);
+	const jobs = async () => {
+		const names = (await readdir(dir)).filter((n) => n.startsWith("job-"));
+		return Promise.all(names.map((n) => readFile(join(dir, n), "utf8")));
+	};
+	const at = () => {
+		const view = all.view(VOICE);
+		return view.state === "waiting" ? view.at : null;
+	};
+	await prepare();
+	const [a, b] = ["a", "b"].map((onnx) =>
+		engineId({ onnx } as EngineKey).slice(0, 12),
+	);
+	t.like(all.view(VOICE), {
+		state: "waiting",
+		reason: {
+			code: "E_ENGINE_NONE",
+			message: `waits for engine ${a} or ${b} of the station; none yet`,
+		},
+	});
+	t.true((at() ?? 0) > clock.monotonic());
+	await prepare();
+	t.deepEqual(asked, ["a", "b"]);
+	t.is((await jobs()).length, 1, "nothing came: no job was worth starting");
+	// One that was imported by hand counts as come while its signer is trusted.
+	const cache = new EngineCache(join(dir, "engines"));
+	const stranger = { kind: "signed", key: newKey().id } as const;
+	await cache.put({ onnx: "b" } as EngineKey, new Uint8Array(1), stranger);
+	await prepare();
+	t.is((await jobs()).length, 1);
+	await cache.put({ onnx: "b" } as EngineKey, new Uint8Array(1), {
+		kind: "signed",
+		key: builder.id,
+	});
+	await prepare();
+	t.is((await jobs()).length, 2);
+	t.is(all.view(VOICE).state, "waiting", "the job found it wanting");
+	await cache.remove(engineId({ onnx: "b" } as EngineKey));
+	const before = asked.length;
+	all.hurry();
+	t.is(at(), 0);
+	there = true;
+	await prepare();
+	t.deepEqual(all.view(VOICE), { state: "ready", id: "e" });
+	t.is(asked.length - before, 1);
+	t.deepEqual(await jobs(), ["store", "store", "store"]);
+});
+
+test("a voice beside the active one: the cache is looked into, nobody is asked, and nothing is held against it", async (t) => {
+	const { all, dir, prepare } = await engines(
+		t,
+		`if (job.ask || job.from !== "cache") end({ kind: "ready", engine: { id: "e" }, figures: {} });
+else if (job.voice[0] === "c") end({ kind: "ready", engine: { id: "f" }, figures: {} });
+else end({ kind: "failed", code: "E_ENGINE_DIFFERS", message: "off" });`,
+		{
+			carrier: {
+				bring: () => Promise.reject(new Error("the store was asked")),
+				offer: () => undefined,
+			},
+		},
+	);
+	const [bad, good] = ["b".repeat(64), "c".repeat(64)];
+	const { signal } = new AbortController();
+	const look = (voice: string) =>
+		all.look({ voice, dir, golden: null }, signal);
+	t.true(all.unseen(bad));
+	await look(bad);
+	t.false(all.unseen(bad));
+	t.deepEqual(all.view(bad), { state: "wanted" });
+	await look(good);
+	t.deepEqual([all.unseen(good), all.ready(good)?.id], [false, "f"]);
+	// Once the active voice has one, it may do for others too.
+	await prepare();
+	t.deepEqual([all.unseen(bad), all.unseen(good)], [true, false]);
 });

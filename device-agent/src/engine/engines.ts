@@ -1,17 +1,25 @@
 import { join } from "node:path";
 import type { Trust } from "@wattvox/bundle";
-import { asWattvoxError, type Log } from "@wattvox/core";
+import { asWattvoxError, type Clock, type Log } from "@wattvox/core";
+import type { EngineKey } from "@wattvox/runtime/tensorrt";
 import type { EngineView, Reason } from "../planner.ts";
+import { Retry } from "../retry.ts";
 import type { EngineAt } from "../speaker/messages.ts";
+import { EngineAbsent } from "./absent.ts";
 import type { EngineCarrier } from "./carrier.ts";
 import { EngineCache } from "./engine-cache.ts";
-import { type EngineFigures, runEngineJob } from "./job.ts";
+import { engineId } from "./entries.ts";
+import { type EngineFigures, type EngineJob, runEngineJob } from "./job.ts";
 import type { EngineWish } from "./prepare.ts";
 
 /** Settings of a device that is to speak by TensorRT. */
 export interface EngineSettings extends EngineWish {
 	/** The compiled shim. */
 	shim: string;
+	/** Builds nothing: takes what a build station of its class signed, and waits for that. Default false. */
+	pullOnly?: boolean | undefined;
+	/** Ceiling of the first and of any wait between two looks into the store, ms. Default 1 and 30 min. */
+	waitMs?: { base: number; max: number } | undefined;
 }
 
 export interface EnginesOptions {
@@ -22,12 +30,28 @@ export interface EnginesOptions {
 	trust: Trust;
 	/** Brings engines from the store, and takes those there that this device builds for others. */
 	carrier?: Pick<EngineCarrier, "bring" | "offer">;
+	/** For people: whose engine it waits for, and where. */
+	station?: () => string;
+	clock: Clock;
 	/** Of ONNX Runtime, in the job. */
 	threads: number;
 	log: Log;
 	/** What a job runs; another program only in tests. */
 	main?: URL;
 }
+
+/** A laid-out voice whose engine is looked for. */
+export interface VoiceOfEngine {
+	/** Digest of its bundle. */
+	voice: string;
+	dir: string;
+	/** Path of its golden sentences. */
+	golden: string | null;
+}
+
+const WAIT_MS = { base: 60_000, max: 30 * 60_000 };
+
+type Known = Exclude<EngineView, { state: "wanted" }>;
 
 /**
  * The engines of the voices that this agent speaks with: which are ready, which are not to be had.
@@ -38,14 +62,23 @@ export interface EnginesOptions {
  *   in a child, beside the voice that speaks.
  * - One that was built elsewhere is opened only while the key that signed it is trusted for engines.
  * - One that failed, in its trial or in the speaker, stays failed until the agent starts again.
+ * - A device that is to build none builds none; while it waits it asks the store, and starts no job before
+ *   something has come.
  */
 export class Engines {
 	readonly #o: EnginesOptions;
-	readonly #known = new Map<string, Exclude<EngineView, { state: "wanted" }>>();
+	readonly #known = new Map<string, Known>();
 	readonly #ready = new Map<string, EngineAt>();
+	/** Voices for which the cache alone has nothing now. */
+	readonly #looked = new Set<string>();
+	/** What would do for the voice that waits. */
+	#missing: { voice: string; keys: readonly EngineKey[] } | undefined;
+	readonly #retry: Retry;
 
 	constructor(options: EnginesOptions) {
 		this.#o = options;
+		const { clock, settings } = options;
+		this.#retry = new Retry(clock, settings.waitMs ?? WAIT_MS);
 	}
 
 	/** @param digest of the bundle */
@@ -58,6 +91,11 @@ export class Engines {
 		return this.#ready.get(digest);
 	}
 
+	/** Whether it is not known yet if the cache has an engine for a voice beside the active one. */
+	unseen(digest: string): boolean {
+		return !this.#known.has(digest) && !this.#looked.has(digest);
+	}
+
 	/** The speaker could not use it, or ended with it. */
 	blame(digest: string, reason: Reason): void {
 		this.#ready.delete(digest);
@@ -68,50 +106,117 @@ export class Engines {
 		);
 	}
 
+	/** Looking for the engine of a voice beside the active one went wrong; should it become active, it is looked for anew. */
+	overlook(digest: string, { code, message }: Reason): void {
+		this.#looked.add(digest);
+		this.#o.log.info({ bundle: digest, code }, message);
+	}
+
+	/** Something else is wished for, or allowed: what waits for the store asks it at once. */
+	hurry(): void {
+		this.#retry.reset();
+		for (const [digest, known] of this.#known)
+			if (known.state === "waiting")
+				this.#known.set(digest, { ...known, at: 0 });
+	}
+
 	/**
 	 * Finds, brings or builds a voice's engine and tries it. Its failure is no error: the voice speaks on ONNX Runtime.
 	 * @throws the signal's reason; then it is still to be done
 	 */
-	async prepare(
-		voice: string,
-		dir: string,
-		golden: string | null,
+	async prepare(of: VoiceOfEngine, signal: AbortSignal): Promise<void> {
+		const { carrier, settings } = this.#o;
+		const { voice } = of;
+		if (this.#missing?.voice === voice && !(await this.#came(signal))) {
+			this.#wait(voice, this.#missing.keys);
+			return;
+		}
+		const from = settings.pullOnly ? "store" : "anywhere";
+		const id = await this.#attempt(of, from, signal);
+		if (id === undefined) return;
+		this.#missing = undefined;
+		this.#retry.reset();
+		// It may serve voices for which there was nothing before.
+		this.#looked.clear();
+		carrier?.offer(id);
+	}
+
+	/**
+	 * Looks whether the cache has an engine for a voice beside the active one, and tries it; neither asks the
+	 * store nor builds.
+	 * @throws the signal's reason; then it is still to be done
+	 */
+	async look(of: VoiceOfEngine, signal: AbortSignal): Promise<void> {
+		await this.#attempt(of, "cache", signal);
+	}
+
+	/** @returns the engine's name; undefined: there is none, which is known then */
+	async #attempt(
+		of: VoiceOfEngine,
+		from: EngineJob["from"],
 		signal: AbortSignal,
-	): Promise<void> {
+	): Promise<string | undefined> {
 		const { dataDir, settings, carrier, threads, log, main } = this.#o;
+		const { voice } = of;
 		const cache = join(dataDir, "engines");
-		const { shim, ...wish } = settings;
+		const { shim, pullOnly: _, waitMs: __, ...wish } = settings;
 		let made: { engine: EngineAt; figures: EngineFigures };
 		try {
+			const builders = await this.#builders(cache);
 			made = await runEngineJob(
-				{
-					dir,
-					voice,
-					golden,
-					cache,
-					wish,
-					builders: await this.#builders(cache),
-					threads,
-					shim,
-				},
+				{ ...of, cache, wish, builders, from, threads, shim },
 				{
 					signal,
 					note: (line) => log.info({ bundle: voice }, line),
-					bring: carrier && ((key, signal) => carrier.bring(key, signal)),
+					bring:
+						carrier && from !== "cache"
+							? (key, signal) => carrier.bring(key, signal)
+							: undefined,
 					main,
 				},
 			);
 		} catch (thrown) {
 			signal.throwIfAborted();
 			const { code, message } = asWattvoxError(thrown);
-			this.blame(voice, { code, message });
-			return;
+			if (from === "cache") this.overlook(voice, { code, message });
+			else if (thrown instanceof EngineAbsent)
+				this.#wait(voice, thrown.keys, message);
+			else this.blame(voice, { code, message });
+			return undefined;
 		}
 		const { engine, figures } = made;
 		this.#ready.set(voice, engine);
 		this.#known.set(voice, { state: "ready", id: engine.id });
 		log.info({ bundle: voice, engine: engine.id, ...figures }, "engine ready");
-		carrier?.offer(engine.id);
+		return engine.id;
+	}
+
+	/** Whether what was missing is in the cache now: imported by hand, or brought from the store. */
+	async #came(signal: AbortSignal): Promise<boolean> {
+		const { dataDir, trust, carrier } = this.#o;
+		const cache = new EngineCache(join(dataDir, "engines"));
+		for (const key of this.#missing?.keys ?? []) {
+			const origin = (await cache.find(key))?.origin;
+			if (origin?.kind === "built") return true;
+			if (origin && trust.find(origin.key, "engine")) return true;
+			if ((await carrier?.bring(key, signal)) != null) return true;
+		}
+		return false;
+	}
+
+	#wait(voice: string, keys: readonly EngineKey[], why?: string): void {
+		this.#missing = { voice, keys };
+		const { station = () => "a build station" } = this.#o;
+		const names = keys.map((key) => engineId(key).slice(0, 12)).join(" or ");
+		const message = `waits for engine ${names} of ${station()}${why ? `; ${why}` : ""}`;
+		const known = this.#known.get(voice);
+		const reason: Reason =
+			known?.state === "waiting" && why === undefined
+				? known.reason
+				: { code: "E_ENGINE_NONE", message };
+		const at = this.#retry.later();
+		this.#known.set(voice, { state: "waiting", reason, at });
+		this.#o.log.info({ bundle: voice, code: reason.code }, reason.message);
 	}
 
 	/** Keys that signed engines in the cache and may do so now. */

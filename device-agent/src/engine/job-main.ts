@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { asWattvoxError } from "@wattvox/core";
 import { type EngineKey, workshop } from "@wattvox/runtime/tensorrt";
+import { EngineAbsent } from "./absent.ts";
 import { EngineCache } from "./engine-cache.ts";
 import type { EngineJob, EngineJobAnswer, EngineJobMessage } from "./job.ts";
 import { prepareEngine } from "./prepare.ts";
@@ -30,6 +31,7 @@ async function attempt(): Promise<EngineJobMessage> {
 			voice: job.voice,
 			golden: job.golden,
 			builders: job.builders,
+			from: job.from,
 			...(job.ask && { bring }),
 			threads: job.threads,
 			cache,
@@ -51,6 +53,8 @@ async function attempt(): Promise<EngineJobMessage> {
 		};
 	} catch (thrown) {
 		const { code, message } = asWattvoxError(thrown);
+		if (thrown instanceof EngineAbsent)
+			return { kind: "absent", keys: thrown.keys, message };
 		return { kind: "failed", code, message };
 	}
 }

@@ -3,7 +3,8 @@ import { fileURLToPath } from "node:url";
 import { type ErrorCode, WattvoxError } from "@wattvox/core";
 import type { EngineKey } from "@wattvox/runtime/tensorrt";
 import type { EngineAt } from "../speaker/messages.ts";
-import type { EngineWish } from "./prepare.ts";
+import { EngineAbsent } from "./absent.ts";
+import type { EngineWish, PrepareOptions } from "./prepare.ts";
 
 /** What a job is to do; its only argument, as JSON. */
 export interface EngineJob {
@@ -18,6 +19,8 @@ export interface EngineJob {
 	wish: EngineWish;
 	/** Builder keys that are trusted now. */
 	builders: readonly string[];
+	/** Where the engine may come from. */
+	from: NonNullable<PrepareOptions["from"]>;
 	/** Whether its parent can bring engines that a build station made. */
 	ask: boolean;
 	threads: number;
@@ -41,7 +44,9 @@ export type EngineJobMessage =
 	/** Asks for an engine; the answer is an {@link EngineJobAnswer}. */
 	| { kind: "wanted"; key: EngineKey }
 	| { kind: "ready"; engine: EngineAt; figures: EngineFigures }
-	| { kind: "failed"; code: ErrorCode; message: string };
+	| { kind: "failed"; code: ErrorCode; message: string }
+	/** Nothing failed: there is none of these yet. */
+	| { kind: "absent"; keys: readonly EngineKey[]; message: string };
 
 /** To "wanted": the builder key that signed the engine that is in the cache now; null: none could be had. */
 export interface EngineJobAnswer {
@@ -59,7 +64,7 @@ const GRACE_MS = 3000;
  * native.
  * @param options `bring`: brings an engine into the cache, and says which trusted key signed it; `main`: what
  *   the process runs, another one only in tests
- * @throws WattvoxError by its code; E_ENGINE_CRASH when it ended without a word; the signal's reason, after
+ * @throws EngineAbsent; WattvoxError by its code; E_ENGINE_CRASH when it ended without a word; the signal's reason, after
  *   the child has ended
  */
 export async function runEngineJob(
@@ -95,7 +100,7 @@ export async function runEngineJob(
 		// to one that has ended meanwhile it is of no use
 		if (child.connected) child.send(brought, () => undefined);
 	};
-	let last: Extract<EngineJobMessage, { kind: "ready" | "failed" }> | undefined;
+	let last: Exclude<EngineJobMessage, { kind: "note" | "wanted" }> | undefined;
 	let bringing: Promise<void> | undefined;
 	child.on("message", (message: EngineJobMessage) => {
 		if (message.kind === "note") note(message.line);
@@ -104,7 +109,8 @@ export async function runEngineJob(
 	});
 	const end = await new Promise<string>((resolve) => {
 		child.once("error", (error) => resolve(error.message));
-		child.once("exit", (code, by) => resolve(String(by ?? code)));
+		// not "exit": that may be heard before the last message, when several children end at once
+		child.once("close", (code, by) => resolve(String(by ?? code)));
 	});
 	clearTimeout(timer);
 	over.abort();
@@ -113,6 +119,7 @@ export async function runEngineJob(
 	signal.throwIfAborted();
 	if (!last)
 		throw new WattvoxError("E_ENGINE_CRASH", `the engine's job ended (${end})`);
+	if (last.kind === "absent") throw new EngineAbsent(last.keys, last.message);
 	if (last.kind === "failed") throw new WattvoxError(last.code, last.message);
 	return last;
 }

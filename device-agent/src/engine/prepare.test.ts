@@ -2,10 +2,12 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ErrorCode } from "@wattvox/core";
+import type { EngineKey } from "@wattvox/runtime/tensorrt";
 import { spellingFrontend as frontend } from "@wattvox/synth/testing";
 import test, { type ExecutionContext } from "ava";
 import { layOut } from "./_bench.test.ts";
 import { FakeWorkshop, type Lies } from "./_fake-workshop.test.ts";
+import { EngineAbsent } from "./absent.ts";
 import { EngineCache } from "./engine-cache.ts";
 import { type PrepareOptions, prepareEngine } from "./prepare.ts";
 
@@ -247,4 +249,67 @@ test("what came and does not hold gives way to an engine of our own", async (t) 
 	t.is(workshop.builds.length, 1);
 	t.true(notes.some((n) => n.includes("does not hold here (E_ENGINE_LOAD)")));
 	t.deepEqual(await cache.failures.list(), []);
+});
+
+test("a device that builds none says which engines would do, and takes what came", async (t) => {
+	const theirs = await bench(t);
+	const { prepare, workshop, cache } = await bench(t);
+	const asked: EngineKey[] = [];
+	const none: Partial<PrepareOptions> = {
+		from: "store",
+		async bring(key) {
+			asked.push(key);
+			return null;
+		},
+	};
+	const absent = await t.throwsAsync<EngineAbsent>(prepare(5, none), {
+		instanceOf: EngineAbsent,
+		code: "E_ENGINE_NONE",
+	});
+	t.deepEqual(absent?.keys, asked);
+	t.deepEqual(
+		asked.map((k) => k.refit),
+		[true, false],
+	);
+	t.deepEqual(await cache.failures.list(), [], "nothing failed");
+	const made = await theirs.prepare(5);
+	const bring = async (key: EngineKey) => {
+		const plan = await readFile(made.entry.path);
+		await cache.put(key, plan, { kind: "signed", key: station });
+		return station;
+	};
+	t.true((await prepare(5, { from: "store", bring })).refitted);
+	t.is(workshop.builds.length, 0);
+	// From the cache alone nobody is asked, and what is there is refitted.
+	const cached = { from: "cache", builders: [station] } as const;
+	const shut = () => Promise.reject(new Error("it was asked for"));
+	t.true((await prepare(6, { ...cached, bring: shut })).refitted);
+	await t.throwsAsync(prepare(6, { ...cached, builders: [] }), {
+		instanceOf: EngineAbsent,
+	});
+	t.is(workshop.builds.length, 0);
+});
+
+test("what came and does not hold is not built in its place on a device that builds none", async (t) => {
+	const theirs = await bench(t);
+	const made = await theirs.prepare(5);
+	const { prepare, workshop, cache } = await bench(t, {
+		wave: (s) => s + 0.01,
+	});
+	const bring = async (key: EngineKey) => {
+		if (!key.refit) return null;
+		const plan = await readFile(made.entry.path);
+		await cache.put(key, plan, { kind: "signed", key: station });
+		return station;
+	};
+	const absent = await t.throwsAsync<EngineAbsent>(
+		prepare(5, { from: "store", bring }),
+		{ instanceOf: EngineAbsent, message: /E_ENGINE_DIFFERS/ },
+	);
+	t.deepEqual(
+		absent?.keys.map((k) => k.refit),
+		[false],
+		"the voice's own engine may still come",
+	);
+	t.is(workshop.builds.length, 0);
 });

@@ -3,7 +3,8 @@
 import { trustKeys } from "@wattvox/bundle";
 import { standIn } from "@wattvox/runtime/testing";
 import test from "ava";
-import { byTensorrt, house, say, until } from "./_house.test.ts";
+import { formatStatus } from "../status.ts";
+import { byTensorrt, house, refused, say, until } from "./_house.test.ts";
 
 const it = test.serial;
 
@@ -68,4 +69,41 @@ it("what comes damaged is not taken, and the sibling builds its own; so where th
 	});
 	await until(other, byTensorrt(anna));
 	t.is((await h.cacheOf("d3").list())[0]?.origin.kind, "built");
+});
+
+it("a device that builds none says what it waits for, and speaks by the engine as soon as the station brought it", async (t) => {
+	const h = await house(t);
+	const shim = await standIn("crash-build");
+	const sibling = await h.agent({
+		device: "d2",
+		deviceClass: "bench-board",
+		engine: {
+			...{ shim, precision: "fp32", pullOnly: true },
+			waitMs: { base: 50, max: 200 },
+		},
+	});
+	const anna = await h.voice("anna", 3, ["d1", "d2"]);
+	const { state, runtime } = await until(sibling, refused(anna));
+	t.is(runtime?.name, "onnxruntime");
+	t.is(runtime?.reason?.code, "E_ENGINE_NONE");
+	t.regex(
+		runtime?.reason?.message ?? "",
+		/^waits for engine [0-9a-f]{12} or [0-9a-f]{12} of a build station of class bench-board in store \S+;/,
+	);
+	t.is(state, "active");
+	t.is((await say(sibling)).bundle, anna);
+	t.regex(
+		formatStatus({ running: true, ...sibling.status() }),
+		/^by +ONNX Runtime \(E_ENGINE_NONE: waits for engine/m,
+	);
+
+	const station = await h.agent({
+		...{ builder: h.builder, deviceClass: "bench-board" },
+	});
+	await until(station, byTensorrt(anna));
+	t.true((await h.verdict()).held);
+	await until(sibling, byTensorrt(anna));
+	const [entry] = await h.cacheOf("d2").list();
+	t.deepEqual(entry?.origin, { kind: "signed", key: h.builder.id });
+	t.deepEqual((await say(sibling)).pcm, (await say(station)).pcm);
 });

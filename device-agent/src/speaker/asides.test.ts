@@ -18,7 +18,7 @@ const at = (digest: string) => ({ digest, dir: "/nowhere", bytes: 1 });
 const loading = (digest: string | null, loaded: string[] = []) => ({
 	kind: "aside" as const,
 	loading: digest,
-	loaded: loaded.map((d) => ({ digest: d, bytes: 1 })),
+	loaded: loaded.map((d) => ({ digest: d, bytes: 1, engine: null })),
 });
 
 test("a voice that is asked for is verified, or refused with its reason", async (t) => {
@@ -51,4 +51,32 @@ test("a voice that ends the speaker twice while it is loaded is given up; one de
 	}
 	t.is(troubles.length, 1);
 	t.regex(troubles[0] ?? "", /^b .*SIGSEGV\) 2 times while loading/);
+});
+
+test("the engines that are open for them are known; a voice whose engine is to blame keeps its chances", async (t) => {
+	const engine = {
+		...{ id: "e", path: "/nowhere", sha256: "" },
+		ports: { inputs: [], outputs: [] },
+	};
+	const { it, sent, troubles } = asides(async (digest) => ({
+		...at(digest),
+		...(digest === "b" && { engine }),
+	}));
+	for (const digest of ["a", "b"]) it.heard({ kind: "want", digest });
+	while (sent.length < 2) await Promise.resolve();
+	it.heard(loading("a"));
+	t.deepEqual(it.engines, []);
+	it.heard(loading("b", ["a"]));
+	t.deepEqual(it.engines, [{ digest: "b", engine: "e" }]);
+	for (let i = 0; i < 3; i++) {
+		it.heard(loading("b"));
+		it.ended("SIGSEGV", new Set(["b"]));
+	}
+	t.deepEqual([troubles, it.engines], [[], []]);
+	it.heard({
+		kind: "aside",
+		loading: null,
+		loaded: [{ digest: "b", bytes: 1, engine: "e" }],
+	});
+	t.deepEqual(it.engines, [{ digest: "b", engine: "e" }]);
 });

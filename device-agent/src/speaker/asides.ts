@@ -6,6 +6,7 @@ import type {
 	ToSpeaker,
 	VerifiedVoice,
 } from "./messages.ts";
+import type { OpenEngine } from "./suspects.ts";
 
 export interface AsidesOptions {
 	/** @throws WattvoxError when a voice may not be loaded */
@@ -24,6 +25,8 @@ const NONE: AsideState = { loaded: [], loading: null };
 export class Asides {
 	readonly #o: AsidesOptions;
 	readonly #deaths = new Map<string, number>();
+	/** The engine that each was last to be loaded with. */
+	readonly #given = new Map<string, string>();
 	#state = NONE;
 
 	constructor(options: AsidesOptions) {
@@ -32,6 +35,20 @@ export class Asides {
 
 	get state(): AsideState {
 		return this.#state;
+	}
+
+	/** The engines that it has open for them, or is opening. */
+	get engines(): OpenEngine[] {
+		const { loaded, loading } = this.#state;
+		const given = loading === null ? undefined : this.#given.get(loading);
+		return [
+			...loaded.flatMap(({ digest, engine }) =>
+				engine === null ? [] : { digest, engine },
+			),
+			...(loading !== null && given !== undefined
+				? [{ digest: loading, engine: given }]
+				: []),
+		];
 	}
 
 	/** Answers what the speaker asks, and takes in what it says. */
@@ -45,11 +62,14 @@ export class Asides {
 		for (const { digest } of loaded) this.#deaths.delete(digest);
 	}
 
-	/** The process has ended. */
-	ended(how: string): void {
+	/**
+	 * The process has ended.
+	 * @param blamed voices whose engine is to blame: they may be good without it
+	 */
+	ended(how: string, blamed: ReadonlySet<string> = new Set()): void {
 		const { loading } = this.#state;
 		this.#state = NONE;
-		if (loading === null) return;
+		if (loading === null || blamed.has(loading)) return;
 		const deaths = (this.#deaths.get(loading) ?? 0) + 1;
 		this.#deaths.set(loading, deaths);
 		if (deaths < DEATHS) return;
@@ -63,7 +83,10 @@ export class Asides {
 	async #verify(digest: string): Promise<void> {
 		const { verify, send } = this.#o;
 		try {
-			send({ kind: "verified", voice: await verify(digest) });
+			const voice = await verify(digest);
+			if (voice.engine) this.#given.set(digest, voice.engine.id);
+			else this.#given.delete(digest);
+			send({ kind: "verified", voice });
 		} catch (thrown) {
 			const { code, message } = asWattvoxError(thrown);
 			send({ kind: "refused", digest, code, message });

@@ -33,11 +33,21 @@ const shelf = new VoiceShelf({
 	maxWaiting: config.maxWaiting,
 	async prepare(digest) {
 		const { bytes, ...at } = await wanted.verified(digest);
-		return { bytes, load: async () => (await loadVoice(at, config)).voice };
+		return { bytes, load: () => loadAside(at) };
 	},
 	onChange: () =>
 		tell({ kind: "aside", loaded: shelf.loaded, loading: shelf.loading }),
 });
+
+/** A voice beside the active one falls back as that one does; the agent hears why. */
+async function loadAside(at: VoiceAt) {
+	const { voice, trouble } = await loadVoice(at, config);
+	const engine = at.engine?.id ?? null;
+	if (engine === null || !trouble) return { voice, engine };
+	const { digest } = at;
+	tell({ kind: "engine-trouble", digest, engine, ...trouble });
+	return { voice, engine: null };
+}
 
 async function load(at: VoiceAt, ask: number): Promise<void> {
 	const { digest } = at;
@@ -46,9 +56,9 @@ async function load(at: VoiceAt, ask: number): Promise<void> {
 		await slot.swap(
 			digest,
 			async () => {
-				const here = engine === null ? shelf.take(digest) : undefined;
+				const here = shelf.take(digest, engine);
 				if (here) {
-					spoken = { runtime: "onnxruntime" };
+					spoken = { runtime: engine === null ? "onnxruntime" : "tensorrt" };
 					return here;
 				}
 				const { voice, ...by } = await loadVoice(at, config);
@@ -59,7 +69,7 @@ async function load(at: VoiceAt, ask: number): Promise<void> {
 		);
 		// now: while a copy is freed, the next may come and be spoken by another runtime
 		const how = spoken;
-		// a copy of it that speaks without its engine is not needed any more
+		// a copy of it that speaks otherwise is not needed any more
 		await shelf.take(digest)?.retire();
 		tell({ kind: "loaded", ask, digest, engine, ...how });
 	} catch (thrown) {

@@ -41,9 +41,18 @@ export interface VerifiedVoice extends VoiceAt {
 	bytes: number;
 }
 
+/** A voice that is loaded beside the active one. */
+export interface LoadedAside {
+	digest: string;
+	/** Memory that it takes: an estimate. */
+	bytes: number;
+	/** The engine that it speaks by; null: ONNX Runtime. */
+	engine: string | null;
+}
+
 /** What is loaded beside the active voice. */
 export interface AsideState {
-	loaded: readonly { digest: string; bytes: number }[];
+	loaded: readonly LoadedAside[];
 	/** Under way. */
 	loading: string | null;
 }
@@ -109,6 +118,14 @@ export type FromSpeaker =
 	/** A voice that is to be loaded beside the active one, once the agent has verified it. */
 	| { kind: "want"; digest: string }
 	| ({ kind: "aside" } & AsideState)
+	/** A voice beside the active one was loaded without the engine that it was to use. */
+	| {
+			kind: "engine-trouble";
+			digest: string;
+			engine: string;
+			code: ErrorCode;
+			message: string;
+	  }
 	/** `digest`: the voice that speaks it, from its beginning to its end. */
 	| { kind: "begin"; id: number; digest: string }
 	| {

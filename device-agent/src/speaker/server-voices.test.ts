@@ -39,7 +39,13 @@ async function serve(
 		async prepare(digest) {
 			await options.prepare?.(digest);
 			const seed = digest === B ? 2 : 3;
-			return { bytes: 5, load: () => load(NAMES.get(digest) ?? "", seed) };
+			return {
+				bytes: 5,
+				load: async () => ({
+					voice: await load(NAMES.get(digest) ?? "", seed),
+					engine: null,
+				}),
+			};
 		},
 	});
 	const begun: string[] = [];

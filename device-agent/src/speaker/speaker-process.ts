@@ -20,6 +20,7 @@ import type {
 	VoiceAt,
 } from "./messages.ts";
 import type { PlayerChoice } from "./player.ts";
+import { type OpenEngine, suspects } from "./suspects.ts";
 
 /** A voice that a speaker could not load, why, and when: monotonic, ms. */
 export interface NotLoaded {
@@ -73,7 +74,7 @@ const STOP_MS = 5000;
  * INVARIANTS
  * - There is at most one process; when it ends unasked, another is started.
  * - A voice that kills it while loading is given up after three deaths, and the process started empty.
- * - An engine with which it ended is reported before it is started again.
+ * - Engines with which it may have ended are reported before it is started again.
  * - After `stop` there is none.
  */
 export class SpeakerProcess {
@@ -101,7 +102,8 @@ export class SpeakerProcess {
 	#restarts = 0;
 	#failed: NotLoaded | null = null;
 	#waiters: (() => void)[] = [];
-	readonly #open = new Set<number>();
+	/** Utterances under way, and the voice that speaks each. */
+	readonly #open = new Map<number, string>();
 	readonly #asides: Asides;
 
 	constructor(options: SpeakerProcessOptions) {
@@ -278,12 +280,18 @@ export class SpeakerProcess {
 				this.#failed = { digest, code, message: why, at };
 				break;
 			}
+			case "engine-trouble": {
+				const { digest, engine, code, message: why } = message;
+				this.#o.onEngineTrouble?.(digest, engine, { code, message: why });
+				break;
+			}
 			case "want":
 			case "aside":
 				this.#asides.heard(message);
 				break;
 			default:
-				if (message.kind === "begin") this.#open.add(message.id);
+				if (message.kind === "begin")
+					this.#open.set(message.id, message.digest);
 				else this.#open.delete(message.id);
 				this.#o.onUtterance(message);
 				return;
@@ -307,14 +315,16 @@ export class SpeakerProcess {
 		if (child !== this.#child) return;
 		this.#child = undefined;
 		this.#up = false;
-		const spoke = this.#loading ?? this.#digest;
-		const engine = this.#engine;
+		const blamed = this.#suspects();
 		this.#digest = null;
 		this.#engine = null;
 		this.#engineLoaded = null;
 		this.#runtime = null;
 		this.#open.clear();
-		this.#asides.ended(String(signal ?? code));
+		this.#asides.ended(
+			String(signal ?? code),
+			new Set(blamed.map((b) => b.digest)),
+		);
 		this.#o.onUtterance({ kind: "lost" });
 		if (this.#stop.signal.aborted) {
 			this.#changed();
@@ -324,12 +334,12 @@ export class SpeakerProcess {
 		const lived = this.#clock.monotonic() - this.#born;
 		this.#deaths = lived < QUICK_MS ? this.#deaths + 1 : 1;
 		// The engine is given up first: the voice may be good without it.
-		if (engine && spoke)
-			this.#o.onEngineTrouble?.(spoke, engine, {
+		for (const { digest, engine } of blamed)
+			this.#o.onEngineTrouble?.(digest, engine, {
 				code: "E_ENGINE_CRASH",
 				message: `the speaker ended (${signal ?? code}) while it had an engine`,
 			});
-		else if (this.#loading && ++this.#loadDeaths >= DEATHS)
+		if (blamed.length === 0 && this.#loading && ++this.#loadDeaths >= DEATHS)
 			this.#failed = {
 				digest: this.#loading,
 				at: this.#clock.monotonic(),
@@ -343,6 +353,23 @@ export class SpeakerProcess {
 		this.#clock.sleep(wait, this.#stop.signal).then(
 			() => this.#spawn(),
 			() => undefined,
+		);
+	}
+
+	/** The engines with which it may have ended. */
+	#suspects(): OpenEngine[] {
+		const loading = this.#loading;
+		const spoke = loading ?? this.#digest;
+		const open = [
+			{ digest: this.#digest, engine: this.#engineLoaded },
+			{ digest: spoke, engine: this.#engine },
+			...this.#asides.engines,
+		].filter((o): o is OpenEngine => o.digest !== null && o.engine !== null);
+		const busy = [loading, this.#asides.state.loading];
+		return suspects(
+			open,
+			new Set(busy.filter((digest) => digest !== null)),
+			new Set(this.#open.values()),
 		);
 	}
 

@@ -25,7 +25,8 @@ function shelfOf(options: Partial<ShelfOptions> = {}, weight = 10) {
 					here.add(digest);
 					most = Math.max(most, here.size);
 					const dispose = async () => void here.delete(digest);
-					return { dispose } as Partial<Voice> as Voice;
+					const voice = { dispose } as Partial<Voice> as Voice;
+					return { voice, engine: null };
 				},
 			};
 		},
@@ -124,8 +125,10 @@ test("too many that wait are sent away; one that does not load takes nothing wit
 					})
 				: Promise.resolve({
 						bytes: 1,
-						load: async () =>
-							({ dispose: async () => undefined }) as unknown as Voice,
+						load: async () => ({
+							voice: { dispose: async () => undefined } as unknown as Voice,
+							engine: null,
+						}),
 					}),
 	});
 	const stuck = visit("stuck");
@@ -187,4 +190,24 @@ test("whoever comes and goes: never more than there are places, and none while i
 		),
 		{ numRuns: 60 },
 	);
+});
+
+test("a voice is given up only to who wants it by the engine that it speaks by", async (t) => {
+	const voice = { dispose: async () => undefined } as unknown as Voice;
+	const { shelf, visit } = shelfOf({
+		prepare: async (digest) => ({
+			bytes: 1,
+			load: async () => ({ voice, engine: digest === "a" ? "e" : null }),
+		}),
+	});
+	for (const digest of ["a", "b"]) await visit(digest);
+	t.deepEqual(
+		shelf.loaded.map((l) => l.engine),
+		["e", null],
+	);
+	t.is(shelf.take("a", null), undefined);
+	t.is(shelf.take("b", "e"), undefined);
+	t.is(shelf.take("a", "e")?.engine, "e");
+	t.is(shelf.take("b", null)?.engine, null);
+	t.deepEqual(shelf.loaded, []);
 });

@@ -1,5 +1,6 @@
 import { WattvoxError } from "@wattvox/core";
 import type { Voice } from "@wattvox/synth";
+import type { LoadedAside } from "./messages.ts";
 import { SharedVoice } from "./shared-voice.ts";
 
 export interface ShelfOptions {
@@ -21,7 +22,11 @@ export interface ShelfOptions {
 export interface Prepared {
 	/** Memory that it will take, bytes: an estimate. */
 	bytes: number;
-	load: () => Promise<Voice>;
+	load: () => Promise<{
+		voice: Voice;
+		/** The engine that it speaks by; null: ONNX Runtime. */
+		engine: string | null;
+	}>;
 }
 
 /** A voice that is loaded, for as long as somebody holds it. */
@@ -73,11 +78,10 @@ export class VoiceShelf {
 	}
 
 	/** What is loaded, the least recently used first; `bytes` are estimates. */
-	get loaded(): { digest: string; bytes: number; loadMs: number }[] {
-		return [...this.#places].map(([digest, { bytes, loadMs }]) => ({
-			digest,
-			bytes,
-			loadMs,
+	get loaded(): (LoadedAside & { loadMs: number })[] {
+		return [...this.#places].map(([digest, { bytes, loadMs, shared }]) => ({
+			...{ digest, bytes, loadMs },
+			engine: shared.engine,
 		}));
 	}
 
@@ -121,14 +125,18 @@ export class VoiceShelf {
 		}
 	}
 
-	/** Gives a loaded voice up to the caller, who retires it; undefined: it is not here. */
-	take(digest: string): SharedVoice | undefined {
+	/**
+	 * Gives a loaded voice up to the caller, who retires it.
+	 * @param engine only if it speaks by this one
+	 * @returns undefined: it is not here
+	 */
+	take(digest: string, engine?: string | null): SharedVoice | undefined {
 		const place = this.#places.get(digest);
-		if (place) {
-			this.#places.delete(digest);
-			this.#changed();
-		}
-		return place?.shared;
+		if (!place || (engine !== undefined && place.shared.engine !== engine))
+			return undefined;
+		this.#places.delete(digest);
+		this.#changed();
+		return place.shared;
 	}
 
 	/** Lets voices go that are not to be had any more; who speaks with one ends in it. */
@@ -170,7 +178,8 @@ export class VoiceShelf {
 		this.#changed();
 		const begin = performance.now();
 		try {
-			const shared = new SharedVoice(await load(), digest);
+			const { voice, engine } = await load();
+			const shared = new SharedVoice(voice, digest, engine);
 			const loadMs = performance.now() - begin;
 			this.#places.set(digest, { shared, bytes, loadMs });
 			this.#loads++;

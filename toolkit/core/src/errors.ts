@@ -162,6 +162,10 @@ export const ERRORS = {
 		exit: EXIT.resource,
 		help: "The voice goes on on ONNX Runtime. Look at the builder's lines; less workspace or a lower level needs less memory.",
 	},
+	E_ENGINE_NONE: {
+		exit: EXIT.resource,
+		help: "The voice speaks on ONNX Runtime until a build station of the device's class brings such an engine to the store (wattvox engine list --store); without --pull-engines the device builds its own.",
+	},
 	E_ENGINE_LOAD: {
 		exit: EXIT.input,
 		help: "Build the engine again on this device: it is damaged, or of another TensorRT or another board.",

@@ -15,6 +15,10 @@ export const agentRun = command({
 			"agent run --fleet home --device bench --data agent/ --trust root.json --shim libwattvox_trt.so --builder-key keys/builder.key",
 			"builds engines for its class and brings them to the store",
 		],
+		[
+			"agent run --fleet home --device kitchen --data agent/ --trust root.json --shim libwattvox_trt.so --pull-engines",
+			"builds none: speaks by its class's engine once that is in the store",
+		],
 	],
 	positionals: {},
 	options: {
@@ -97,6 +101,12 @@ export const agentRun = command({
 			describe:
 				"A builder's private key: this device builds for its class, signs its engines and brings them to the store",
 		},
+		"pull-engines": {
+			type: "boolean",
+			default: false,
+			describe:
+				"Build no engine: take only those that the build station of its class signed, and speak on ONNX Runtime until they are in the store",
+		},
 		...BROKER_OPTIONS,
 	},
 	service: true,
@@ -110,6 +120,12 @@ export const agentRun = command({
 		const key = args["builder-key"];
 		if (key !== undefined && args.shim === undefined)
 			throw new WattvoxError("E_USAGE", "--builder-key needs --shim");
+		const pullOnly = args["pull-engines"];
+		if (pullOnly && (args.shim === undefined || key !== undefined))
+			throw new WattvoxError(
+				"E_USAGE",
+				"--pull-engines needs --shim, and goes without --builder-key",
+			);
 		const agent = new Agent({
 			broker: await brokerAccess(args),
 			fleet: args.fleet,
@@ -129,7 +145,7 @@ export const agentRun = command({
 			...(args.class !== undefined && { deviceClass: args.class }),
 			...(args["host-root"] !== undefined && { hostRoot: args["host-root"] }),
 			...(args.shim !== undefined && {
-				engine: { shim: args.shim, precision: args.precision },
+				engine: { shim: args.shim, precision: args.precision, pullOnly },
 			}),
 			...(key !== undefined && { builder: await bundle.loadPrivateKey(key) }),
 			log: createLog("agent", { level: logLevel(io.env, "info") }),

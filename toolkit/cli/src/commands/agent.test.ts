@@ -95,6 +95,14 @@ test("a build station needs the shim, and a key that is one", async (t) => {
 		...["agent", "run", "--fleet", "home", "--device", "bench"],
 		...["--data", join(dir, "agent"), "--trust", publicPath],
 	];
+	for (const more of [
+		[],
+		["--shim", join(dir, "shim.so"), "--builder-key", privatePath],
+	]) {
+		const pull = await cli([...run, "--pull-engines", ...more]);
+		t.is(pull.code, 2);
+		t.regex(pull.err, /--pull-engines needs --shim, and goes without/);
+	}
 	const bare = await cli([...run, "--builder-key", privatePath]);
 	t.is(bare.code, 2);
 	t.regex(bare.err, /--builder-key needs --shim/);

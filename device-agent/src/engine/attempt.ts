@@ -1,0 +1,145 @@
+import { sha256 } from "@wattvox/bundle";
+import { asWattvoxError, type ErrorCode, WattvoxError } from "@wattvox/core";
+import { type EngineKey, engineKey } from "@wattvox/runtime/tensorrt";
+import { type EngineEntry, engineId } from "./entries.ts";
+import { judgeEngine, type Way, type Yardstick } from "./judge.ts";
+import type { PreparedEngine, PrepareOptions } from "./prepare.ts";
+
+/** Failures that say nothing about the engine. */
+const NOT_ITS_FAULT: readonly ErrorCode[] = [
+	"E_INTERRUPTED",
+	"E_DISK_FULL",
+	"E_OUTPUT",
+	"E_TENSORRT",
+];
+/** Failures of one way of making an engine that another way may not have. */
+export const OTHER_WAY: readonly ErrorCode[] = [
+	"E_ENGINE_BUILD",
+	"E_ENGINE_REFIT",
+	"E_ENGINE_DIFFERS",
+	"E_ENGINE_CRASH",
+	"E_ENGINE_LOAD",
+];
+
+export interface Given extends Yardstick {
+	/** Builder keys whose engines may be used. */
+	builders: Set<string>;
+}
+
+/**
+ * Tries one way of coming by an engine.
+ * @returns or its key: there is none, and none is to be built now
+ * @throws as `prepareEngine`
+ */
+export async function attempt(
+	o: PrepareOptions,
+	way: Way,
+	given: Given,
+	mayBuild: boolean,
+): Promise<PreparedEngine | { absent: EngineKey }> {
+	const { cache, voice, precision, from = "anywhere" } = o;
+	const { facts } = given;
+	const key = engineKey(facts, sha256(way.onnx), {
+		precision,
+		refit: way.refit,
+		...(o.workspaceBytes !== undefined && { workspaceBytes: o.workspaceBytes }),
+		...(o.level !== undefined && { level: o.level }),
+	});
+	const id = engineId(key);
+	const known = await cache.failures.find(id, voice);
+	if (known && !o.again)
+		throw new WattvoxError(known.code, `as before: ${known.message}`);
+	try {
+		let entry = allowed(o, given, await cache.find(key));
+		if (!entry && o.bring && !mayBuild && from !== "cache") {
+			const signer = await o.bring(key);
+			if (signer !== null) given.builders.add(signer);
+			entry = allowed(o, given, await cache.find(key));
+		}
+		if (entry) {
+			const made = await judged(o, way, entry, given);
+			if (made) return made;
+		}
+		if (!mayBuild) return { absent: key };
+		const made = await judgeEngine(o, way, await build(o, way, key), given);
+		await cache.failures.forgive(id, voice);
+		return { ...made, fresh: true };
+	} catch (thrown) {
+		const { code, message } = asWattvoxError(thrown);
+		if (!o.signal?.aborted && !NOT_ITS_FAULT.includes(code))
+			await cache.failures.add({ engine: id, voice, code, message });
+		throw thrown;
+	}
+}
+
+/** @returns undefined: it does not hold, and is in the cache no more; another is to be had */
+async function judged(
+	o: PrepareOptions,
+	way: Way,
+	entry: EngineEntry,
+	given: Given,
+): Promise<PreparedEngine | undefined> {
+	const { cache, voice, signal, note, from = "anywhere" } = o;
+	try {
+		const made = await judgeEngine(o, way, entry, given);
+		await cache.failures.forgive(entry.id, voice);
+		return { ...made, fresh: false };
+	} catch (thrown) {
+		const { code } = asWattvoxError(thrown);
+		signal?.throwIfAborted();
+		const foreign = entry.origin.kind === "signed";
+		// What this TensorRT does not read any more is worth nothing to anybody.
+		const useless = code === "E_ENGINE_LOAD";
+		if (foreign && from === "anywhere" && OTHER_WAY.includes(code)) {
+			// What others built is worth no more than what it computes.
+			note?.(
+				`the ${way.what} that came does not hold here (${code}); building our own`,
+			);
+		} else if (!foreign && useless)
+			note?.(`the cached ${way.what} is not readable any more`);
+		else {
+			if (useless) await cache.remove(entry.id);
+			throw thrown;
+		}
+		await cache.remove(entry.id);
+		return undefined;
+	}
+}
+
+/** An engine that was built elsewhere counts while the key that signed it does. */
+function allowed(
+	{ note }: PrepareOptions,
+	{ builders }: Given,
+	entry: EngineEntry | undefined,
+): EngineEntry | undefined {
+	if (entry?.origin.kind !== "signed") return entry;
+	if (builders.has(entry.origin.key)) return entry;
+	note?.("the engine there is signed by a key that builds nothing here");
+	return undefined;
+}
+
+async function build(
+	o: PrepareOptions,
+	way: Way,
+	key: EngineKey,
+): Promise<EngineEntry> {
+	const { cache, signal } = o;
+	o.note?.(`building the ${way.what}`);
+	const timingCache = await cache.timing(key);
+	const built = await (o.builder ?? o.workshop).buildEngine(way.onnx, {
+		precision: o.precision,
+		refit: way.refit,
+		workspaceBytes: o.workspaceBytes,
+		level: o.level,
+		deadlineMs: o.deadlineMs,
+		timingCache,
+		onProgress: o.onProgress,
+		signal,
+	});
+	if (built.timingCache.length > 0)
+		await cache.setTiming(key, built.timingCache);
+	return cache.put(key, built.engine, {
+		kind: "built",
+		seconds: built.seconds,
+	});
+}
