@@ -2,30 +2,14 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FolderStore, newKey, publicPem, writeBundle } from "@wattvox/bundle";
-import { asWattvoxError, systemClock } from "@wattvox/core";
-import { Broker, publish, StoreServer } from "@wattvox/fleet";
-import {
-	decode,
-	filter,
-	Link,
-	type Reported,
-	zPresence,
-	zReported,
-} from "@wattvox/link";
+import { systemClock } from "@wattvox/core";
+import type { Reported } from "@wattvox/link";
 import { BASE_MEL } from "@wattvox/speech";
 import { makeGolden, Voice } from "@wattvox/synth";
 import { tinyBundle, tinyVoice } from "@wattvox/synth/testing";
-import { Emulation, type Ended, listen } from "./emulation.ts";
-
-/** What was tried, and how it ended. */
-export interface Tried {
-	what: string;
-	ok: boolean;
-	/** It wants ONNX Runtime, which is known to crash under qemu-user. */
-	computes: boolean;
-	found: string;
-	seconds: number;
-}
+import { type Attempt, attempts, fine, type Tried } from "./attempts.ts";
+import { Emulation, listen } from "./emulation.ts";
+import { FleetHere } from "./fleet-here.ts";
 
 /** Emulation is some 20 times slower than a processor. */
 const STEP_MS = 300_000;
@@ -42,26 +26,7 @@ export async function emulate(
 	signal: AbortSignal,
 ): Promise<Tried[]> {
 	const dir = await mkdtemp(join(tmpdir(), "wattvox-emulate-"));
-	const all: Tried[] = [];
-	const attempt = async (
-		what: string,
-		work: (limit: AbortSignal) => Promise<string>,
-		computes = false,
-	) => {
-		const begin = performance.now();
-		const limit = AbortSignal.any([signal, AbortSignal.timeout(STEP_MS)]);
-		let [ok, found] = [true, ""];
-		try {
-			found = await work(limit);
-		} catch (thrown) {
-			signal.throwIfAborted();
-			[ok, found] = [false, asWattvoxError(thrown).message];
-		}
-		const seconds = (performance.now() - begin) / 1000;
-		const tried: Tried = { what, ok, computes, found, seconds };
-		all.push(tried);
-		say(tried);
-	};
+	const { all, attempt } = attempts(STEP_MS, say, signal);
 	try {
 		const machine = new Emulation(dir);
 		await machine.prepare(archive, signal);
@@ -84,12 +49,6 @@ export async function emulate(
 		await rm(dir, { recursive: true, force: true });
 	}
 }
-
-type Attempt = (
-	what: string,
-	work: (limit: AbortSignal) => Promise<string>,
-	computes?: boolean,
-) => Promise<void>;
 
 const AGENT = "node_modules/@wattvox/device-agent/bin/wattvox-agent.js";
 const VERSIONS =
@@ -114,15 +73,6 @@ await openBundle(dir, trustKeys([key.publicKey])).then(
 console.log(manifest.files.length + " files verified, " + digest.slice(0, 12) + " in a store");
 `;
 
-/** The end of what a program said. @throws Error when it failed, with how */
-function fine({ code, signal, said }: Ended): string {
-	const lines = said.trim().split("\n");
-	const last = lines.at(-1) ?? "";
-	if (code === 0) return lines.length > 3 ? `${lines.length} lines` : last;
-	const how = signal ? `ended by ${signal}` : `ended with ${code}`;
-	throw new Error([how, last].filter(Boolean).join(": "));
-}
-
 /** A small voice, signed here. */
 async function sample(dir: string) {
 	const key = newKey();
@@ -145,26 +95,14 @@ async function withBroker(
 	{ key, bundle, trust, digest }: Awaited<ReturnType<typeof sample>>,
 	attempt: Attempt,
 ): Promise<void> {
-	const broker = await Broker.start({ port: 0 });
-	const { url } = broker;
-	const store = new FolderStore(join(dir, "store"));
-	const server = new StoreServer({ source: store, broker: { url } });
-	const link = new Link({ url, clientId: "watcher" });
-	const [to, data] = [{ fleet: "home", device: "emulated" }, join(dir, "data")];
-	let online = false;
-	let reported: Reported | undefined;
+	const fleet = new FleetHere(dir, key);
+	const data = join(dir, "data");
 	try {
-		await server.start();
-		await link.start();
-		await link.subscribe(filter("presence"), (_, payload) => {
-			online = decode(zPresence, payload)?.online ?? false;
-		});
-		await link.subscribe(filter("reported"), (_, payload) => {
-			reported = decode(zReported, payload) ?? reported;
-		});
+		await fleet.start();
 		const agent = machine.start([
-			...[AGENT, "run", "--broker", url, "--data", data, "--trust", trust],
-			...["--fleet", to.fleet, "--device", to.device, "--port", "0"],
+			...[AGENT, "run", "--broker", fleet.url, "--data", data],
+			...["--trust", trust, "--fleet", fleet.fleet],
+			...["--device", fleet.device, "--port", "0"],
 			...["--limit", "real-time-factor=100000", "--limit", "underruns=100000"],
 		]);
 		const said = listen(agent);
@@ -181,21 +119,15 @@ async function withBroker(
 			return /speaking on \S+/.exec(said())?.[0] ?? "";
 		});
 		await attempt("it connects to a broker", async (limit) => {
-			await until(limit, () => online);
+			await until(limit, () => fleet.online);
 			return "presence announced, desired state subscribed";
 		});
 		await attempt("it pulls a signed bundle and verifies it", async (limit) => {
-			const broker = { url };
-			await publish(bundle, store, {
-				...to,
-				devices: [to.device],
-				key,
-				broker,
-			});
+			await fleet.wish(bundle);
 			const there = new FolderStore(join(data, "store"));
 			while (!(await there.readManifest(digest)))
 				await systemClock.sleep(100, AbortSignal.any([limit, gone.signal]));
-			return `${server.counters?.bytes} bytes in ${server.counters?.blocks} blocks`;
+			return fleet.sent;
 		});
 		await attempt(
 			"the voice passes its trial and speaks",
@@ -209,8 +141,8 @@ async function withBroker(
 		);
 		async function settled(limit: AbortSignal): Promise<Reported> {
 			const ends = ["active", "failed"];
-			await until(limit, () => ends.includes(reported?.state ?? ""));
-			return reported as Reported;
+			await until(limit, () => ends.includes(fleet.reported?.state ?? ""));
+			return fleet.reported as Reported;
 		}
 		await attempt("it stops when it is told to", async (limit) => {
 			agent.kill("SIGTERM");
@@ -221,8 +153,6 @@ async function withBroker(
 		});
 		if (agent.exitCode === null) agent.kill("SIGKILL");
 	} finally {
-		await link.stop();
-		await server.stop();
-		await broker.stop();
+		await fleet.stop();
 	}
 }

@@ -1,11 +1,9 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, chmod, mkdir, readdir, writeFile } from "node:fs/promises";
+import { access, chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { WattvoxError } from "@wattvox/core";
-
-const exec = promisify(execFile);
+import { DebianPackages, must, unpack, wanted } from "./debian-packages.ts";
 
 const QEMU = "/usr/bin/qemu-aarch64-static";
 /** What Node and ONNX Runtime load of the system. */
@@ -41,18 +39,14 @@ export class Emulation {
 	 * @throws WattvoxError E_FILE_MISSING when a program or a package is not to be had
 	 */
 	async prepare(archive: string, signal: AbortSignal): Promise<void> {
-		for (const program of [QEMU, "/usr/bin/apt-get", "/usr/bin/dpkg-deb"])
-			await access(program).catch(() => {
-				throw new WattvoxError(
-					"E_FILE_MISSING",
-					`${program} is not here: this wants Debian's qemu-user-static, apt and dpkg`,
-				);
-			});
+		await wanted([QEMU], "qemu-user-static");
 		await access(archive).catch(() => {
 			throw new WattvoxError("E_FILE_MISSING", `there is no ${archive}`);
 		});
 		await mkdir(this.#dir, { recursive: true });
-		await this.#libraries(signal);
+		const packages = new DebianPackages(join(this.#dir, "apt"));
+		const libraries = await packages.fetch(LIBRARIES, signal);
+		await unpack(libraries, join(this.#dir, "root"), signal);
 		await must("tar", ["-xzf", archive, "-C", this.#dir], { signal });
 		const [bin, start] = [join(this.#dir, "bin"), join(this.#dir, "start.mjs")];
 		await mkdir(bin, { recursive: true });
@@ -94,27 +88,6 @@ export class Emulation {
 		signal.removeEventListener("abort", kill);
 		return { code, signal: by, said: said() };
 	}
-
-	async #libraries(signal: AbortSignal): Promise<void> {
-		const at = (...path: string[]) => join(this.#dir, ...path);
-		const [packages, apt] = [at("packages"), at("apt")];
-		for (const made of ["lists/partial", "cache/archives/partial"])
-			await mkdir(join(apt, made), { recursive: true });
-		await mkdir(packages, { recursive: true });
-		const options = [
-			...["APT::Architecture=arm64", "APT::Architectures=arm64"],
-			...["Dir::State::status=/dev/null", "APT::Sandbox::User="],
-			...[`Dir::State=${apt}`, `Dir::State::lists=${join(apt, "lists")}`],
-			`Dir::Cache=${join(apt, "cache")}`,
-		].flatMap((option) => ["-o", option]);
-		await must("apt-get", ["-qq", ...options, "update"], { signal });
-		const download = ["-qq", ...options, "download", ...LIBRARIES];
-		await must("apt-get", download, { cwd: packages, signal });
-		for (const file of await readdir(packages))
-			await must("dpkg-deb", ["-x", join(packages, file), at("root")], {
-				signal,
-			});
-	}
 }
 
 /** Collects what a process says. @returns the last 20 000 characters of it, so far */
@@ -125,19 +98,4 @@ export function listen(child: ChildProcess): () => string {
 			text = `${text}${bytes}`.slice(-20_000);
 		});
 	return () => text;
-}
-
-async function must(
-	program: string,
-	args: readonly string[],
-	options: { cwd?: string; signal: AbortSignal },
-): Promise<void> {
-	await exec(program, args, { maxBuffer: 64e6, ...options }).catch((cause) => {
-		options.signal.throwIfAborted();
-		throw new WattvoxError(
-			"E_FILE_MISSING",
-			`${program}: ${String(cause.stderr ?? cause.message).trim()}`,
-			{ cause },
-		);
-	});
 }

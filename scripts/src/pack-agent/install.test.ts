@@ -168,3 +168,22 @@ test("uninstalling leaves voices and settings; --purge does not", async (t) => {
 	t.deepEqual(await there(), []);
 	t.is((await script("uninstall")).code, 0, "also when nothing is there");
 });
+
+test("the unit keeps neither devices nor compiled code from the agent", async (t) => {
+	const lines = (await readFile(UNIT, "utf8")).split("\n");
+	const set = lines.filter((line) => /^[A-Z]/.test(line));
+	// each of these lets a service at no device but /dev/null and the like: no sound card, no GPU.
+	// ProtectClock= does so by the way, since it allows the clock's device alone.
+	for (const option of [
+		...["PrivateDevices", "ProtectClock", "DeviceAllow", "DevicePolicy"],
+		// V8 writes machine code while it runs
+		"MemoryDenyWriteExecute",
+	])
+		t.deepEqual(
+			set.filter((line) => line.startsWith(`${option}=`)),
+			[],
+			option,
+		);
+	// what ProtectClock= is for
+	t.true(set.includes("CapabilityBoundingSet="));
+});
