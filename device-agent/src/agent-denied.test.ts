@@ -39,8 +39,7 @@ test("a device that may not hear what is desired reports so, and obeys once it m
 	t.is(await heard, "E_DENIED", "on the broker too");
 	may.desired = true;
 	await reported(agent, (r) => r.reason === undefined);
-	await hub.publish(topic("f", "d1", "desired"), Buffer.from("nonsense"), {
-		qos: 1,
-	});
+	const name = topic("f", "d1", "desired");
+	await hub.publish(name, Buffer.from("nonsense"), { qos: 1, retain: true });
 	await reported(agent, (r) => r.reason !== undefined);
 });

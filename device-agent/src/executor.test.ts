@@ -17,8 +17,8 @@ function setUp(change: object = {}) {
 	const told: (string | undefined)[] = [];
 	// every part hangs: until the signal says otherwise where the step passes one on, else for ever
 	const hanging: unknown = new Proxy(
-		{},
-		{ get: (_, name) => (name === "voiceDir" ? () => "voice" : never) },
+		{ voiceDir: () => "voice", store: { checkout: never, drop: never } },
+		{ get: (own, name) => Reflect.get(own, name) ?? never },
 	);
 	const executor = new Executor({
 		...{ state: hanging, voices: hanging, clock },

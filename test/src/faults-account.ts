@@ -12,6 +12,13 @@ export interface FileBlocks {
  * How many blocks a store may have sent to one device, by what the protocol promises: each block that is
  * missing once; and again what was under way when a transfer was interrupted.
  *
+ * It is an upper bound, and a loose one: every interruption and every pull that begins counts as if a whole
+ * window had been under way. More is not to be known from outside: which blocks were under way, the device
+ * alone knows, and a process that gets no turn for seconds on a busy machine finds a silence that nobody
+ * made, and asks again. One window, to the block, is held to where nothing is left to the machine: by
+ * link's fetch.test.ts, by every power cut of disk-faults.ts, and across a restart of each broker in
+ * fleet's brokers.test.ts.
+ *
  * What is removed on the device is missing again when it is wished for again. So this looks at the
  * device's disk before every wish.
  */

@@ -47,6 +47,8 @@ export interface House {
 	account: Account;
 	/** What the device said last. */
 	said: { reported: Reported | undefined; speaker: number | null };
+	/** The voice wished for last. */
+	wished: Wishable | undefined;
 	/** Wishes for a voice. */
 	wish(voice: Wishable): Promise<void>;
 	stop(): Promise<void>;
@@ -132,12 +134,14 @@ export async function makeHouse(log: (text: string) => void): Promise<House> {
 	log("starting the device");
 	await agent.start();
 	let revision = 0;
-	return {
+	const house: House = {
 		...{ dir, deviceDir, key, voices, broker, store, agent, link, sent, said },
 		account,
 		url: `http://127.0.0.1:${port}`,
+		wished: undefined,
 		async wish(voice) {
 			revision++;
+			house.wished = voice;
 			await account.wish(voice.files);
 			for (;;)
 				try {
@@ -160,6 +164,7 @@ export async function makeHouse(log: (text: string) => void): Promise<House> {
 			await rm(dir, { recursive: true, force: true, maxRetries: 5 });
 		},
 	};
+	return house;
 }
 
 async function goldenOf(files: ReturnType<typeof tinyVoice>): Promise<Golden> {

@@ -99,3 +99,9 @@ export async function childrenOf(pid: number | undefined): Promise<number[]> {
 	const text = await readFile(path, "utf8").catch(() => "");
 	return text.split(" ").filter(Boolean).map(Number);
 }
+
+/** What a process runs, its arguments included; "" when it has ended. */
+export async function programOf(pid: number): Promise<string> {
+	const text = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+	return text.replaceAll("\0", " ");
+}

@@ -1,5 +1,5 @@
 import test from "ava";
-import { campaign } from "./faults.ts";
+import { campaign, SPEAKER_KILLED } from "./faults.ts";
 
 // A few faults on real processes and a real broker; `node test/dist/faults.js` does 500.
 test("random faults end in the voice wished for or the last good one", async (t) => {
@@ -11,4 +11,15 @@ test("random faults end in the voice wished for or the last good one", async (t)
 	t.deepEqual(result.violations, [], `seed ${seed}`);
 	t.true(result.spoken > 0);
 	t.is(result.looks, 3);
+});
+
+test("a voice whose speaker is killed again and again is given up and said to be, and is spoken when it is asked for again", async (t) => {
+	t.timeout(600_000);
+	// of this seed's voices the second is another good one than the first
+	const only = [SPEAKER_KILLED];
+	const result = await campaign({ faults: 1, seed: 2, every: 1, only });
+	t.log(JSON.stringify(result));
+	t.deepEqual(result.violations, []);
+	t.is(result.givenUp, 1);
+	t.is(result.looks, 2);
 });

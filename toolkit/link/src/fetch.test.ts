@@ -1,4 +1,4 @@
-import { ManualClock, WattvoxError } from "@wattvox/core";
+import { type Clock, ManualClock, WattvoxError } from "@wattvox/core";
 import test from "ava";
 import fc from "fast-check";
 import {
@@ -347,4 +347,26 @@ test("a refusal that answers another fetch's question is not this one's", async 
 	await pass(fetching, clock);
 	t.deepEqual(taken.sort(), [0, 1, 2]);
 	t.is(f.counters.stray, 1);
+});
+
+test("a process that got no turn for a while takes that for no silence", async (t) => {
+	const clock = new ManualClock();
+	let late = 0;
+	/** Turns come late, time goes on. */
+	const busy: Clock = {
+		wall: () => clock.wall(),
+		monotonic: () => clock.monotonic() + late,
+		async sleep(ms, signal) {
+			await clock.sleep(ms, signal);
+			late += 4000;
+		},
+	};
+	const store = fakeStore((_, time) => (time === 1 ? "lost" : "good"));
+	const f = fetcher(store, clock, { clock: busy });
+	const fetching = f.fetch(wants(1, []));
+	await clock.advance(500);
+	t.is(f.counters.stalls, 0);
+	// and a silence is still found
+	await pass(fetching, clock);
+	t.is(f.counters.stalls, 1);
 });

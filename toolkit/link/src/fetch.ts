@@ -366,10 +366,13 @@ export class BlockFetcher {
 	async #watch(over: AbortSignal): Promise<void> {
 		const tick = Math.min(250, (this.#o.stallMs ?? 5000) / 4);
 		while (!over.aborted) {
+			const slept = this.#clock.monotonic();
 			await this.#clock.sleep(tick, over).catch(() => undefined);
 			if (over.aborted) return;
 			this.#keepHeld();
 			const now = this.#clock.monotonic();
+			// a process that got no turn did not listen: what came meanwhile is still to be read
+			this.#heard += Math.max(0, now - slept - 2 * tick);
 			if (this.#offlineSince !== undefined) {
 				const limit = this.#o.offlineMs ?? 60_000;
 				if (now - this.#offlineSince > limit)
