@@ -139,6 +139,8 @@ export class Uplink {
 
 	async #open(signal: AbortSignal): Promise<Link> {
 		const { broker, fleet, device, onDesired, onRoots } = this.#o;
+		// of an attempt that came to nothing
+		this.#denied.clear();
 		const link = new Link({
 			...broker,
 			clientId: device,

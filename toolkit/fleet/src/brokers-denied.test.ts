@@ -1,8 +1,10 @@
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { FolderStore } from "@wattvox/bundle";
 import { temporaryDir } from "@wattvox/bundle/testing";
 import type { WattvoxError } from "@wattvox/core";
 import { Link, pullBundle, topic } from "@wattvox/link";
+import { Aedes } from "aedes";
 import test, { type ExecutionContext } from "ava";
 import { connect, makeSample } from "./testing.ts";
 import { DENYING, type DenyingKind, FORBIDDEN } from "./testing-denying.ts";
@@ -88,3 +90,40 @@ for (const kind of DENYING) {
 		test.skip(`${name} (skipped: ${kind.missing})`, () => undefined);
 	else test(name, (t) => contract(t, kind));
 }
+
+test("what was denied before the link was ready is asked for again once it is", async (t) => {
+	t.timeout(120_000);
+	let may = false;
+	const aedes = await Aedes.createBroker({
+		authorizeSubscribe: (_, subscription, done) =>
+			done(null, may ? subscription : null),
+		// so presence, and with it the link, takes longer than the wait after the denial
+		authorizePublish: (client, _, done) =>
+			void setTimeout(() => done(null), client ? 300 : 0),
+	});
+	const server = createServer((socket) => {
+		socket.on("error", () => undefined);
+		aedes.handle(socket);
+	});
+	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+	t.teardown(async () => {
+		server.close();
+		await new Promise<void>((resolve) => aedes.close(() => resolve()));
+	});
+	const { port } = server.address() as { port: number };
+	const link = new Link({
+		...{ url: `mqtt://127.0.0.1:${port}`, clientId: "d" },
+		presence: { fleet: "f", device: "d" },
+		deniedMs: { base: 20, max: 20 },
+		connectTimeoutMs: 60_000,
+	});
+	t.teardown(() => link.stop());
+	const granted = new Promise<void>((resolve) => {
+		const told = (why: WattvoxError | null) => why ?? resolve();
+		void link.subscribe("a/b", () => undefined, undefined, told);
+	});
+	await link.start();
+	may = true;
+	await granted;
+	t.true(link.ready);
+});

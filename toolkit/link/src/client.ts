@@ -363,6 +363,8 @@ export class Link {
 		const session = this.#session;
 		try {
 			await this.#subscriptions.renew(this.#asker(client));
+			// its goodbye is on its way, and has to be the last word
+			if (this.#stopped) return;
 			if (this.#o.presence) await this.#announce(client, true);
 		} catch (thrown) {
 			// come back with the usual waits
@@ -376,12 +378,18 @@ export class Link {
 		for (const listener of [...this.#readyListeners]) listener();
 	}
 
-	/** After so long, asks again for what the broker denies; without a connection the next one asks. */
+	/** After so long, or once it is ready, asks again for what the broker denies. */
 	async #askAgain(ms: number): Promise<void> {
-		const slept = this.#clock.sleep(ms, this.#over.signal).then(() => true);
-		const due = await slept.catch(() => false);
+		const { signal } = this.#over;
+		try {
+			await this.#clock.sleep(ms, signal);
+			await this.whenReady(signal);
+		} catch {
+			// stopped
+			return;
+		}
 		const client = this.#client;
-		if (!due || !client || !this.#ready) return;
+		if (!client) return;
 		const { stream } = client;
 		await this.#subscriptions
 			.retry(this.#asker(client))
