@@ -2,7 +2,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { FolderStore } from "@wattvox/bundle";
 import { temporaryDir } from "@wattvox/bundle/testing";
-import type { WattvoxError } from "@wattvox/core";
+import { systemClock, type WattvoxError } from "@wattvox/core";
 import { Link, pullBundle, topic } from "@wattvox/link";
 import { Aedes } from "aedes";
 import test, { type ExecutionContext } from "ava";
@@ -91,15 +91,19 @@ for (const kind of DENYING) {
 	else test(name, (t) => contract(t, kind));
 }
 
-test("what was denied before the link was ready is asked for again once it is", async (t) => {
+/**
+ * @param presenceMs what the broker takes over the link's presence
+ * @param earlyMs how much too early the link's timers ring
+ */
+async function later(t: ExecutionContext, presenceMs: number, earlyMs: number) {
 	t.timeout(120_000);
+	let now = 0;
 	let may = false;
 	const aedes = await Aedes.createBroker({
 		authorizeSubscribe: (_, subscription, done) =>
 			done(null, may ? subscription : null),
-		// so presence, and with it the link, takes longer than the wait after the denial
 		authorizePublish: (client, _, done) =>
-			void setTimeout(() => done(null), client ? 300 : 0),
+			void setTimeout(() => done(null), client ? presenceMs : 0),
 	});
 	const server = createServer((socket) => {
 		socket.on("error", () => undefined);
@@ -116,6 +120,15 @@ test("what was denied before the link was ready is asked for again once it is", 
 		presence: { fleet: "f", device: "d" },
 		deniedMs: { base: 20, max: 20 },
 		connectTimeoutMs: 60_000,
+		clock: {
+			wall: () => systemClock.wall(),
+			monotonic: () => now,
+			async sleep(ms, signal) {
+				const from = now;
+				await systemClock.sleep(ms, signal);
+				now = Math.max(now, from + ms - earlyMs);
+			},
+		},
 	});
 	t.teardown(() => link.stop());
 	const granted = new Promise<void>((resolve) => {
@@ -126,4 +139,10 @@ test("what was denied before the link was ready is asked for again once it is", 
 	may = true;
 	await granted;
 	t.true(link.ready);
-});
+}
+
+test("what was denied before the link was ready is asked for again once it is", (t) =>
+	later(t, 300, 0));
+
+test("what was denied is asked for again, also where a timer rings a hair too early", (t) =>
+	later(t, 0, 2));

@@ -26,6 +26,9 @@ export type { DeniedListener } from "./subscriptions.ts";
 /** CONNACK return codes 4 and 5: trying again with the same credentials cannot help. */
 const REFUSED = new Set<unknown>([4, 5]);
 
+/** A timer may ring this much before its time, ms: Node's counts whole ones. */
+const EARLY_MS = 5;
+
 /** What mqtt.js is told about a message that is acknowledged later, or never. */
 const LATER = new Error("acknowledged by its handlers");
 
@@ -382,7 +385,7 @@ export class Link {
 	async #askAgain(ms: number): Promise<void> {
 		const { signal } = this.#over;
 		try {
-			await this.#clock.sleep(ms, signal);
+			await this.#clock.sleep(ms + EARLY_MS, signal);
 			await this.whenReady(signal);
 		} catch {
 			// stopped
