@@ -1,3 +1,6 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -260,4 +263,53 @@ else end({ kind: "failed", code: "E_ENGINE_DIFFERS", message: "off" });`,
 	// Once the active voice has one, it may do for others too.
 	await prepare();
 	t.deepEqual([all.unseen(bad), all.unseen(good)], [true, false]);
+});
+
+/** Turns nothing until it is so: what the kernel has to tell meanwhile comes at once then. */
+function hold(met: () => boolean): void {
+	const cell = new Int32Array(new SharedArrayBuffer(4));
+	while (!met()) Atomics.wait(cell, 0, 0, 5);
+}
+
+/** A process that has ended, and that nobody has looked after yet. */
+const isOver = (pid: number) => {
+	const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+	return stat.slice(stat.lastIndexOf(")") + 2)[0] === "Z";
+};
+
+test("a job's last word counts, also where its end is heard before it", async (t) => {
+	const { prepare, dir, all } = await engines(
+		t,
+		`writeFileSync(new URL("./job.pid", import.meta.url), String(process.pid));
+const timer = setInterval(() => {
+	if (!existsSync(new URL("./go", import.meta.url))) return;
+	clearInterval(timer);
+	end({ kind: "ready", engine: { id: "e" }, figures: {} });
+}, 1);`,
+	);
+	const body =
+		"process.send('up'); process.once('message', () => process.send('now', () => process.exit()))";
+	await writeFile(join(dir, "other.mjs"), body);
+	const others = [0, 1].map(() => fork(join(dir, "other.mjs")));
+	await Promise.all(others.map((child) => once(child, "message")));
+	const [speaks] = others;
+	const preparing = prepare();
+	const file = join(dir, "job.pid");
+	while (!existsSync(file) || readFileSync(file, "utf8") === "")
+		await new Promise((resolve) => setTimeout(resolve, 1));
+	const job = Number(readFileSync(file, "utf8"));
+	// One child speaks and another ends. While that is taken in, in this order, the job speaks and ends too:
+	// whoever looks after the child that ended then finds the job over, and has not read its word.
+	const heard = new Promise<void>((resolve) =>
+		speaks?.once("message", () => {
+			writeFileSync(join(dir, "go"), "");
+			hold(() => isOver(job));
+			resolve();
+		}),
+	);
+	for (const child of others) child.send("on");
+	hold(() => others.every((child) => isOver(child.pid ?? 0)));
+	await heard;
+	await preparing;
+	t.deepEqual(all.view(VOICE), { state: "ready", id: "e" });
 });
