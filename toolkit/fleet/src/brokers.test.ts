@@ -176,6 +176,8 @@ function contract(kind: BrokerKind): void {
 			first.get("1")?.();
 			await until("5");
 			first.get("4")?.();
+			// acknowledgements leave together, a turn later
+			await setImmediate();
 			await setImmediate();
 			// once this is acknowledged, the broker has read the acknowledgements before it
 			const barrier = topic("home", "jetson-1", "verdict");

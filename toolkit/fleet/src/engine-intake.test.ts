@@ -169,7 +169,8 @@ test("a block that never is what was signed ends it, and siblings get nothing of
 });
 
 test("a station that went in the middle goes on where it was, and sends at most a window twice", async (t) => {
-	const s = await setUp(t, { window: 4 });
+	// long enough that a busy machine is not taken for a station that went
+	const s = await setUp(t, { window: 4, stallMs: 5000 });
 	const made = sampleEngine(builder, { bytes: 65_536 * 20 });
 	const half = gate();
 	const first = await connect(s.broker.url, "bench");
