@@ -40,6 +40,8 @@ export * from "./train/stepper.ts";
 export * from "./train/training-graph.ts";
 export * from "./tune/index.ts";
 export * from "./voice/adapt.ts";
+export * from "./voice/adapt-options.ts";
+export * from "./voice/distil-voice.ts";
 export * from "./voice/edge.ts";
 export * from "./voice/edge.ts";
 export * from "./voice/export.ts";

@@ -5,7 +5,8 @@ import { AUDIO, seededRandom } from "@wattvox/models";
 import test from "ava";
 import type { Example } from "../data/features.ts";
 import { base, drawn } from "./_tiny-base.test.ts";
-import { ADAPT, distilVoice } from "./adapt.ts";
+import { ADAPT } from "./adapt-options.ts";
+import { distilVoice } from "./distil-voice.ts";
 
 function example(i: number): Example {
 	const random = seededRandom(i);

@@ -7,7 +7,7 @@ import {
 import { floats, mergeIntoWeights, type Tensor } from "@wattvox/onnx";
 import { BLANK, teacherOutputs } from "../graphs/acoustic.ts";
 import { withWeights } from "../pretrain/base.ts";
-import type { VoiceData } from "./adapt.ts";
+import type { VoiceData } from "./adapt-options.ts";
 import { LAST } from "./head-start.ts";
 import { bringLast } from "./opening.ts";
 import { sentenceRows } from "./rows.ts";

@@ -14,15 +14,9 @@ import { toPhones } from "@wattvox/speech";
 import type { Example } from "../data/features.ts";
 import { readPeft, writePeft } from "../lora/peft.ts";
 import { readWeights, withWeights } from "../pretrain/base.ts";
-import {
-	ADAPT,
-	type Adapted,
-	type AdaptOptions,
-	adaptStudentDirectly,
-	adaptTeacher,
-	distilVoice,
-	plannedExample,
-} from "./adapt.ts";
+import { adaptStudentDirectly, adaptTeacher } from "./adapt.ts";
+import { ADAPT, type Adapted, type AdaptOptions } from "./adapt-options.ts";
+import { distilVoice, plannedExample } from "./distil-voice.ts";
 import { textGraph } from "./edge.ts";
 import { RUN, type VoiceRun } from "./run.ts";
 

@@ -13,12 +13,9 @@ import type { Example } from "../data/features.ts";
 import type { DriftReport } from "../train/drift.ts";
 import { furthest } from "../train/testing.ts";
 import { base, drawn } from "./_tiny-base.test.ts";
-import {
-	ADAPT,
-	type AdaptOptions,
-	adaptTeacher,
-	distilVoice,
-} from "./adapt.ts";
+import { adaptTeacher } from "./adapt.ts";
+import { ADAPT, type AdaptOptions } from "./adapt-options.ts";
+import { distilVoice } from "./distil-voice.ts";
 
 /** Sentences of different lengths: parts of a batch weigh differently. */
 function example(i: number): Example {

@@ -3,7 +3,7 @@ import { type Graph, loraKey, savedKey, type Tensor } from "@wattvox/onnx";
 import type { Example } from "../data/features.ts";
 import { BLANK, teacherOutputs } from "../graphs/acoustic.ts";
 import { withWeights } from "../pretrain/base.ts";
-import type { VoiceData } from "./adapt.ts";
+import type { VoiceData } from "./adapt-options.ts";
 import { LAST, layerDistance, solvedLayer } from "./head-start.ts";
 import type { VoiceLevers } from "./levers.ts";
 import { sentenceRows } from "./rows.ts";

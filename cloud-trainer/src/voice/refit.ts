@@ -8,7 +8,7 @@ import {
 } from "@wattvox/onnx";
 import { createEngine } from "@wattvox/runtime";
 import type { Feeds } from "../train/parts.ts";
-import type { VoiceData } from "./adapt.ts";
+import type { VoiceData } from "./adapt-options.ts";
 import { bringLast, solvedLast } from "./opening.ts";
 
 /** An adapted model whose last layer is to be solved again. */

@@ -3,7 +3,7 @@ import { createEngine } from "@wattvox/runtime";
 import { acousticBatch } from "../data/acoustic-batch.ts";
 import { StepRandom } from "../data/random.ts";
 import { subgraph } from "../train/prune.ts";
-import type { VoiceData } from "./adapt.ts";
+import type { VoiceData } from "./adapt-options.ts";
 
 /**
  * Values that an acoustic graph has for each sentence of a clip, said with the clip's own timing.
