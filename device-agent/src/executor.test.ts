@@ -1,7 +1,7 @@
 import { ManualClock, type WattvoxError } from "@wattvox/core";
 import test from "ava";
 import { Executor, type ExecutorOptions } from "./executor.ts";
-import { DEADLINES, type Step } from "./planner.ts";
+import { DEADLINES, type Step, type Work } from "./planner.ts";
 
 const digest = "a".repeat(64);
 const never = () => new Promise<never>(() => undefined);
@@ -30,34 +30,36 @@ function setUp(change: object = {}) {
 	return { executor, clock, told };
 }
 
-const steps: readonly Step[] = [
-	{
+/** One of each: a new kind of step does not compile before it is here. */
+const steps: { [K in Work]: Extract<Step, { do: K }> } = {
+	"fall-back": {
 		...{ do: "fall-back", from: digest, to: digest },
 		reason: { code: "E_MODEL", message: "" },
 	},
-	{ do: "swap", digest },
-	{ do: "confirm", revision: 1 },
-	{ do: "pull", digest, store: "s" },
-	{ do: "lay-out", digest },
-	{ do: "try", digest },
-	{ do: "activate", digest, revision: 1 },
-	{ do: "forget", digest },
-	{ do: "prune", digests: [digest] },
-	{ do: "engine", digest },
-	{ do: "measure", digest, last: null },
-];
+	swap: { do: "swap", digest },
+	confirm: { do: "confirm", revision: 1 },
+	pull: { do: "pull", digest, store: "s" },
+	"lay-out": { do: "lay-out", digest },
+	try: { do: "try", digest },
+	activate: { do: "activate", digest, revision: 1 },
+	forget: { do: "forget", digest },
+	prune: { do: "prune", digests: [digest] },
+	engine: { do: "engine", digest },
+	look: { do: "look", digest },
+	measure: { do: "measure", digest, last: null },
+};
 
 test("every step has a deadline", (t) => {
-	t.deepEqual(steps.map((s) => s.do).sort(), Object.keys(DEADLINES).sort());
+	t.deepEqual(Object.keys(steps).sort(), Object.keys(DEADLINES).sort());
 	for (const ms of Object.values(DEADLINES)) t.true(ms >= 60_000);
 });
 
-for (const step of steps)
+for (const step of Object.values(steps))
 	test(`${step.do}: one that never ends is cut at its deadline, or else reported`, async (t) => {
 		const { executor, clock, told } = setUp({
 			engines: { prepare: obedient, ready: () => undefined },
 		});
-		const limit = DEADLINES[step.do as keyof typeof DEADLINES];
+		const limit = DEADLINES[step.do];
 		let end: WattvoxError | undefined;
 		executor.execute(step, new AbortController().signal).catch((thrown) => {
 			end = thrown;
