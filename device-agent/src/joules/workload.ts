@@ -61,7 +61,8 @@ export async function openWorkload(
 				message: `the workload ended (${how}) before it had spoken`,
 			});
 		child.once("error", (error) => over(error.message));
-		child.once("exit", (code, by) => over(String(by ?? code)));
+		// not "exit": that may be heard before its last word
+		child.once("close", (code, by) => over(String(by ?? code)));
 	});
 	child.on("message", (message: FromWorkload) => answer(message));
 	const next = async () => {

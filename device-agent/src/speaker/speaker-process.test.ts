@@ -1,10 +1,11 @@
-import { fork } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import test, { type ExecutionContext } from "ava";
+import { forkSpeaker } from "./fork-speaker.ts";
 import type { SpeakerConfig, VoiceAt } from "./messages.ts";
 import { SpeakerProcess } from "./speaker-process.ts";
 
@@ -51,6 +52,7 @@ async function speaker(
 	const blamed: string[] = [];
 	let next = voice;
 	const lost: string[] = [];
+	const children: ChildProcess[] = [];
 	const process = new SpeakerProcess({
 		port,
 		threads: 1,
@@ -62,7 +64,11 @@ async function speaker(
 		},
 		onChange: () => changed(),
 		onUtterance: ({ kind }) => lost.push(kind),
-		main: pathToFileURL(main),
+		fork: (config) => {
+			const child = forkSpeaker(config, pathToFileURL(main));
+			children.push(child);
+			return child;
+		},
 	});
 	t.teardown(async () => {
 		await process.stop();
@@ -78,7 +84,7 @@ async function speaker(
 		next = voice;
 		return voice;
 	};
-	return { process, until, lost, blamed, become };
+	return { process, until, lost, blamed, become, children };
 }
 
 const at = (digest: string, engine?: string): VoiceAt => ({
@@ -181,6 +187,18 @@ test("a killed speaker is started again on its port", async (t) => {
 	await speaking.stop();
 	await speaking.stop();
 	t.is(speaking.restarts, 1);
+});
+
+test("what a speaker said last does not count once its end was heard", async (t) => {
+	const { process, until, children } = await speaker(t);
+	await process.start();
+	const [first] = children;
+	first?.kill("SIGKILL");
+	await until(() => process.restarts === 1);
+	first?.emit("message", { kind: "loaded", ask: 9, digest: "good" });
+	t.is(process.digest, null);
+	await until(() => process.up);
+	t.is(process.digest, null);
 });
 
 test("a port that is taken is an error at the start", async (t) => {

@@ -57,8 +57,8 @@ export interface SpeakerProcessOptions {
 	/** The compiled shim; none by default. */
 	tensorrt?: string | null;
 	clock?: Clock;
-	/** What the process runs; another one only in tests. */
-	main?: URL;
+	/** Starts the process; another way only in tests. */
+	fork?: (config: SpeakerConfig) => ChildProcess;
 }
 
 /** Deaths in a row while loading one voice after which that voice is to blame. */
@@ -241,9 +241,12 @@ export class SpeakerProcess {
 			offers: this.#o.offers?.() ?? [],
 			aside: this.#o.aside ?? { places: 0, bytes: 0 },
 		};
-		const child = forkSpeaker(config, this.#o.main);
+		const child = (this.#o.fork ?? forkSpeaker)(config);
 		this.#child = child;
-		child.on("message", (message: FromSpeaker) => this.#heard(message));
+		child.on("message", (message: FromSpeaker) => {
+			// the last words of one may come after its end was heard: they hold no more
+			if (child === this.#child) this.#heard(message);
+		});
 		child.once("exit", (code, signal) => this.#ended(child, code, signal));
 	}
 
