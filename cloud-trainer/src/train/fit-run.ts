@@ -13,6 +13,9 @@ import { type StepLevers, TrainingStep } from "./programs.ts";
 import type { ProgramSpec } from "./protocol.ts";
 import { Stepper } from "./stepper.ts";
 
+/** Steps between two validations, where nobody says. */
+export const VALIDATE_EVERY = 200;
+
 /** The outputs that are one number. */
 export const scalarsOf = (
 	outputs: Record<string, Tensor>,
@@ -126,8 +129,13 @@ export class FitRun {
 		return run;
 	}
 
+	/** Whether a validation comes up before training ends: its program is built only then. */
 	get validates(): boolean {
-		return (this.#o.validation?.length ?? 0) > 0 || !!this.#o.metric;
+		const o = this.#o;
+		return (
+			((o.validation?.length ?? 0) > 0 || !!o.metric) &&
+			(o.validateEvery ?? VALIDATE_EVERY) <= o.steps
+		);
 	}
 
 	/** A batch with its frozen part in place of what that is made of. */

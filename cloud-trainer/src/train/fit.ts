@@ -10,7 +10,7 @@ import {
 	saveCheckpoint,
 } from "./checkpoint.ts";
 import type { FitOptions, FitResult } from "./fit-options.ts";
-import { FitRun, scalarsOf } from "./fit-run.ts";
+import { FitRun, scalarsOf, VALIDATE_EVERY } from "./fit-run.ts";
 import type { Feeds } from "./parts.ts";
 import { scheduleOf } from "./schedule.ts";
 
@@ -111,7 +111,7 @@ export async function fit(o: FitOptions): Promise<FitResult> {
 			if (step % 20 === 0 || step === 1)
 				await run.note({ step, lr, ms: Math.round(milliseconds), ...values });
 			average?.add(await stepper.state(training.parameters), step);
-			if (run.validates && step % (o.validateEvery ?? 200) === 0)
+			if (run.validates && step % (o.validateEvery ?? VALIDATE_EVERY) === 0)
 				await (average ? average.during(stepper, validate) : validate());
 			if (step % (o.checkpointEvery ?? 500) === 0) await save();
 		}

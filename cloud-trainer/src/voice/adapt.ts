@@ -10,6 +10,7 @@ import { type Base, withWeights } from "../pretrain/base.ts";
 import type { Adapted, AdaptOptions, VoiceData } from "./adapt-options.ts";
 import { poolOf, recordingTerms } from "./levers.ts";
 import { opening } from "./opening.ts";
+import { amongEngines } from "./rows.ts";
 import {
 	draw,
 	framesPerSecond,
@@ -67,33 +68,35 @@ async function adaptOnRecordings(
 			"E_USAGE",
 			"the decoder alone learns from whole sentences: leave the sampler out",
 		);
-	const edge = decoderReach(config);
-	const [train, held] = split(voice.examples);
-	const shape = { size: o.batch, frames: o.frames, edge, posteriorShare: 0 };
-	const pool = poolOf(train, o, perSecond);
-	const { weights, content } = await opening(config, base, voice, o);
-	const loss = content ? decoderLoss : acousticLoss;
-	const graph = withWeights(loss(config, BLANK, lossOf(o)), weights);
-	const fed = (feeds: Record<string, Tensor>, of: readonly Example[]) =>
-		content ? decoderBatch(feeds, of, content) : feeds;
-	const batch = (step: number) => {
-		const random = new StepRandom(o.seed, step);
-		const drawn = draw(pool(step), o, random, step);
-		return fed(
-			acousticBatch(drawn, shape, () => voice.speaker, 0, random),
-			drawn,
-		);
-	};
-	return trainAdapter(name, graph, o, {
-		config,
-		weights,
-		voice,
-		batch: async (step) => batch(step),
-		validation: heldOutFeeds(held, o, edge, voice.speaker).map((feeds) =>
-			fed(feeds, held),
-		),
-		terms: recordingTerms(o.variance, !content),
-		sample: () => batch(0),
-		probes: probesOf(held, shape, voice.speaker),
+	return amongEngines(o.headStart || o.decoderOnly, async () => {
+		const edge = decoderReach(config);
+		const [train, held] = split(voice.examples);
+		const shape = { size: o.batch, frames: o.frames, edge, posteriorShare: 0 };
+		const pool = poolOf(train, o, perSecond);
+		const { weights, content } = await opening(config, base, voice, o);
+		const loss = content ? decoderLoss : acousticLoss;
+		const graph = withWeights(loss(config, BLANK, lossOf(o)), weights);
+		const fed = (feeds: Record<string, Tensor>, of: readonly Example[]) =>
+			content ? decoderBatch(feeds, of, content) : feeds;
+		const batch = (step: number) => {
+			const random = new StepRandom(o.seed, step);
+			const drawn = draw(pool(step), o, random, step);
+			return fed(
+				acousticBatch(drawn, shape, () => voice.speaker, 0, random),
+				drawn,
+			);
+		};
+		return trainAdapter(name, graph, o, {
+			config,
+			weights,
+			voice,
+			batch: async (step) => batch(step),
+			validation: heldOutFeeds(held, edge, voice.speaker).map((feeds) =>
+				fed(feeds, held),
+			),
+			terms: recordingTerms(o.variance, !content),
+			sample: () => batch(0),
+			probes: probesOf(held, shape, voice.speaker),
+		});
 	});
 }

@@ -8,7 +8,7 @@ import { floats, mergeIntoWeights, type Tensor } from "@wattvox/onnx";
 import { BLANK, teacherOutputs } from "../graphs/acoustic.ts";
 import { withWeights } from "../pretrain/base.ts";
 import type { VoiceData } from "./adapt-options.ts";
-import { LAST } from "./head-start.ts";
+import { LAST, layerMels } from "./head-start.ts";
 import { bringLast } from "./opening.ts";
 import { sentenceRows } from "./rows.ts";
 
@@ -146,6 +146,8 @@ export function folded(
  * brings whole. Costs one forward pass over the clip and nothing at synthesis.
  * @param weights of the base
  * @param adapter PEFT tensors, in place: the last layer's pair goes, its weight and bias come
+ * @param hidden of each sentence the rows that the last layer reads, where they are known: the pass is
+ * then spared
  */
 export async function calibrate(
 	c: AcousticConfig,
@@ -154,20 +156,22 @@ export async function calibrate(
 	scale: number,
 	voice: VoiceData,
 	threads: number,
+	hidden?: readonly Float32Array[],
 ): Promise<void> {
 	const adapted = mergeIntoWeights(weights, adapter, scale);
-	const graph = withWeights(teacherOutputs(c, BLANK, false), adapted);
-	const rows = await sentenceRows(graph, ["t.mel"], voice, threads);
-	const spoken = rows.flat();
+	const last = {
+		w: adapted.get(LAST.weight) as Tensor,
+		b: adapted.get(LAST.bias) as Tensor,
+	};
+	const graph = () => withWeights(teacherOutputs(c, BLANK, false), adapted);
+	const spoken = hidden
+		? hidden.map((rows) => layerMels(last.w, last.b, rows))
+		: (await sentenceRows(graph(), ["t.mel"], voice, threads)).flat();
 	const clip = voice.examples.map((e) => Float32Array.from(e.mel));
 	const map = matching(
 		cepstralStats(spoken, AUDIO.nMels),
 		cepstralStats(clip, AUDIO.nMels),
 	);
-	const { w, b } = folded(
-		adapted.get(LAST.weight) as Tensor,
-		adapted.get(LAST.bias) as Tensor,
-		map,
-	);
+	const { w, b } = folded(last.w, last.b, map);
 	bringLast(adapter, w, b);
 }

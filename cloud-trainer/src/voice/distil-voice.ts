@@ -61,7 +61,6 @@ export async function distilVoice(
 	// Held-out segments are judged against the recording itself, so the teacher's part is fed as well.
 	const validation: Record<string, Tensor>[] = heldOutFeeds(
 		held,
-		o,
 		edge,
 		voice.speaker,
 	);

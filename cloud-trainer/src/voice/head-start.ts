@@ -69,26 +69,43 @@ export function layerDistance(
 	hidden: readonly Float32Array[],
 	mels: readonly Float32Array[],
 ): number {
-	const [rows = 0, n = 0] = w.dims;
-	const y = new Float64Array(n);
 	let [sum, count] = [0, 0];
 	for (const [s, h] of hidden.entries()) {
 		const mel = mels[s] as Float32Array;
-		for (let f = 0; f < mel.length / n; f++) {
-			for (let j = 0; j < n; j++) y[j] = Number(b.data[j]);
-			for (let i = 0; i < rows; i++) {
-				const x = h[f * rows + i] as number;
-				for (let j = 0, at = i * n; j < n; j++, at++)
-					y[j] = (y[j] as number) + x * Number(w.data[at]);
-			}
-			for (let j = 0; j < n; j++)
-				sum += Math.abs(
-					MEL_MEAN + MEL_SCALE * (y[j] as number) - (mel[f * n + j] as number),
-				);
-			count += n;
-		}
+		const made = layerMels(w, b, h);
+		for (let i = 0; i < mel.length; i++)
+			sum += Math.abs((made[i] as number) - (mel[i] as number));
+		count += mel.length;
 	}
 	return sum / count;
+}
+
+/**
+ * The log-mels that a last layer makes of a sentence's hidden rows, [frames, n].
+ * @param w [rows, n]
+ * @param b [n]
+ * @param hidden [frames, rows], flat
+ */
+export function layerMels(
+	w: Tensor,
+	b: Tensor,
+	hidden: Float32Array,
+): Float32Array {
+	const [rows = 0, n = 0] = w.dims;
+	const [W, B] = [Float64Array.from(w.data, Number), b.data];
+	const made = new Float32Array((hidden.length / rows) * n);
+	const y = new Float64Array(n);
+	for (let f = 0; f * n < made.length; f++) {
+		for (let j = 0; j < n; j++) y[j] = Number(B[j]);
+		for (let i = 0; i < rows; i++) {
+			const x = hidden[f * rows + i] as number;
+			for (let j = 0, at = i * n; j < n; j++, at++)
+				y[j] = (y[j] as number) + x * (W[at] as number);
+		}
+		for (let j = 0; j < n; j++)
+			made[f * n + j] = MEL_MEAN + MEL_SCALE * (y[j] as number);
+	}
+	return made;
 }
 
 /** Frames that are summed in one pass over the matrices: those are read and written so much less often. */

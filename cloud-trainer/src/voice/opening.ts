@@ -87,6 +87,8 @@ export interface SolvedLast {
 	b: Tensor;
 	/** Whether the held-out sentences' log-mels are no further away with it; true where there are none. */
 	better: boolean;
+	/** What it was solved on: of each sentence the rows that the layer reads, whatever the layer is. */
+	hidden: readonly Float32Array[];
 }
 
 /** The last layer solved for an adapted model: the layers before it have moved since it was trained. */
@@ -107,7 +109,7 @@ export async function solvedLast(
 		weights.get(LAST.weight) as Tensor,
 		weights.get(LAST.bias) as Tensor,
 	);
-	return { w, b, better: !(far(w, b) > before) };
+	return { w, b, better: !(far(w, b) > before), hidden };
 }
 
 /** Lets an adapter bring the last layer whole, in place of a pair beside it. */

@@ -3,12 +3,13 @@ import {
 	encodeModel,
 	type Graph,
 	mergeIntoWeights,
-	mergeLora,
 	type Tensor,
 } from "@wattvox/onnx";
 import { createEngine } from "@wattvox/runtime";
+import { withWeights } from "../pretrain/base.ts";
 import type { Feeds } from "../train/parts.ts";
 import type { VoiceData } from "./adapt-options.ts";
+import { LAST } from "./head-start.ts";
 import { bringLast, solvedLast } from "./opening.ts";
 
 /** An adapted model whose last layer is to be solved again. */
@@ -28,26 +29,34 @@ export interface Refit {
 
 /** The adapter with its last layer solved again. */
 export interface Refitted {
+	/** The given one when held-out sentences' log-mels are further away with the solved layer. */
 	adapter: Map<string, Tensor>;
-	/** Mean scalars over the validation feeds; undefined without any. */
+	/** Mean scalars over the validation feeds; undefined without any, and where nothing changed. */
 	values: Record<string, number> | undefined;
+	/** Of each sentence the rows that the last layer reads, which no change of that layer changes. */
+	hidden: readonly Float32Array[];
 }
 
 /**
  * Solves the last layer once more when training is over, in closed form on the adapted model's hidden rows.
  * Steps on a few sentences leave that layer behind the ones before it; its best answer to where they have
  * come costs one pass over the clip.
- * @returns undefined when held-out sentences' log-mels are further away with it. The loss does not decide:
- * its weight on the spread of spectra, which falls a little, is what a calibration sets right afterwards
+ * The loss does not decide whether it is kept: its weight on the spread of spectra, which falls a little, is
+ * what a calibration sets right afterwards.
  */
-export async function refitted(r: Refit): Promise<Refitted | undefined> {
+export async function refitted(r: Refit): Promise<Refitted> {
 	const whole = mergeIntoWeights(r.weights, r.adapter, r.scale);
 	const last = await solvedLast(r.config, whole, r.voice, r.threads);
-	if (!last.better) return undefined;
 	const adapter = new Map(r.adapter);
+	const { hidden } = last;
+	if (!last.better) return { adapter, values: undefined, hidden };
 	bringLast(adapter, last.w, last.b);
-	const { graph } = mergeLora(r.graph, adapter, r.scale);
-	return { adapter, values: await heldOut(graph, r.validation, r.threads) };
+	const graph = withWeights(
+		r.graph,
+		new Map([...whole, [LAST.weight, last.w], [LAST.bias, last.b]]),
+	);
+	const values = await heldOut(graph, r.validation, r.threads);
+	return { adapter, values, hidden };
 }
 
 /** The mean of a graph's scalar outputs over feeds. */

@@ -1,9 +1,22 @@
 import { encodeModel, type Graph, type Tensor } from "@wattvox/onnx";
-import { createEngine } from "@wattvox/runtime";
+import { awaken, createEngine } from "@wattvox/runtime";
 import { acousticBatch } from "../data/acoustic-batch.ts";
 import { StepRandom } from "../data/random.ts";
 import { subgraph } from "../train/prune.ts";
 import type { VoiceData } from "./adapt-options.ts";
+
+/** Works with the engines' thread there throughout, where it is `needed`: each engine would start its own. */
+export async function amongEngines<T>(
+	needed: boolean | undefined,
+	work: () => Promise<T>,
+): Promise<T> {
+	const done = needed ? awaken() : undefined;
+	try {
+		return await work();
+	} finally {
+		await done?.();
+	}
+}
 
 /**
  * Values that an acoustic graph has for each sentence of a clip, said with the clip's own timing.

@@ -39,6 +39,7 @@ import { LAST } from "./head-start.ts";
 import { fitLevers, wholeAdapter, wholeSettings } from "./levers.ts";
 import { bringLast } from "./opening.ts";
 import { refitted } from "./refit.ts";
+import { amongEngines } from "./rows.ts";
 
 const loraOf = (o: AdaptOptions): LoraOptions => ({
 	rank: o.rank,
@@ -127,20 +128,29 @@ export async function trainAdapter(
 		const of = (name: string) => whole.get(name) as Tensor;
 		bringLast(trained, of(LAST.weight), of(LAST.bias));
 	}
-	const again =
-		o.refit && !result.interrupted
-			? await refitted({
-					...{ config, weights, adapter: trained, scale, voice, graph },
-					...{ validation: rest.validation, threads: o.threads },
-				})
-			: undefined;
-	const loss = again?.values?.loss;
-	if (again?.values && loss !== undefined)
-		o.onValidation?.(loss, result.steps, again.values);
-	const adapter = again?.adapter ?? trained;
-	const parameters = sizeOf(result.parameters, adapter);
-	if (o.calibrate && !result.interrupted)
-		await calibrate(config, weights, adapter, scale, voice, o.threads);
+	const whole = !result.interrupted;
+	let loss: number | undefined;
+	let adapter = trained;
+	let parameters = sizeOf(result.parameters, adapter);
+	await amongEngines(whole && (o.refit || o.calibrate), async () => {
+		let hidden: readonly Float32Array[] | undefined;
+		if (o.refit && whole) {
+			const again = await refitted({
+				...{ config, weights, adapter, scale, voice, graph },
+				...{ validation: rest.validation, threads: o.threads },
+			});
+			({ adapter, hidden } = again);
+			parameters = sizeOf(result.parameters, adapter);
+			loss = again.values?.loss;
+			if (again.values && loss !== undefined)
+				o.onValidation?.(loss, result.steps, again.values);
+		}
+		if (o.calibrate && whole)
+			await calibrate(
+				...([config, weights, adapter, scale, voice, o.threads] as const),
+				hidden,
+			);
+	});
 	return {
 		adapter,
 		adapted: injected.adapted,
@@ -200,10 +210,12 @@ export function split(examples: readonly Example[]): [Example[], Example[]] {
 	];
 }
 
+/** Frames of a held-out crop, whatever a training's own crops are: what is compared has to be the same. */
+const HELD_OUT_FRAMES = 200;
+
 /** Fixed feeds over the held-out segments, a few crops of each. */
 export function heldOutFeeds(
 	held: readonly Example[],
-	o: AdaptOptions,
 	edge: number,
 	speaker: Float32Array,
 ): Record<string, Tensor>[] {
@@ -211,7 +223,7 @@ export function heldOutFeeds(
 	const random = new StepRandom(777, 0);
 	const shape = {
 		size: held.length,
-		frames: o.frames,
+		frames: HELD_OUT_FRAMES,
 		edge,
 		posteriorShare: 0,
 	};

@@ -92,8 +92,8 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
 		after: ["plain"],
 	},
 	"all together": {
-		// Its end decides, where the last layer is solved again: few validations on the way there.
-		levers: { ...LEAN, ...FINE, validateEvery: 20 },
+		// Its end decides, where the last layer is solved again.
+		levers: LEAN,
 		model: "student",
 		steps: LEAN.steps,
 		against: "full",
