@@ -22,7 +22,8 @@ export function normal(random: () => number): number {
 /** What the layers need: where to build, and where initial weights come from. */
 export interface Net {
 	b: GraphBuilder;
-	random: () => number;
+	/** Uniform in [0, 1); null: weights are zero, since trained ones take their place. */
+	random: (() => number) | null;
 }
 
 /** A weight [rows, cols] drawn from N(0, gain^2 / rows). */
@@ -35,8 +36,9 @@ export function matrix(
 ): Value {
 	const data = new Float32Array(rows * cols);
 	const std = gain / Math.sqrt(rows);
-	if (gain !== 0)
-		for (let i = 0; i < data.length; i++) data[i] = std * normal(n.random);
+	const { random } = n;
+	if (gain !== 0 && random)
+		for (let i = 0; i < data.length; i++) data[i] = std * normal(random);
 	return n.b.weight(name, floats(data, [rows, cols]));
 }
 

@@ -46,7 +46,7 @@ export type Seed = number | typeof BLANK;
 function start(name: string, seed: Seed): Net {
 	return {
 		b: new GraphBuilder(emptyGraph(name)),
-		random: seed === BLANK ? () => 0 : seededRandom(seed),
+		random: seed === BLANK ? null : seededRandom(seed),
 	};
 }
 

@@ -196,5 +196,7 @@ const copied = (t: Tensor): Tensor => ({
 	data: t.data.slice() as Tensor["data"],
 });
 
-const allZero = (data: Float32Array): boolean =>
-	data.every((e) => Object.is(e, 0));
+function allZero(data: Float32Array): boolean {
+	for (const e of data) if (!Object.is(e, 0)) return false;
+	return true;
+}

@@ -46,7 +46,7 @@ export const LEAN = {
 	batch: 2,
 	learningRate: 6e-3,
 	average: 0.95,
-	steps: 64,
+	steps: 60,
 	validateEvery: 1000,
 } as const satisfies AdaptRequest;
 

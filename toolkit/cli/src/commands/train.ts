@@ -64,7 +64,7 @@ export const train = command({
 			type: "boolean",
 			default: false,
 			describe:
-				"--student --refit --decoder-only --no-bucketing --batch 2 --learning-rate 0.006 --average 0.95 --steps 64 --threads 1: the least energy; the speaking rate stays the base's",
+				"--student --refit --decoder-only --no-bucketing --batch 2 --learning-rate 0.006 --average 0.95 --steps 60 --threads 1: the least energy; the speaking rate stays the base's",
 		},
 		clip: {
 			type: "string",
