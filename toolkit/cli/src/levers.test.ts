@@ -1,7 +1,7 @@
 import { silentProgress } from "@wattvox/core";
 import test from "ava";
 import type { Io } from "./command.ts";
-import { bytesFrom, type LeverArgs, leverRequest } from "./levers.ts";
+import { bytesFrom, type LeverArgs, leanly, leverRequest } from "./levers.ts";
 
 const io: Io = {
 	json: false,
@@ -36,6 +36,17 @@ test("memory is given as people write it", (t) => {
 	t.is(bytesFrom("1.5GiB"), 1.5 * 2 ** 30);
 	for (const bad of ["2", "GB", "-1GB", "0GB", "2TB", "1.2.3GB"])
 		t.throws(() => bytesFrom(bad), { code: "E_USAGE" } as never, bad);
+});
+
+test("the lean way asks held-out speech at its end, or on the way for who watches it", (t) => {
+	const lean = { refit: true, steps: 60, validateEvery: 1000 };
+	t.deepEqual(leanly(lean, {}), lean);
+	for (const watching of [
+		{ patience: 3 },
+		{ "drift-warn": 0.9 },
+		{ "drift-stop": 0.8 },
+	])
+		t.deepEqual(leanly(lean, watching), { refit: true, steps: 60 });
 });
 
 test("without switches nothing is asked for; with them each is", (t) => {

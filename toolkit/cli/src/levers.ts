@@ -268,6 +268,21 @@ export function leverRequest(args: LeverArgs, io: Io): AdaptRequest {
 	};
 }
 
+/**
+ * The lean way beside other flags: held-out speech is asked at its end alone, unless something is asked for
+ * that looks at it on the way.
+ */
+export function leanly(
+	{ validateEvery, ...lean }: AdaptRequest,
+	args: Pick<LeverArgs, "patience" | "drift-warn" | "drift-stop">,
+): AdaptRequest {
+	const watched =
+		args.patience ?? args["drift-warn"] ?? args["drift-stop"] ?? null;
+	return watched === null && validateEvery !== undefined
+		? { ...lean, validateEvery }
+		: lean;
+}
+
 /** Tells where activations are computed again. */
 export const planNote =
 	(io: Io) =>

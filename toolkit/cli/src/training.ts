@@ -190,7 +190,7 @@ export async function trained(
 			`${steps} steps`,
 			...(best
 				? [
-						`held-out loss ${first === undefined ? "" : `${first.toFixed(3)} to `}${best.loss.toFixed(3)}`,
+						`held-out loss ${first === undefined || heldOut.length < 2 ? "" : `${first.toFixed(3)} to `}${best.loss.toFixed(3)}`,
 					]
 				: []),
 		].join(", ");

@@ -4,7 +4,7 @@ import type { Adapted, TaughtRun, WorkReport } from "@wattvox/cloud-trainer";
 import { facts, WattvoxError } from "@wattvox/core";
 import { type Books, booked } from "../booked.ts";
 import { command, type Io } from "../command.ts";
-import type { LeverArgs } from "../levers.ts";
+import { type LeverArgs, leanly } from "../levers.ts";
 import { SCHEDULE_OPTIONS, scheduled } from "../scheduled.ts";
 import {
 	openOrAsk,
@@ -200,7 +200,7 @@ async function fromRecording(
 		const small = args.student || args.lean;
 		const stage = small ? "student" : "fine-tune";
 		const request = {
-			...(args.lean && LEAN),
+			...(args.lean && leanly(LEAN, args)),
 			...trainingRequest(args, io),
 			...rankOf(args),
 		};
@@ -242,7 +242,7 @@ function fromTeacher(
 			"@wattvox/cloud-trainer"
 		);
 		const request = {
-			...(args.lean && LEAN),
+			...(args.lean && leanly(LEAN, args)),
 			...trainingRequest(args, io),
 			...rankOf(args),
 		};
