@@ -1,4 +1,3 @@
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { FolderStore } from "@wattvox/bundle";
 import { temporaryDir } from "@wattvox/bundle/testing";
@@ -7,6 +6,7 @@ import { Link, pullBundle, topic } from "@wattvox/link";
 import { Aedes } from "aedes";
 import test, { type ExecutionContext } from "ava";
 import { connect, makeSample } from "./testing.ts";
+import { listening } from "./testing-aedes.ts";
 import { DENYING, type DenyingKind, FORBIDDEN } from "./testing-denying.ts";
 
 const OPEN = topic("home", "jetson-1", "desired");
@@ -105,16 +105,7 @@ async function later(t: ExecutionContext, presenceMs: number, earlyMs: number) {
 		authorizePublish: (client, _, done) =>
 			void setTimeout(() => done(null), client ? presenceMs : 0),
 	});
-	const server = createServer((socket) => {
-		socket.on("error", () => undefined);
-		aedes.handle(socket);
-	});
-	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-	t.teardown(async () => {
-		server.close();
-		await new Promise<void>((resolve) => aedes.close(() => resolve()));
-	});
-	const { port } = server.address() as { port: number };
+	const port = await listening(t, aedes);
 	const link = new Link({
 		...{ url: `mqtt://127.0.0.1:${port}`, clientId: "d" },
 		presence: { fleet: "f", device: "d" },

@@ -1,7 +1,7 @@
-import { createServer } from "node:net";
 import { decode, Link, zPresence } from "@wattvox/link";
 import { Aedes } from "aedes";
 import test from "ava";
+import { listening } from "./testing-aedes.ts";
 
 test("a link that is stopped while it connects does not say that it is there after its goodbye", async (t) => {
 	t.timeout(120_000);
@@ -24,16 +24,7 @@ test("a link that is stopped while it connects does not say that it is there aft
 			setTimeout(() => done(null), 200);
 		},
 	});
-	const server = createServer((socket) => {
-		socket.on("error", () => undefined);
-		aedes.handle(socket);
-	});
-	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-	t.teardown(async () => {
-		server.close();
-		await new Promise<void>((resolve) => aedes.close(() => resolve()));
-	});
-	const { port } = server.address() as { port: number };
+	const port = await listening(t, aedes);
 	const link = new Link({
 		...{ url: `mqtt://127.0.0.1:${port}`, clientId: "d" },
 		presence: { fleet: "f", device: "d" },
