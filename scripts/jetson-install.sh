@@ -6,8 +6,9 @@
 #
 # What it does: checks the archive's SHA-256 where ARCHIVE.sha256 lies beside it; unpacks it to
 # /opt/wattvox/releases; makes the system account `wattvox`; writes /etc/wattvox/agent.env if there is
-# none; installs the service and starts it once the settings are filled in. Needs no network. Doing it
-# again changes nothing; a newer archive takes the place of the older, whose folder stays until the next.
+# none; compiles the TensorRT shim where TensorRT's headers are, and lets the service at the GPU then;
+# installs the service and starts it once the settings are filled in. Needs no network. Doing it again
+# changes nothing; a newer archive takes the place of the older, whose folder stays until the next.
 # WATTVOX_ROOT=DIR puts every file below DIR (an image that is being built).
 set -eu
 
@@ -17,13 +18,15 @@ etc=$root/etc/wattvox
 data=$root/var/lib/wattvox
 unit=$root/etc/systemd/system/wattvox-agent.service
 launcher=$root/usr/local/bin/wattvox-agent
+gpu=$unit.d/tensorrt.conf
+compiled=no
 
 die() {
 	echo "jetson-install: $*" >&2
 	exit 1
 }
 usage() {
-	sed -n '2,14p' "$0" | sed 's/^# \{0,1\}//'
+	sed -n '2,12p' "$0" | sed 's/^# \{0,1\}//'
 	exit "${1:-0}"
 }
 need_root() {
@@ -58,6 +61,8 @@ settings() {
 			# For example:
 			#WATTVOX_AGENT_ARGS=--broker mqtts://broker.example --fleet home --device kitchen --trust /etc/wattvox/root.json
 			#WATTVOX_BROKER_PASSWORD=
+			# With TensorRT, where the installer said that it compiled the shim, also:
+			#--shim /opt/wattvox/current/libwattvox_trt.so
 		END
 	)
 	mv "$etc/agent.env.part" "$etc/agent.env"
@@ -76,6 +81,39 @@ launch() {
 	END
 	chmod 755 "$launcher.part"
 	mv "$launcher.part" "$launcher"
+}
+
+# Voices speak without it, so nothing here is a reason to stop.
+shim() {
+	lib=$release/libwattvox_trt.so
+	for header in "$root"/usr/include/NvInfer.h "$root"/usr/include/*-linux-gnu/NvInfer.h; do
+		[ -e "$header" ] || continue
+		# when the header came, not when NVIDIA wrote it: that may be longer ago than the shim
+		if [ ! -e "$lib" ] || [ -n "$(find "$header" -cnewer "$lib")" ]; then
+			echo "compiling the TensorRT shim (a minute or so)"
+			if PATH=$release/bin:$PATH "$release/node_modules/.bin/wattvox-agent" shim --out "$lib"; then
+				compiled=yes
+			else
+				rm -f "$lib"
+				echo "no TensorRT shim: voices speak on ONNX Runtime"
+				return 0
+			fi
+		fi
+		let_at_gpu
+		return 0
+	done
+	echo "no TensorRT headers (package libnvinfer-dev): voices speak on ONNX Runtime"
+}
+
+# Groups that JetPack gives the GPU's files to, as far as they are here, and room for a build.
+let_at_gpu() {
+	groups=
+	for group in video render; do
+		if grep -q "^$group:" "$root/etc/group" 2>/dev/null; then groups="$groups $group"; fi
+	done
+	mkdir -p "$unit.d"
+	printf '[Service]\nSupplementaryGroups=%s\nMemoryHigh=3G\nTasksMax=512\n' "${groups# }" >"$gpu.part"
+	mv "$gpu.part" "$gpu"
 }
 
 install() {
@@ -113,6 +151,7 @@ install() {
 	account
 	settings
 	launch
+	shim
 	mkdir -p "$(dirname "$unit")"
 	cp "$release/wattvox-agent.service" "$unit.part"
 	mv "$unit.part" "$unit"
@@ -129,7 +168,7 @@ install() {
 	service daemon-reload
 	service enable wattvox-agent
 	if configured; then
-		if [ "$before" = "releases/$digest" ]; then
+		if [ "$before" = "releases/$digest" ] && [ "$compiled" = no ]; then
 			service start wattvox-agent
 		else
 			service restart wattvox-agent
@@ -144,7 +183,8 @@ uninstall() {
 	need_root
 	if [ -e "$unit" ]; then
 		service disable --now wattvox-agent || true
-		rm -f "$unit"
+		rm -f "$unit" "$gpu"
+		if [ -d "$unit.d" ]; then rmdir --ignore-fail-on-non-empty "$unit.d"; fi
 		service daemon-reload
 	fi
 	rm -f "$launcher"

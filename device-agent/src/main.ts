@@ -51,6 +51,11 @@ const HELP = `wattvox-agent: the device's side of wattvox
   wattvox-agent doctor [--data DIR] [--trust FILE]... [--broker URL] [--ca FILE]
                        [--report FILE] [--json]
       whether this board has what an agent needs; --report writes it down, to attach to an issue
+  wattvox-agent shim --out FILE [--include DIR]... [--lib DIR]...
+      compiles the TensorRT shim against this device's own TensorRT, for --shim: wants c++ and
+      JetPack's headers (packages g++, libnvinfer-dev, libnvonnxparsers-dev, cuda-cudart-dev-*)
+      --include DIR    with headers, before the usual folders
+      --lib DIR        with libraries, before the usual folders
 
   wattvox-agent run --broker mqtts://broker.example --fleet home --device bench --data agent/ \\
       --trust root.json --shim libwattvox_trt.so --builder-key builder.key
@@ -87,6 +92,9 @@ const OPTIONS = {
 	class: { type: "string" },
 	"host-root": { type: "string" },
 	report: { type: "string" },
+	out: { type: "string" },
+	include: { type: "string", multiple: true },
+	lib: { type: "string", multiple: true },
 	json: { type: "boolean" },
 	help: { type: "boolean", short: "h" },
 } as const;
@@ -106,6 +114,7 @@ async function main(argv: string[]): Promise<void> {
 	if (command === "run") return run(values);
 	if (command === "status") return showStatus(values);
 	if (command === "doctor") return doctor(values);
+	if (command === "shim") return shim(values);
 	throw usage(`there is no command "${command ?? ""}"`);
 }
 
@@ -202,6 +211,20 @@ async function doctor(values: Values): Promise<void> {
 		);
 		if (report !== undefined) await writeDiagnosis(report, found);
 		if (worst) throw worst;
+	} finally {
+		interrupts.stop();
+	}
+}
+
+async function shim({ out, include, lib }: Values): Promise<void> {
+	const interrupts = catchInterrupts();
+	try {
+		const { signal } = interrupts;
+		const path = needed(out, "out");
+		// a running agent need not hold it
+		const { makeShim } = await import("./shim-command.ts");
+		const said = await makeShim({ out: path, include, lib, signal });
+		process.stdout.write(`${said.join("\n")}\n`);
 	} finally {
 		interrupts.stop();
 	}

@@ -8,6 +8,7 @@ import {
 	readlink,
 	rm,
 	stat,
+	utimes,
 	writeFile,
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -63,7 +64,10 @@ async function house(t: ExecutionContext) {
 		const files: Record<string, string> = {
 			VERSION: `${version}\n`,
 			"bin/node": "#!/bin/sh\n",
-			"node_modules/.bin/wattvox-agent": `#!/bin/sh\necho ${version} "$@"\n`,
+			"node_modules/.bin/wattvox-agent": `#!/bin/sh
+echo ${version} "$@"
+[ "$1" != shim ] || { [ ! -e "$WATTVOX_ROOT/no-device" ] && echo ${version} >"$3"; }
+`,
 			"wattvox-agent.service": await readFile(UNIT, "utf8"),
 		};
 		for (const [name, text] of Object.entries(files))
@@ -124,6 +128,54 @@ test("installing, again, and a newer one: settings stay, the one before stays", 
 	]);
 });
 
+test("where TensorRT's headers are, the shim is compiled once, and again when they change; the service gets at the GPU", async (t) => {
+	const { at, script, archive } = await house(t);
+	await mkdir(at("root/etc/wattvox"), { recursive: true });
+	await writeFile(at("root/etc/wattvox/agent.env"), "WATTVOX_AGENT_ARGS=-x\n");
+	await writeFile(
+		at("root/etc/group"),
+		"root:x:0:\nvideo:x:44:\nrendering:x:1:\n",
+	);
+	const first = await archive("1.0.0");
+	t.regex((await script("install", first)).text, /no TensorRT headers/);
+
+	const include = at("root/usr/include/aarch64-linux-gnu");
+	await mkdir(include, { recursive: true });
+	await writeFile(join(include, "NvInfer.h"), "");
+	await writeFile(at("root/no-device"), "");
+	const without = await script("install", first);
+	t.is(without.code, 0, without.text);
+	t.regex(without.text, /no TensorRT shim: voices speak on ONNX Runtime/);
+	const dropIn = at(
+		"root/etc/systemd/system/wattvox-agent.service.d/tensorrt.conf",
+	);
+	await t.throwsAsync(readFile(dropIn), { code: "ENOENT" });
+	await rm(at("root/no-device"));
+
+	const lib = at("root/opt/wattvox/current/libwattvox_trt.so");
+	t.regex((await script("install", first)).text, /compiling the TensorRT shim/);
+	t.is(await readFile(lib, "utf8"), "1.0.0\n");
+	t.is(
+		await readFile(dropIn, "utf8"),
+		"[Service]\nSupplementaryGroups=video\nMemoryHigh=3G\nTasksMax=512\n",
+	);
+	t.notRegex((await script("install", first)).text, /compiling/);
+
+	// Another JetPack: what it unpacks may bear any date.
+	await rm(join(include, "NvInfer.h"));
+	await writeFile(join(include, "NvInfer.h"), "newer");
+	await utimes(join(include, "NvInfer.h"), 1, 1);
+	t.regex((await script("install", first)).text, /compiling/);
+	t.regex(
+		(await script("install", await archive("1.1.0"))).text,
+		/compiling/,
+		"another release has a shim of its own",
+	);
+	t.is(await readFile(lib, "utf8"), "1.1.0\n");
+	t.is((await script("uninstall")).code, 0);
+	t.deepEqual(await readdir(at("root/etc/systemd/system")), []);
+});
+
 test("an archive that is damaged, or none, changes nothing", async (t) => {
 	const { at, script, archive } = await house(t);
 	t.is((await script("install", await archive("1.0.0"))).code, 0);
@@ -150,7 +202,13 @@ test("an archive that is damaged, or none, changes nothing", async (t) => {
 	t.is((await script("install")).code, 2);
 	t.is((await script("fly")).code, 2);
 	t.is((await script("uninstall", "--all")).code, 2);
-	t.regex((await script("--help")).text, /^Installs, updates or removes/);
+	const help = (await script("--help")).text;
+	t.regex(help, /^Installs, updates or removes/);
+	t.regex(
+		help,
+		/being built\)\.\n$/,
+		"the comment at its head and nothing else",
+	);
 });
 
 test("uninstalling leaves voices and settings; --purge does not", async (t) => {
