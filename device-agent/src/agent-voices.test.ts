@@ -53,7 +53,7 @@ it("voices of one base stay to be asked for, and each has its own power reports"
 		await once(agent, "reported");
 	const text = formatStatus({ running: true, ...agent.status() });
 	t.regex(text, /^also +clara [0-9a-f]{12} on \S+, loaded when it is asked/m);
-	t.regex(text, /^also +berta [0-9a-f]{12} on \S+, loaded$/m);
+	t.regex(text, /^also +berta [0-9a-f]{12} on \S+, loaded, by ONNX Runtime$/m);
 
 	const spoken = (name: string) =>
 		power.findLast((p) => p.voice === String(digests[name]))?.utterances ?? 0;

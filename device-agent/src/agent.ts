@@ -106,18 +106,17 @@ export class Agent extends EventEmitter<Events> {
 		this.#voices = new HeldVoices({
 			state,
 			log,
+			engineOf: (digest) => this.#engines?.ready(digest),
 			onOffers: () => this.#speaker.offer(),
 			onDamage: () => this.#wake(),
 		});
 		this.#speaker = new SpeakerProcess({
 			offers: () => this.#voices.offers,
-			verify: async (digest) => {
-				const voice = await this.#voices.verify(digest);
-				const engine = this.#engines?.ready(digest);
-				return { ...voice, ...(engine && { engine }) };
-			},
+			verify: (digest) => this.#voices.verify(digest),
 			onAsideTrouble: (...trouble) => this.#voices.withdraw(...trouble),
 			aside: bounds.aside,
+			onEnd: (how) =>
+				log.warn({ how }, "the speaker ended and is started anew"),
 			tensorrt: options.engine?.shim ?? null,
 			onEngineTrouble: (digest, _, reason) =>
 				this.#engines?.blame(digest, reason),

@@ -4,28 +4,27 @@ import { MANIFEST, parseManifest } from "@wattvox/bundle";
 import { asWattvoxError, type Log, WattvoxError } from "@wattvox/core";
 import type { Reason } from "./planner.ts";
 import { type Active, goodOnes } from "./pointer.ts";
-import type { OfferedVoice, VerifiedVoice } from "./speaker/messages.ts";
+import type {
+	EngineAt,
+	OfferedVoice,
+	VerifiedVoice,
+} from "./speaker/messages.ts";
+import { type VoiceSizes, voiceMemory } from "./speaker/voice-memory.ts";
 import type { DeviceState } from "./state.ts";
 
 export interface HeldVoicesOptions {
 	state: DeviceState;
 	log: Log;
+	/** The engine that a voice would speak by now; none by default. */
+	engineOf?: (digest: string) => EngineAt | undefined;
 	/** What may be asked for has changed. */
 	onOffers: () => void;
 	/** One was found to be damaged. */
 	onDamage: () => void;
 }
 
-/**
- * Memory that a loaded voice takes, in bytes for each byte of its two graphs: weights are stored as halves
- * and computed as singles, ONNX Runtime packs them once more, and its thread comes on top. Measured with
- * the shipped base; an estimate for any other.
- */
-const MEMORY_PER_BYTE = 5;
-
 interface Held extends OfferedVoice {
-	/** Bytes of its two graphs. */
-	stored: number;
+	sizes: VoiceSizes;
 }
 
 /**
@@ -85,7 +84,9 @@ export class HeldVoices {
 			);
 		await this.check(digest);
 		const dir = this.#o.state.voiceDir(digest);
-		return { digest, dir, bytes: held.stored * MEMORY_PER_BYTE };
+		const engine = this.#o.engineOf?.(digest);
+		const memory = voiceMemory({ ...held.sizes, engine: engine?.size });
+		return { digest, dir, memory, ...(engine && { engine }) };
 	}
 
 	/**
@@ -140,8 +141,8 @@ export class HeldVoices {
 
 function heldOf(digest: string, manifest: Uint8Array): Held {
 	const { voice: id, language, base, files } = parseManifest(manifest);
-	const stored = files
-		.filter((f) => f.role === "text" || f.role === "decoder")
-		.reduce((sum, f) => sum + f.size, 0);
-	return { id, digest, language, base: base.name, stored };
+	const size = (role: string) =>
+		files.reduce((sum, f) => sum + (f.role === role ? f.size : 0), 0);
+	const sizes = { text: size("text"), decoder: size("decoder") };
+	return { id, digest, language, base: base.name, sizes };
 }

@@ -4,7 +4,11 @@ import type { GoldenResult } from "@wattvox/synth";
 import { Latest } from "./latest.ts";
 import type { Reason, Step } from "./planner.ts";
 import { report, type Seen } from "./report.ts";
-import type { OfferedVoice } from "./speaker/messages.ts";
+import {
+	type OfferedVoice,
+	type Runtime,
+	runtimeOf,
+} from "./speaker/messages.ts";
 import type { SpeakerProcess } from "./speaker/speaker-process.ts";
 import type { DeviceState } from "./state.ts";
 import type { Uplink } from "./uplink.ts";
@@ -38,6 +42,8 @@ export interface HeldVoice {
 	base: string;
 	active: boolean;
 	loaded: boolean;
+	/** What computes it; null: it is not loaded. An agent before this one wrote none. */
+	runtime?: Runtime | null;
 	/** The TensorRT engine that it speaks by, or would if it were loaded now; null: ONNX Runtime. */
 	engine?: string | null;
 }
@@ -156,6 +162,7 @@ export class Reporter {
 			return {
 				...{ id, bundle: digest, base, active: digest === now },
 				loaded: here !== undefined,
+				runtime: here ? runtimeOf(here.engine) : null,
 				engine: here ? here.engine : engineOf(digest),
 			};
 		});

@@ -65,6 +65,16 @@ test("the status lists the voices that may be asked for", (t) => {
 				loaded: true,
 			},
 			{ ...held, id: "berta", bundle: "b".repeat(64), loaded: true },
+			{
+				...held,
+				...{ id: "dora", bundle: "d".repeat(64), loaded: true },
+				...{ runtime: "onnxruntime", engine: null },
+			},
+			{
+				...held,
+				...{ id: "emma", bundle: "e".repeat(64), loaded: true },
+				...{ runtime: "tensorrt", engine: "3f2a90c41b77aa" },
+			},
 			{ ...held, id: "clara", bundle: "c".repeat(64), loaded: false },
 		],
 		reported: {
@@ -74,6 +84,11 @@ test("the status lists the voices that may be asked for", (t) => {
 	});
 	t.notRegex(text, /anna/);
 	t.regex(text, /^also +berta bbbbbbbbbbbb on en, loaded$/m);
+	t.regex(text, /^also +dora dddddddddddd on en, loaded, by ONNX Runtime$/m);
+	t.regex(
+		text,
+		/^also +emma eeeeeeeeeeee on en, loaded, by TensorRT, engine 3f2a90c41b77$/m,
+	);
 	t.regex(
 		text,
 		/^also +clara cccccccccccc on en, loaded when it is asked for$/m,

@@ -101,8 +101,16 @@ function runtimeLines({
 function voiceLines({ voices = [] }: WrittenStatus): [string, string][] {
 	return voices
 		.filter((v) => !v.active)
-		.map(({ id, bundle, base, loaded, engine }) => [
+		.map(({ id, bundle, base, loaded, runtime, engine }) => [
 			"also",
-			`${id} ${bundle.slice(0, 12)} on ${base}, ${loaded ? "loaded" : "loaded when it is asked for"}${engine ? `, by engine ${engine.slice(0, 12)}` : ""}`,
+			[
+				`${id} ${bundle.slice(0, 12)} on ${base}`,
+				loaded ? "loaded" : "loaded when it is asked for",
+				...(engine
+					? [`by TensorRT, engine ${engine.slice(0, 12)}`]
+					: runtime
+						? ["by ONNX Runtime"]
+						: []),
+			].join(", "),
 		]);
 }

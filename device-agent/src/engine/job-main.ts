@@ -40,9 +40,10 @@ async function attempt(): Promise<EngineJobMessage> {
 			signal: stop.signal,
 		});
 		const { entry, plan, ports, gap, limitDb, fresh, realTimeFactor } = made;
+		const { path, sha256, size } = plan;
 		return {
 			kind: "ready",
-			engine: { id: entry.id, path: plan.path, sha256: plan.sha256, ports },
+			engine: { id: entry.id, path, sha256, size, ports },
 			figures: {
 				fresh,
 				signer: entry.origin.kind === "signed" ? entry.origin.key : null,

@@ -14,7 +14,11 @@ function asides(verify = async (digest: string) => at(digest)) {
 	return { it, sent, troubles };
 }
 
-const at = (digest: string) => ({ digest, dir: "/nowhere", bytes: 1 });
+const at = (digest: string) => ({
+	digest,
+	dir: "/nowhere",
+	memory: { onnxruntime: 1 },
+});
 const loading = (digest: string | null, loaded: string[] = []) => ({
 	kind: "aside" as const,
 	loading: digest,
@@ -33,6 +37,22 @@ test("a voice that is asked for is verified, or refused with its reason", async 
 		{ kind: "verified", voice: at("good") },
 		{ kind: "refused", digest: "bad", code: "E_TAMPERED", message: "damaged" },
 	]);
+});
+
+test("a process is not answered what the one before it asked", async (t) => {
+	const answers: (() => void)[] = [];
+	const { it, sent } = asides(
+		(digest) =>
+			new Promise((resolve) => {
+				answers.push(() => resolve(at(digest)));
+			}),
+	);
+	it.heard({ kind: "want", digest: "a" });
+	it.ended("SIGKILL");
+	it.heard({ kind: "want", digest: "b" });
+	for (const answer of answers) answer();
+	while (sent.length === 0) await Promise.resolve();
+	t.deepEqual(sent, [{ kind: "verified", voice: at("b") }]);
 });
 
 test("a voice that ends the speaker twice while it is loaded is given up; one death may be chance", (t) => {
@@ -55,7 +75,7 @@ test("a voice that ends the speaker twice while it is loaded is given up; one de
 
 test("the engines that are open for them are known; a voice whose engine is to blame keeps its chances", async (t) => {
 	const engine = {
-		...{ id: "e", path: "/nowhere", sha256: "" },
+		...{ id: "e", path: "/nowhere", sha256: "", size: 1 },
 		ports: { inputs: [], outputs: [] },
 	};
 	const { it, sent, troubles } = asides(async (digest) => ({

@@ -28,6 +28,8 @@ export class Asides {
 	/** The engine that each was last to be loaded with. */
 	readonly #given = new Map<string, string>();
 	#state = NONE;
+	/** Rises with every process: none is answered what the one before it asked. */
+	#life = 0;
 
 	constructor(options: AsidesOptions) {
 		this.#o = options;
@@ -69,6 +71,7 @@ export class Asides {
 	ended(how: string, blamed: ReadonlySet<string> = new Set()): void {
 		const { loading } = this.#state;
 		this.#state = NONE;
+		this.#life++;
 		if (loading === null || blamed.has(loading)) return;
 		const deaths = (this.#deaths.get(loading) ?? 0) + 1;
 		this.#deaths.set(loading, deaths);
@@ -81,9 +84,14 @@ export class Asides {
 	}
 
 	async #verify(digest: string): Promise<void> {
-		const { verify, send } = this.#o;
+		const { verify } = this.#o;
+		const life = this.#life;
+		const send = (message: ToSpeaker) => {
+			if (life === this.#life) this.#o.send(message);
+		};
 		try {
 			const voice = await verify(digest);
+			if (life !== this.#life) return;
 			if (voice.engine) this.#given.set(digest, voice.engine.id);
 			else this.#given.delete(digest);
 			send({ kind: "verified", voice });

@@ -27,7 +27,8 @@ async function house(t: ExecutionContext) {
 	const put = async (name: string, bytes: Uint8Array) => {
 		const path = join(dir, name);
 		await writeFile(path, bytes);
-		return { path, sha256: createHash("sha256").update(bytes).digest("hex") };
+		const sha256 = createHash("sha256").update(bytes).digest("hex");
+		return { path, sha256, size: bytes.length };
 	};
 	const graph = decodeModel(model.base);
 	for (const [name, w] of Object.entries(model.weights))

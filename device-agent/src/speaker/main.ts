@@ -4,15 +4,17 @@
 import { asWattvoxError } from "@wattvox/core";
 import type { Reason } from "../planner.ts";
 import { loadVoice } from "./load-voice.ts";
-import type {
-	FromSpeaker,
-	Runtime,
-	SpeakerConfig,
-	ToSpeaker,
-	VoiceAt,
+import {
+	type FromSpeaker,
+	runtimeOf,
+	type SpeakerConfig,
+	type ToSpeaker,
+	type VerifiedVoice,
+	type VoiceAt,
 } from "./messages.ts";
 import { choosePlayer } from "./player.ts";
 import { SpeechServer } from "./server.ts";
+import { SharedVoice } from "./shared-voice.ts";
 import { VoiceShelf } from "./voice-shelf.ts";
 import { VoiceSlot } from "./voice-slot.ts";
 import { WantedVoices } from "./wanted-voices.ts";
@@ -23,8 +25,8 @@ const tell = (message: FromSpeaker) => {
 	if (process.connected) process.send?.(message, () => undefined);
 };
 
-/** By which runtime the loaded voice speaks, and why not by the one it was asked to. */
-let spoken: { runtime: Runtime; trouble?: Reason } = { runtime: "onnxruntime" };
+/** Why the loaded voice does not speak by the engine that it was asked to. */
+let trouble: Reason | undefined;
 
 const wanted = new WantedVoices(tell);
 const shelf = new VoiceShelf({
@@ -32,21 +34,26 @@ const shelf = new VoiceShelf({
 	available: () => process.availableMemory(),
 	maxWaiting: config.maxWaiting,
 	async prepare(digest) {
-		const { bytes, ...at } = await wanted.verified(digest);
-		return { bytes, load: () => loadAside(at) };
+		const voice = await wanted.verified(digest);
+		// whose engine does not open speaks on ONNX Runtime: there has to be room for either
+		const bytes = Math.max(...Object.values(voice.memory));
+		return { bytes, load: () => loadAside(voice) };
 	},
 	onChange: () =>
 		tell({ kind: "aside", loaded: shelf.loaded, loading: shelf.loading }),
 });
 
 /** A voice beside the active one falls back as that one does; the agent hears why. */
-async function loadAside(at: VoiceAt) {
-	const { voice, trouble } = await loadVoice(at, config);
-	const engine = at.engine?.id ?? null;
-	if (engine === null || !trouble) return { voice, engine };
-	const { digest } = at;
-	tell({ kind: "engine-trouble", digest, engine, ...trouble });
-	return { voice, engine: null };
+async function loadAside(at: VerifiedVoice) {
+	const { voice, runtime, trouble } = await loadVoice(at, config);
+	const { digest, memory, engine } = at;
+	if (engine && trouble)
+		tell({ kind: "engine-trouble", digest, engine: engine.id, ...trouble });
+	return {
+		voice,
+		engine: runtime === "tensorrt" && engine ? engine.id : null,
+		bytes: memory[runtime] ?? memory.onnxruntime,
+	};
 }
 
 async function load(at: VoiceAt, ask: number): Promise<void> {
@@ -58,17 +65,20 @@ async function load(at: VoiceAt, ask: number): Promise<void> {
 			async () => {
 				const here = shelf.take(digest, engine);
 				if (here) {
-					spoken = { runtime: engine === null ? "onnxruntime" : "tensorrt" };
+					trouble = undefined;
 					return here;
 				}
-				const { voice, ...by } = await loadVoice(at, config);
-				spoken = by;
-				return voice;
+				const loaded = await loadVoice(at, config);
+				trouble = loaded.trouble;
+				return new SharedVoice(loaded.voice, digest, trouble ? null : engine);
 			},
 			engine,
 		);
 		// now: while a copy is freed, the next may come and be spoken by another runtime
-		const how = spoken;
+		const how = {
+			runtime: runtimeOf(slot.engine),
+			...(trouble && { trouble }),
+		};
 		// a copy of it that speaks otherwise is not needed any more
 		await shelf.take(digest)?.retire();
 		tell({ kind: "loaded", ask, digest, engine, ...how });

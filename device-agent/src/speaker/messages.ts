@@ -2,6 +2,7 @@
 import type { ErrorCode } from "@wattvox/core";
 import type { Ports } from "@wattvox/runtime/tensorrt";
 import type { PlayerChoice } from "./player.ts";
+import type { VoiceMemory } from "./voice-memory.ts";
 
 /** How a speaker process is started; its only argument, as JSON. */
 export interface SpeakerConfig {
@@ -37,8 +38,8 @@ export interface OfferedVoice {
 
 /** A voice that was verified again to be loaded beside the active one. */
 export interface VerifiedVoice extends VoiceAt {
-	/** Memory that it will take, bytes: an estimate. */
-	bytes: number;
+	/** Memory that it will take, by what it comes to speak by. */
+	memory: VoiceMemory;
 }
 
 /** A voice that is loaded beside the active one. */
@@ -73,11 +74,17 @@ export interface EngineAt {
 	id: string;
 	path: string;
 	sha256: string;
+	/** Of the file, bytes. */
+	size: number;
 	ports: Ports;
 }
 
 /** What computes the decoder. */
 export type Runtime = "onnxruntime" | "tensorrt";
+
+/** @param engine by which a loaded voice speaks; null: none */
+export const runtimeOf = (engine: string | null): Runtime =>
+	engine === null ? "onnxruntime" : "tensorrt";
 
 export type ToSpeaker =
 	/** `ask` rises; the answer carries it, since that to an earlier one may still be under way. */

@@ -3,6 +3,7 @@ import { spellingFrontend, tinyVoice } from "@wattvox/synth/testing";
 import test from "ava";
 import type { FromSpeaker, OfferedVoice } from "./messages.ts";
 import { SpeechServer } from "./server.ts";
+import { SharedVoice } from "./shared-voice.ts";
 import { VoiceShelf } from "./voice-shelf.ts";
 import { VoiceSlot } from "./voice-slot.ts";
 
@@ -27,6 +28,8 @@ async function serve(
 	options: {
 		prepare?: (digest: string) => Promise<void>;
 		places?: number;
+		/** By which berta and the older anna speak. */
+		engine?: string | null;
 	} = {},
 ) {
 	const slot = new VoiceSlot();
@@ -43,7 +46,7 @@ async function serve(
 				bytes: 5,
 				load: async () => ({
 					voice: await load(NAMES.get(digest) ?? "", seed),
-					engine: null,
+					engine: options.engine ?? null,
 				}),
 			};
 		},
@@ -121,6 +124,32 @@ test("a request names its voice: by name, by its bundle, or not at all", async (
 	has("wattvox_aside_loads_total 2");
 	has("wattvox_aside_evictions_total 1");
 	has("wattvox_utterances_total 7");
+});
+
+test("the list says what computes each voice that is loaded", async (t) => {
+	const { slot, say, get } = await serve(t, { engine: "e2" });
+	await say("berta");
+	const listed = async () =>
+		JSON.parse(await get("/v1/voices")).voices.map(
+			(v: Record<string, unknown>) => [v.bundle, v.runtime, v.engine],
+		);
+	const others = [
+		[B, "tensorrt", "e2"],
+		[C, null, null],
+	];
+	t.deepEqual(await listed(), [[A, "onnxruntime", null], ...others]);
+	await slot.swap(A, () => load("anna", 1), "e1");
+	t.deepEqual(await listed(), [[A, "tensorrt", "e1"], ...others]);
+	t.is(JSON.parse(await get("/healthz")).runtime, "tensorrt");
+	// asked to use another, it came to speak by none
+	const plain = await load("anna", 1);
+	await slot.swap(A, async () => new SharedVoice(plain, A), "e3");
+	t.deepEqual(await listed(), [[A, "onnxruntime", null], ...others]);
+	// neither asked for the same again nor for none is it loaded anew
+	const no = () => Promise.reject(new Error("it was loaded"));
+	await slot.swap(A, no, "e3");
+	await slot.swap(A, no);
+	t.is((await say()).status, 200);
 });
 
 test("each voice sounds as it does alone", async (t) => {

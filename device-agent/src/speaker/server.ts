@@ -4,7 +4,7 @@ import { z } from "zod";
 import { errorBody, refuse } from "./answers.ts";
 import { Connections } from "./connections.ts";
 import { Counters } from "./counters.ts";
-import type { FromSpeaker } from "./messages.ts";
+import { type FromSpeaker, runtimeOf } from "./messages.ts";
 import type { PlayOptions } from "./playback.ts";
 import { choosePlayer, type Player } from "./player.ts";
 import { Speech, type Wanted, zSpeech } from "./speech.ts";
@@ -132,6 +132,7 @@ export class SpeechServer {
 				status: slot.digest ? "ok" : "no voice",
 				voice: slot.voice?.config.name ?? null,
 				bundle: slot.digest,
+				runtime: slot.digest ? runtimeOf(slot.engine) : null,
 				waiting: this.#turns.waiting,
 				...this.#counters.health,
 			});

@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -44,6 +44,8 @@ async function speaker(
 	t: ExecutionContext,
 	voice: VoiceAt | null = null,
 	port = 0,
+	/** In place of the first forks. */
+	instead: (() => ChildProcess)[] = [],
 ) {
 	const dir = await mkdtemp(join(tmpdir(), "wattvox-speaker-"));
 	const main = join(dir, "stand-in.mjs");
@@ -53,6 +55,7 @@ async function speaker(
 	let next = voice;
 	const lost: string[] = [];
 	const children: ChildProcess[] = [];
+	const ends: string[] = [];
 	const process = new SpeakerProcess({
 		port,
 		threads: 1,
@@ -62,9 +65,12 @@ async function speaker(
 			blamed.push(`${digest} ${engine} ${code}`);
 			next = next && at(next.digest);
 		},
+		onEnd: (how) => ends.push(how),
 		onChange: () => changed(),
 		onUtterance: ({ kind }) => lost.push(kind),
 		fork: (config) => {
+			const other = instead.shift();
+			if (other) return other();
 			const child = forkSpeaker(config, pathToFileURL(main));
 			children.push(child);
 			return child;
@@ -84,7 +90,7 @@ async function speaker(
 		next = voice;
 		return voice;
 	};
-	return { process, until, lost, blamed, become, children };
+	return { process, until, lost, blamed, become, children, ends };
 }
 
 const at = (digest: string, engine?: string): VoiceAt => ({
@@ -95,6 +101,7 @@ const at = (digest: string, engine?: string): VoiceAt => ({
 			id: engine,
 			path: "/nowhere",
 			sha256: "",
+			size: 1,
 			ports: { inputs: [], outputs: [] },
 		},
 	}),
@@ -171,6 +178,21 @@ test("a voice that does not load leaves the old one, and says why", async (t) =>
 	t.is(process.digest, "good");
 	process.forgive();
 	t.is(process.failed, null);
+});
+
+test("a process that the system does not start is no death of the voice, and another is started", async (t) => {
+	const never = () => spawn("/nowhere/node");
+	const full = () => {
+		throw Object.assign(new Error("spawn ENOMEM"), { code: "ENOMEM" });
+	};
+	const { process, until, blamed, ends } = await speaker(
+		...[t, at("good", "one"), 0, [never, full, never, never]],
+	);
+	await process.start();
+	await until(() => process.digest === "good");
+	t.like(process, { engine: "one", restarts: 4, failed: null });
+	t.deepEqual(blamed, []);
+	t.regex(ends.join(), /^spawn .*ENOENT,spawn ENOMEM,spawn .*ENOENT/);
 });
 
 test("a killed speaker is started again on its port", async (t) => {

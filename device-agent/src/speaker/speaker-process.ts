@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import {
-	backoff,
+	asWattvoxError,
 	type Clock,
 	type ErrorCode,
 	systemClock,
@@ -8,6 +8,9 @@ import {
 } from "@wattvox/core";
 import type { Reason } from "../planner.ts";
 import { Asides } from "./asides.ts";
+import { Assignment } from "./assignment.ts";
+import { Changes } from "./changes.ts";
+import { Deaths } from "./deaths.ts";
 import { forkSpeaker } from "./fork-speaker.ts";
 import type {
 	AsideState,
@@ -20,7 +23,6 @@ import type {
 	VoiceAt,
 } from "./messages.ts";
 import type { PlayerChoice } from "./player.ts";
-import { type OpenEngine, suspects } from "./suspects.ts";
 
 /** A voice that a speaker could not load, why, and when: monotonic, ms. */
 export interface NotLoaded {
@@ -54,6 +56,8 @@ export interface SpeakerProcessOptions {
 	) => void;
 	/** It ended, or would not, with an engine: that engine is not to be used again. */
 	onEngineTrouble?: (digest: string, engine: string, reason: Reason) => void;
+	/** It ended unasked, or could not be started, and why; another is started. */
+	onEnd?: (how: string) => void;
 	/** The compiled shim; none by default. */
 	tensorrt?: string | null;
 	clock?: Clock;
@@ -61,10 +65,6 @@ export interface SpeakerProcessOptions {
 	fork?: (config: SpeakerConfig) => ChildProcess;
 }
 
-/** Deaths in a row while loading one voice after which that voice is to blame. */
-const DEATHS = 3;
-/** A process that lived this long was no quick death, ms. */
-const QUICK_MS = 10_000;
 /** How long a process may take to end by itself. */
 const STOP_MS = 5000;
 
@@ -75,6 +75,7 @@ const STOP_MS = 5000;
  * - There is at most one process; when it ends unasked, another is started.
  * - A voice that kills it while loading is given up after three deaths, and the process started empty.
  * - Engines with which it may have ended are reported before it is started again.
+ * - A process that the system did not start says nothing of voice or engine.
  * - After `stop` there is none.
  */
 export class SpeakerProcess {
@@ -84,24 +85,11 @@ export class SpeakerProcess {
 	#child: ChildProcess | undefined;
 	#port = 0;
 	#up = false;
-	#digest: string | null = null;
-	#loading: string | null = null;
-	/** What was asked of it so far is numbered; an answer tells which it is about. */
-	#asked = 0;
-	#answered = 0;
-	/** The engine it was last asked to use, and whether that is loaded. */
-	#engine: string | null = null;
-	#engineLoaded: string | null = null;
-	#runtime: Runtime | null = null;
-	/** In a row, each within QUICK_MS of its start. */
-	#deaths = 0;
-	/** In a row, while loading. */
-	#loadDeaths = 0;
-	#born = 0;
+	readonly #has = new Assignment();
+	readonly #deaths = new Deaths();
+	readonly #changes = new Changes();
 	#refused: WattvoxError | undefined;
-	#restarts = 0;
 	#failed: NotLoaded | null = null;
-	#waiters: (() => void)[] = [];
 	/** Utterances under way, and the voice that speaks each. */
 	readonly #open = new Map<number, string>();
 	readonly #asides: Asides;
@@ -132,17 +120,17 @@ export class SpeakerProcess {
 
 	/** What it speaks with; null: nothing. */
 	get digest(): string | null {
-		return this.#digest;
+		return this.#has.digest;
 	}
 
 	/** The engine that it speaks by; null: none. */
 	get engine(): string | null {
-		return this.#engineLoaded;
+		return this.#has.engine;
 	}
 
 	/** What computes; null: it has no voice. */
 	get runtime(): Runtime | null {
-		return this.#runtime;
+		return this.#has.runtime;
 	}
 
 	/** What is loaded beside the voice that it speaks with. */
@@ -162,7 +150,7 @@ export class SpeakerProcess {
 
 	/** How often it ended unasked. */
 	get restarts(): number {
-		return this.#restarts;
+		return this.#deaths.all;
 	}
 
 	/**
@@ -180,13 +168,11 @@ export class SpeakerProcess {
 	 * @throws WattvoxError E_MODEL and others when it does not load; the signal's reason
 	 */
 	async swap(voice: VoiceAt, signal?: AbortSignal): Promise<void> {
-		const ask = ++this.#asked;
+		const ask = this.#has.ask(voice);
 		this.#failed = null;
-		this.#loading = voice.digest;
-		this.#engine = voice.engine?.id ?? null;
 		this.#send({ kind: "swap", ask, ...voice });
 		await this.#until(
-			() => this.#answered >= ask || this.#failed !== null,
+			() => this.#has.isAnswered(ask) || this.#failed !== null,
 			signal,
 		);
 		const failed = this.#failed as typeof this.failed;
@@ -201,7 +187,7 @@ export class SpeakerProcess {
 	/** Forgets what it could not load, so that it may be asked to try again. */
 	forgive(): void {
 		this.#failed = null;
-		this.#loadDeaths = 0;
+		this.#deaths.forgive();
 	}
 
 	/** Lets requests under way end, then ends the process. Idempotent. */
@@ -209,7 +195,11 @@ export class SpeakerProcess {
 		this.#stop.abort(new WattvoxError("E_INTERRUPTED", "the speaker stops"));
 		const child = this.#child;
 		if (!child || child.exitCode !== null || child.signalCode !== null) return;
-		const ended = new Promise<void>((resolve) => child.once("exit", resolve));
+		const ended = new Promise<void>((resolve) => {
+			child.once("exit", resolve);
+			// one that did not start never exits
+			child.once("close", resolve);
+		});
 		this.#send({ kind: "stop" });
 		const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
 		await ended;
@@ -222,13 +212,10 @@ export class SpeakerProcess {
 	}
 
 	#spawn(): void {
-		const voice = this.#loadDeaths < DEATHS ? this.#o.voice() : null;
-		this.#born = this.#clock.monotonic();
-		this.#loading = voice?.digest ?? null;
-		this.#engine = voice?.engine?.id ?? null;
+		const voice = this.#deaths.blamed ? null : this.#o.voice();
+		this.#deaths.born(this.#clock.monotonic());
 		// its answer about this voice is also that to a swap with which the one before it ended
-		const ask = ++this.#asked;
-		if (!voice) this.#answered = ask;
+		const ask = this.#has.ask(voice);
 		const { threads, maxWaiting, tensorrt = null, playback = {} } = this.#o;
 		const config: SpeakerConfig = {
 			port: this.#port || this.#o.port,
@@ -241,13 +228,27 @@ export class SpeakerProcess {
 			offers: this.#o.offers?.() ?? [],
 			aside: this.#o.aside ?? { places: 0, bytes: 0 },
 		};
-		const child = (this.#o.fork ?? forkSpeaker)(config);
+		let child: ChildProcess;
+		try {
+			child = (this.#o.fork ?? forkSpeaker)(config);
+		} catch (thrown) {
+			// the system has no memory for it, or no files: perhaps it will have
+			this.#startAgain(asWattvoxError(thrown).message);
+			return;
+		}
 		this.#child = child;
 		child.on("message", (message: FromSpeaker) => {
 			// the last words of one may come after its end was heard: they hold no more
 			if (child === this.#child) this.#heard(message);
 		});
-		child.once("exit", (code, signal) => this.#ended(child, code, signal));
+		child.once("exit", (code, signal) =>
+			this.#ended(child, String(signal ?? code)),
+		);
+		child.on("error", ({ message }) => {
+			if (child.pid !== undefined || child !== this.#child) return;
+			this.#child = undefined;
+			this.#startAgain(message);
+		});
 	}
 
 	#heard(message: FromSpeaker): void {
@@ -257,14 +258,9 @@ export class SpeakerProcess {
 				this.#up = true;
 				break;
 			case "loaded":
-				this.#digest = message.digest;
-				this.#engineLoaded = message.trouble ? null : message.engine;
-				this.#runtime = message.runtime;
-				if (this.#answers(message.ask)) {
-					// What it could not use is not asked for any more.
-					this.#engine = this.#engineLoaded;
+				if (this.#has.loaded(message)) {
 					this.#failed = null;
-					this.#loadDeaths = 0;
+					this.#deaths.forgive();
 				}
 				if (message.engine && message.trouble)
 					this.#o.onEngineTrouble?.(
@@ -277,7 +273,7 @@ export class SpeakerProcess {
 				this.#refused = new WattvoxError("E_BUSY", message.message);
 				break;
 			case "not-loaded": {
-				if (!this.#answers(message.ask)) break;
+				if (!this.#has.answered(message.ask)) break;
 				const { digest, code, message: why } = message;
 				const at = this.#clock.monotonic();
 				this.#failed = { digest, code, message: why, at };
@@ -302,98 +298,61 @@ export class SpeakerProcess {
 		this.#changed();
 	}
 
-	/** Takes an answer; whether it is about what was asked last. */
-	#answers(ask: number): boolean {
-		this.#answered = ask;
-		if (ask !== this.#asked) return false;
-		this.#loading = null;
-		return true;
-	}
-
-	#ended(
-		child: ChildProcess,
-		code: number | null,
-		signal: NodeJS.Signals | null,
-	): void {
+	#ended(child: ChildProcess, how: string): void {
 		if (child !== this.#child) return;
 		this.#child = undefined;
 		this.#up = false;
-		const blamed = this.#suspects();
-		this.#digest = null;
-		this.#engine = null;
-		this.#engineLoaded = null;
-		this.#runtime = null;
+		const speaking = new Set(this.#open.values());
+		const blamed = this.#has.suspects(this.#asides, speaking);
+		this.#has.ended();
 		this.#open.clear();
-		this.#asides.ended(
-			String(signal ?? code),
-			new Set(blamed.map((b) => b.digest)),
-		);
+		this.#asides.ended(how, new Set(blamed.map((b) => b.digest)));
 		this.#o.onUtterance({ kind: "lost" });
 		if (this.#stop.signal.aborted) {
 			this.#changed();
 			return;
 		}
-		this.#restarts++;
-		const lived = this.#clock.monotonic() - this.#born;
-		this.#deaths = lived < QUICK_MS ? this.#deaths + 1 : 1;
 		// The engine is given up first: the voice may be good without it.
 		for (const { digest, engine } of blamed)
 			this.#o.onEngineTrouble?.(digest, engine, {
 				code: "E_ENGINE_CRASH",
-				message: `the speaker ended (${signal ?? code}) while it had an engine`,
+				message: `the speaker ended (${how}) while it had an engine`,
 			});
-		if (blamed.length === 0 && this.#loading && ++this.#loadDeaths >= DEATHS)
-			this.#failed = {
-				digest: this.#loading,
-				at: this.#clock.monotonic(),
-				code: "E_MODEL",
-				message: `the speaker ended (${signal ?? code}) ${this.#loadDeaths} times while loading this voice`,
-			};
+		const { loading } = this.#has;
+		if (blamed.length === 0 && loading) {
+			const times = this.#deaths.whileLoading();
+			if (this.#deaths.blamed)
+				this.#failed = {
+					digest: loading,
+					at: this.#clock.monotonic(),
+					code: "E_MODEL",
+					message: `the speaker ended (${how}) ${times} times while loading this voice`,
+				};
+		}
+		this.#startAgain(how);
+	}
+
+	#startAgain(how: string): void {
+		this.#o.onEnd?.(how);
+		const wait = this.#deaths.died(this.#clock.monotonic());
 		this.#changed();
-		// At once after a single death: the device is silent until then.
-		const wait =
-			this.#deaths <= 1 ? 0 : backoff(this.#deaths, 100, 5000, Math.random);
 		this.#clock.sleep(wait, this.#stop.signal).then(
-			() => this.#spawn(),
+			() => {
+				if (!this.#stop.signal.aborted) this.#spawn();
+			},
 			() => undefined,
 		);
 	}
 
-	/** The engines with which it may have ended. */
-	#suspects(): OpenEngine[] {
-		const loading = this.#loading;
-		const spoke = loading ?? this.#digest;
-		const open = [
-			{ digest: this.#digest, engine: this.#engineLoaded },
-			{ digest: spoke, engine: this.#engine },
-			...this.#asides.engines,
-		].filter((o): o is OpenEngine => o.digest !== null && o.engine !== null);
-		const busy = [loading, this.#asides.state.loading];
-		return suspects(
-			open,
-			new Set(busy.filter((digest) => digest !== null)),
-			new Set(this.#open.values()),
-		);
-	}
-
 	#changed(): void {
-		for (const waiter of this.#waiters.splice(0)) waiter();
+		this.#changes.happened();
 		this.#o.onChange();
 	}
 
-	async #until(met: () => boolean, signal?: AbortSignal): Promise<void> {
-		while (!met()) {
-			signal?.throwIfAborted();
-			this.#stop.signal.throwIfAborted();
-			await new Promise<void>((resolve, reject) => {
-				const abort = () => reject(signal?.reason);
-				signal?.addEventListener("abort", abort, { once: true });
-				this.#waiters.push(() => {
-					signal?.removeEventListener("abort", abort);
-					resolve();
-				});
-			});
-		}
+	#until(met: () => boolean, signal?: AbortSignal): Promise<void> {
+		const stop = this.#stop.signal;
+		const either = signal ? AbortSignal.any([signal, stop]) : stop;
+		return this.#changes.until(met, either);
 	}
 }
 

@@ -1,5 +1,5 @@
 import { WattvoxError } from "@wattvox/core";
-import type { OfferedVoice } from "./messages.ts";
+import { type OfferedVoice, type Runtime, runtimeOf } from "./messages.ts";
 import type { SharedVoice } from "./shared-voice.ts";
 import type { Lease, VoiceShelf } from "./voice-shelf.ts";
 import type { VoiceSlot } from "./voice-slot.ts";
@@ -16,6 +16,10 @@ export interface ListedVoice {
 	/** It speaks when no voice is asked for. */
 	active: boolean;
 	loaded: boolean;
+	/** What computes it; null: it is not loaded. */
+	runtime: Runtime | null;
+	/** The TensorRT engine that it speaks by; null: none. */
+	engine: string | null;
 	/** An estimate; null for the active one and for what is not loaded. */
 	bytes: number | null;
 }
@@ -42,7 +46,7 @@ export class VoiceChoice {
 
 	/** The active one first. */
 	list(): ListedVoice[] {
-		const { digest, voice } = this.#slot;
+		const { digest, voice, engine } = this.#slot;
 		const loaded = new Map(this.#shelf?.loaded.map((l) => [l.digest, l]));
 		const offer = this.#offers.find((o) => o.digest === digest);
 		const active = digest !== null &&
@@ -53,15 +57,22 @@ export class VoiceChoice {
 				base: offer?.base ?? null,
 				active: true,
 				loaded: true,
+				runtime: runtimeOf(engine),
+				engine,
 				bytes: null,
 			};
 		const others = this.#offers
 			.filter((o) => o.digest !== digest)
-			.map(({ id, digest, language, base }) => ({
-				...{ id, bundle: digest, language, base, active: false },
-				loaded: loaded.has(digest),
-				bytes: loaded.get(digest)?.bytes ?? null,
-			}));
+			.map(({ id, digest, language, base }) => {
+				const here = loaded.get(digest);
+				return {
+					...{ id, bundle: digest, language, base, active: false },
+					loaded: here !== undefined,
+					runtime: here ? runtimeOf(here.engine) : null,
+					engine: here?.engine ?? null,
+					bytes: here?.bytes ?? null,
+				};
+			});
 		return [...(active ? [active] : []), ...others];
 	}
 

@@ -54,6 +54,34 @@ test("voices are loaded once, and the longest unused goes first", async (t) => {
 	t.is(here.size, 0);
 });
 
+test("room is made for the most that a voice may take, and what it came to take counts", async (t) => {
+	const dispose = async () => undefined;
+	const voice = { dispose } as Partial<Voice> as Voice;
+	const { shelf, visit } = shelfOf({
+		places: 3,
+		bytes: 100,
+		prepare: async (digest) => ({
+			bytes: 60,
+			load: async () => ({ voice, engine: digest, bytes: 40 }),
+		}),
+	});
+	await visit("a");
+	await visit("b");
+	// a takes 40, so b's 60 had room beside it; beside both there is none for another 60
+	t.deepEqual(
+		shelf.loaded.map((l) => [l.digest, l.bytes]),
+		[
+			["a", 40],
+			["b", 40],
+		],
+	);
+	await visit("c");
+	t.deepEqual(
+		shelf.loaded.map((l) => l.digest),
+		["b", "c"],
+	);
+});
+
 test("those who ask for one voice at the same time share its loading", async (t) => {
 	const { shelf, loads } = shelfOf();
 	const leases = await Promise.all(

@@ -20,12 +20,14 @@ export interface ShelfOptions {
 
 /** A voice that may be loaded. */
 export interface Prepared {
-	/** Memory that it will take, bytes: an estimate. */
+	/** Most memory that it may take, bytes: an estimate. */
 	bytes: number;
 	load: () => Promise<{
 		voice: Voice;
 		/** The engine that it speaks by; null: ONNX Runtime. */
 		engine: string | null;
+		/** Memory that it takes as it came to be loaded, by estimate. Default: the most. */
+		bytes?: number;
 	}>;
 }
 
@@ -178,10 +180,10 @@ export class VoiceShelf {
 		this.#changed();
 		const begin = performance.now();
 		try {
-			const { voice, engine } = await load();
+			const { voice, engine, bytes: taken = bytes } = await load();
 			const shared = new SharedVoice(voice, digest, engine);
 			const loadMs = performance.now() - begin;
-			this.#places.set(digest, { shared, bytes, loadMs });
+			this.#places.set(digest, { shared, bytes: taken, loadMs });
 			this.#loads++;
 			return shared;
 		} finally {

@@ -12,6 +12,8 @@ import { SharedVoice } from "./shared-voice.ts";
  */
 export class VoiceSlot {
 	#current: SharedVoice | undefined;
+	/** The engine that it was to speak by, whether it does or not. */
+	#asked: string | null = null;
 	#turn: Promise<unknown> = Promise.resolve();
 
 	/** Digest of the bundle that speaks; null before any. */
@@ -23,9 +25,14 @@ export class VoiceSlot {
 		return this.#current?.voice;
 	}
 
+	/** The engine that it speaks by; null: ONNX Runtime, or there is no voice. */
+	get engine(): string | null {
+		return this.#current?.engine ?? null;
+	}
+
 	/**
 	 * Loads a voice beside the present one, then puts it in its place. One at a time, in order.
-	 * @param load may also hand over one that others hold already
+	 * @param load may also hand over one that others hold already, or one that speaks by something else
 	 * @param engine the engine that it is to speak by; another one makes another voice of it
 	 */
 	swap(
@@ -35,13 +42,18 @@ export class VoiceSlot {
 	): Promise<void> {
 		const turn = this.#turn.then(async () => {
 			const now = this.#current;
-			if (now?.digest === digest && now.engine === engine) return;
+			if (
+				now?.digest === digest &&
+				(engine === this.#asked || engine === now.engine)
+			)
+				return;
 			const loaded = await load();
 			const old = this.#current;
 			this.#current =
 				loaded instanceof SharedVoice
 					? loaded
 					: new SharedVoice(loaded, digest, engine);
+			this.#asked = engine;
 			await old?.retire();
 		});
 		this.#turn = turn.catch(() => undefined);
