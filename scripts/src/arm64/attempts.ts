@@ -6,8 +6,6 @@ import type { Ended } from "./emulation.ts";
 export interface Tried {
 	what: string;
 	ok: boolean;
-	/** It wants ONNX Runtime, which is known to crash under qemu-user. */
-	computes: boolean;
 	found: string;
 	seconds: number;
 }
@@ -16,7 +14,6 @@ export interface Tried {
 export type Attempt = (
 	what: string,
 	work: (limit: AbortSignal) => Promise<string>,
-	computes?: boolean,
 ) => Promise<boolean>;
 
 /**
@@ -30,7 +27,7 @@ export function attempts(
 	signal: AbortSignal,
 ): { all: Tried[]; attempt: Attempt } {
 	const all: Tried[] = [];
-	const attempt: Attempt = async (what, work, computes = false) => {
+	const attempt: Attempt = async (what, work) => {
 		const begin = performance.now();
 		const limit = AbortSignal.any([signal, AbortSignal.timeout(ms)]);
 		let [ok, found] = [true, ""];
@@ -41,7 +38,7 @@ export function attempts(
 			[ok, found] = [false, asWattvoxError(thrown).message];
 		}
 		const seconds = (performance.now() - begin) / 1000;
-		const tried: Tried = { what, ok, computes, found, seconds };
+		const tried: Tried = { what, ok, found, seconds };
 		all.push(tried);
 		say(tried);
 		return ok;

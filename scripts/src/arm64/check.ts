@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, open, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, join, relative } from "node:path";
 import { promisify } from "node:util";
 import { WattvoxError } from "@wattvox/core";
 import {
@@ -75,6 +75,38 @@ export async function checkFolder(
 			why: unfitForJetPack5(elfNeeds(await readFile(join(dir, path))), beside),
 		})),
 	);
+}
+
+/**
+ * All machine code of a folder, by its first bytes, and why each would not load on JetPack 5. Files of
+ * another system or C library than 64-bit ARM Linux with glibc, as their paths name them, are left out.
+ */
+export async function machineCode(
+	dir: string,
+): Promise<{ path: string; why: string[] }[]> {
+	const files = (
+		await readdir(dir, { recursive: true, withFileTypes: true })
+	).filter((entry) => entry.isFile());
+	const found: { path: string; why: string[] }[] = [];
+	for (const { parentPath, name } of files) {
+		const path = relative(dir, join(parentPath, name));
+		if (elsewhere(path) || !(await isElf(join(dir, path)))) continue;
+		const needs = elfNeeds(await readFile(join(dir, path)));
+		const beside = await readdir(parentPath);
+		found.push({ path, why: unfitForJetPack5(needs, beside) });
+	}
+	return found;
+}
+
+async function isElf(path: string): Promise<boolean> {
+	const file = await open(path);
+	try {
+		const head = Buffer.alloc(4);
+		await file.read(head, 0, 4, 0);
+		return head.equals(Buffer.from("\x7fELF", "latin1"));
+	} finally {
+		await file.close();
+	}
 }
 
 /** A package from npm's registry, unpacked where `use` finds it, and gone after. */

@@ -1,13 +1,25 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { access, chmod, mkdir, writeFile } from "node:fs/promises";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { WattvoxError } from "@wattvox/core";
+import { cpuinfo } from "./cpuinfo.ts";
 import { DebianPackages, must, unpack, wanted } from "./debian-packages.ts";
 
 const QEMU = "/usr/bin/qemu-aarch64-static";
+/** Ubuntu 20.04 under JetPack 5 and this have one C library, 2.31. */
+const SUITE = "bullseye";
 /** What Node and ONNX Runtime load of the system. */
 const LIBRARIES = ["libc6", "libstdc++6", "libgcc-s1"];
+
+/** What is emulated, and with what. */
+export interface EmulationOptions {
+	/** QEMU's name of the processor. */
+	cpu: string;
+	/** Debian's, that still has bullseye. */
+	mirror: string;
+}
 
 /** How a program ended under emulation. */
 export interface Ended {
@@ -24,9 +36,11 @@ export interface Ended {
  */
 export class Emulation {
 	readonly #dir: string;
+	readonly #options: EmulationOptions;
 
-	constructor(dir: string) {
+	constructor(dir: string, options: EmulationOptions) {
 		this.#dir = dir;
+		this.#options = options;
 	}
 
 	/** The unpacked archive. */
@@ -36,17 +50,24 @@ export class Emulation {
 
 	/**
 	 * Fetches the libraries and unpacks all.
-	 * @throws WattvoxError E_FILE_MISSING when a program or a package is not to be had
+	 * @throws WattvoxError E_FILE_MISSING when a program or a package is not to be had; E_USAGE for a
+	 * processor that is not known
 	 */
 	async prepare(archive: string, signal: AbortSignal): Promise<void> {
 		await wanted([QEMU], "qemu-user-static");
 		await access(archive).catch(() => {
 			throw new WattvoxError("E_FILE_MISSING", `there is no ${archive}`);
 		});
-		await mkdir(this.#dir, { recursive: true });
-		const packages = new DebianPackages(join(this.#dir, "apt"));
+		const { cpu, mirror } = this.#options;
+		const root = join(this.#dir, "root");
+		// qemu-user looks here before it opens this machine's file of that name
+		await mkdir(join(root, "proc"), { recursive: true });
+		const says = cpuinfo(cpu, cpus().length);
+		await writeFile(join(root, "proc/cpuinfo"), says);
+		const suite = { mirror, name: SUITE, processor: "arm64" };
+		const packages = new DebianPackages(join(this.#dir, "apt"), suite);
 		const libraries = await packages.fetch(LIBRARIES, signal);
-		await unpack(libraries, join(this.#dir, "root"), signal);
+		await unpack(libraries, root, signal);
 		await must("tar", ["-xzf", archive, "-C", this.#dir], { signal });
 		const [bin, start] = [join(this.#dir, "bin"), join(this.#dir, "start.mjs")];
 		await mkdir(bin, { recursive: true });
@@ -54,7 +75,7 @@ export class Emulation {
 		// the kernel starts no program of another processor: children go by the same way
 		await writeFile(start, `process.execPath = ${JSON.stringify(node)};\n`);
 		const quoted = [
-			...[QEMU, "-L", join(this.#dir, "root")],
+			...[QEMU, "-cpu", cpu, "-L", root],
 			...[join(this.release, "bin/node"), "--import", start],
 		].map((word) => `'${word.replaceAll("'", "'\\''")}'`);
 		await writeFile(

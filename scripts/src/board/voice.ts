@@ -17,9 +17,12 @@ const BASE = fileURLToPath(
 );
 
 /** The first voice of the shipped base as a signed bundle, with one golden sentence spoken here. */
-export async function baseBundle(
-	dir: string,
-): Promise<{ key: PrivateKey; bundle: string; trust: string }> {
+export async function baseBundle(dir: string): Promise<{
+	key: PrivateKey;
+	bundle: string;
+	digest: string;
+	trust: string;
+}> {
 	const key = newKey();
 	const [bundle, trust] = [join(dir, "bundle"), join(dir, "fleet.pub")];
 	const base = await readBase(BASE);
@@ -32,7 +35,8 @@ export async function baseBundle(
 		...tinyBundle.meta("base"),
 		sampleRate: base.audio.sampleRate,
 	};
-	await writeBundle(bundle, tinyBundle.sources(files, golden), meta, key);
+	const sources = tinyBundle.sources(files, golden);
+	const { digest } = await writeBundle(bundle, sources, meta, key);
 	await writeFile(trust, publicPem(key.publicKey));
-	return { key, bundle, trust };
+	return { key, bundle, digest, trust };
 }

@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import {
+	access,
 	cp,
 	mkdir,
 	mkdtemp,
@@ -18,7 +19,7 @@ import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { WattvoxError } from "@wattvox/core";
-import { checkFolder, devicePackages, readLock } from "../arm64/check.ts";
+import { devicePackages, machineCode, readLock } from "../arm64/check.ts";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -135,6 +136,20 @@ async function lay(
 		await readFile(join(root, "device-agent/package.json"), "utf8"),
 	);
 	await writeFile(join(release, "VERSION"), `${version} linux-${cpu}\n`);
+	if (cpu === "arm64") await checkMachineCode(release);
+}
+
+/** @throws WattvoxError E_FILE_FORMAT that names what would not load on JetPack 5 */
+export async function checkMachineCode(release: string): Promise<void> {
+	const found = await machineCode(release);
+	const unfit = found.flatMap(({ path, why }) =>
+		why.map((one) => `${path} ${one}`),
+	);
+	if (unfit.length)
+		throw new WattvoxError(
+			"E_FILE_FORMAT",
+			`not for JetPack 5: ${unfit.join("; ")}`,
+		);
 }
 
 /** npm as it would be on the device. */
@@ -165,10 +180,8 @@ async function dropOtherPlatforms(
 			(processor !== undefined && processor !== cpu);
 		if (gone) await rm(join(bin, entry), { recursive: true, force: true });
 	}
-	const left =
-		cpu === "arm64"
-			? await checkFolder(join(modules, "onnxruntime-node"))
-			: [{}];
-	if (!left?.length)
+	const library = join(bin, `napi-v6/linux/${cpu}/libonnxruntime.so.1`);
+	await access(library).catch(() => {
 		throw new WattvoxError("E_FILE_MISSING", `no ONNX Runtime for ${cpu}`);
+	});
 }
