@@ -34,10 +34,16 @@ void EngineState::describeTensors() {
 		Slot slot;
 		describe(slot.described, name, input, engine_->getTensorDataType(name), engine_->getTensorShape(name));
 		slot.onHost = engine_->getTensorLocation(name) == nvinfer1::TensorLocation::kHOST;
+		Dims const shape = engine_->getTensorShape(name);
+		auto const bound = [&](int32_t profile, OptProfileSelector which) {
+			Dims const dims = engine_->getProfileShape(name, profile, which);
+			// An engine that was built without profiles may have none to tell: then the shape is the bound.
+			return dims.nbDims == shape.nbDims ? dims : shape;
+		};
 		for (int32_t p = 0; input && p < profiles; ++p) {
-			slot.min.push_back(engine_->getProfileShape(name, p, OptProfileSelector::kMIN));
-			slot.opt.push_back(engine_->getProfileShape(name, p, OptProfileSelector::kOPT));
-			slot.max.push_back(engine_->getProfileShape(name, p, OptProfileSelector::kMAX));
+			slot.min.push_back(bound(p, OptProfileSelector::kMIN));
+			slot.opt.push_back(bound(p, OptProfileSelector::kOPT));
+			slot.max.push_back(bound(p, OptProfileSelector::kMAX));
 		}
 		slots.push_back(std::move(slot));
 	}
@@ -103,6 +109,9 @@ void EngineState::serve(std::shared_ptr<EngineState> self) {
 		held.unlock();
 		char why[WV_WHY] = "";
 		int32_t const status = guarded(why, [&] { e.run(); });
+		// What was handed over before it failed may still be read or written: the next run, a refit and whoever
+		// frees all this come after that.
+		if (status != WV_OK) cudaStreamSynchronize(e.stream_);
 		held.lock();
 		e.status = status;
 		put(e.why, WV_WHY, why);

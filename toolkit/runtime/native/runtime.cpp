@@ -18,6 +18,9 @@ int32_t wv_runtime_open(wv_runtime** out, char* why) {
 		int devices = 0;
 		cuda(cudaGetDeviceCount(&devices), "looking for CUDA devices");
 		if (devices < 1) fail(WV_DEVICE, "there is no CUDA device");
+		// A thread that waits for the GPU sleeps: CUDA's own choice may spin on a core, which costs energy and
+		// takes that core from the rest of the voice. Where it cannot be chosen any more it stays as it is.
+		if (cudaSetDeviceFlags(cudaDeviceScheduleBlockingSync) != cudaSuccess) cudaGetLastError();
 		theLog().begin();
 		std::shared_ptr<nvinfer1::IRuntime> runtime(nvinfer1::createInferRuntime(theLog()));
 		if (!runtime) failAsLogged(WV_DEVICE, "TensorRT does not start");

@@ -43,6 +43,7 @@ export type Lie =
 	| "memory-refit"
 	| "endless-refit"
 	| "endless-run"
+	| "no-shapes"
 	| "crash-open"
 	| "crash-build"
 	| "crash-load"
@@ -67,8 +68,8 @@ export async function standIn(...lies: Lie[]): Promise<string> {
 
 /**
  * A fresh copy of the shim itself, compiled against a make-believe TensorRT (stand-in/make-believe) with g++:
- * 10.3.0, or 8.5.2, which has no int64. It knows the lies no-device, nan, memory-device, memory-build
- * and slow-build.
+ * 10.3.0, or 8.5.2, which has no int64. It knows the lies no-device, nan, memory-device, memory-build,
+ * slow-build, and no-shapes: a run fails after its inputs were handed over.
  */
 export async function makeBelieve(
 	version: "10.3.0" | "8.5.2",

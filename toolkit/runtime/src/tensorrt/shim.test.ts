@@ -131,6 +131,32 @@ compiled(
 	},
 );
 
+compiled(
+	"after a run that failed half-way nothing of it is under way",
+	async (t) => {
+		const path = await makeBelieve("10.3.0");
+		const trt = await NativeTensorRt.open(path);
+		const { engine: plan, ports } = await build(trt, arithmetic());
+		const engine = await trt.deserialize(plan, { ports });
+		const of = (n: number) => {
+			const x = tensor("float32", [1, n], new Float32Array(n).fill(2));
+			const m = tensor("int64", [n], new BigInt64Array(n).fill(3n));
+			return { a: x, b: x, n: m };
+		};
+		await lie(path, "no-shapes");
+		await t.throwsAsync(engine.run(of(1)), {
+			code: "E_MODEL",
+			message: /shapes of the outputs/,
+		});
+		await lie(path);
+		// Larger than before: memory is given back that the run before may still read.
+		const { sum, twice } = await engine.run(of(64));
+		t.deepEqual([sum?.data[63], twice?.data[63]], [4, 6n]);
+		await engine.dispose();
+		await trt.close();
+	},
+);
+
 compiled("a build is cancelled between two of its steps", async (t) => {
 	const library = loadLibrary(await makeBelieve("10.3.0", "slow-build"));
 	const [runtime, handle]: unknown[][] = [[null], [null]];
