@@ -1,7 +1,6 @@
-import { fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { type ErrorCode, WattvoxError } from "@wattvox/core";
 import type { GoldenLimits, GoldenResult } from "@wattvox/synth";
+import { forkHelper, lastWord } from "./helper-process.ts";
 
 export interface TrialConfig {
 	/** A laid-out bundle. */
@@ -23,7 +22,7 @@ const HEAP_MB = 256;
 /**
  * Speaks a bundle's golden sentences in a child process.
  * @throws WattvoxError E_MODEL (it ended before it had a result), E_MEMORY (it was killed, as the system
- *   does where memory runs out), and what loading throws;
+ *   does where memory runs out, or was not started), and what loading throws;
  *   the signal's reason, after the child has been killed
  */
 export async function runTrial(
@@ -31,23 +30,17 @@ export async function runTrial(
 	signal: AbortSignal,
 ): Promise<GoldenResult> {
 	signal.throwIfAborted();
-	const main = fileURLToPath(new URL("./trial-main.js", import.meta.url));
-	const child = fork(main, [JSON.stringify(config)], {
-		stdio: ["ignore", "ignore", "inherit", "ipc"],
-		execArgv: [`--max-old-space-size=${HEAP_MB}`],
-	});
+	const main = new URL("./trial-main.js", import.meta.url);
+	const child = forkHelper(main, config, HEAP_MB);
 	const kill = () => child.kill("SIGKILL");
 	signal.addEventListener("abort", kill, { once: true });
 	let message: TrialMessage | undefined;
 	child.on("message", (m: TrialMessage) => {
 		message = m;
 	});
-	const end = await new Promise<string>((resolve) => {
-		child.once("error", (error) => resolve(error.message));
-		// not "exit": that may be heard before the last message, when several children end at once
-		child.once("close", (code, by) => resolve(String(by ?? code)));
-	});
-	signal.removeEventListener("abort", kill);
+	const end = await lastWord(child).finally(() =>
+		signal.removeEventListener("abort", kill),
+	);
 	signal.throwIfAborted();
 	if (!message && end === "SIGKILL")
 		throw new WattvoxError(

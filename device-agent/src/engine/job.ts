@@ -1,7 +1,6 @@
-import { fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { type ErrorCode, WattvoxError } from "@wattvox/core";
 import type { EngineKey } from "@wattvox/runtime/tensorrt";
+import { forkHelper, lastWord } from "../helper-process.ts";
 import type { EngineAt } from "../speaker/messages.ts";
 import { EngineAbsent } from "./absent.ts";
 import type { EngineWish, PrepareOptions } from "./prepare.ts";
@@ -64,7 +63,7 @@ const GRACE_MS = 3000;
  * native.
  * @param options `bring`: brings an engine into the cache, and says which trusted key signed it; `main`: what
  *   the process runs, another one only in tests
- * @throws EngineAbsent; WattvoxError by its code; E_ENGINE_CRASH when it ended without a word; the signal's reason, after
+ * @throws EngineAbsent; WattvoxError by its code; E_ENGINE_CRASH when it ended without a word, E_MEMORY when it was not started; the signal's reason, after
  *   the child has ended
  */
 export async function runEngineJob(
@@ -82,10 +81,7 @@ export async function runEngineJob(
 	signal.throwIfAborted();
 	const main = options.main ?? new URL("./job-main.js", import.meta.url);
 	const whole: EngineJob = { ...job, ask: bring !== undefined };
-	const child = fork(fileURLToPath(main), [JSON.stringify(whole)], {
-		stdio: ["ignore", "ignore", "inherit", "ipc"],
-		execArgv: [`--max-old-space-size=${HEAP_MB}`],
-	});
+	const child = forkHelper(main, whole, HEAP_MB);
 	let timer: NodeJS.Timeout | undefined;
 	const stop = () => {
 		child.kill("SIGTERM");
@@ -107,15 +103,12 @@ export async function runEngineJob(
 		else if (message.kind === "wanted") bringing = answer(message.key);
 		else last = message;
 	});
-	const end = await new Promise<string>((resolve) => {
-		child.once("error", (error) => resolve(error.message));
-		// not "exit": that may be heard before the last message, when several children end at once
-		child.once("close", (code, by) => resolve(String(by ?? code)));
+	const end = await lastWord(child).finally(() => {
+		signal.removeEventListener("abort", stop);
+		clearTimeout(timer);
+		over.abort();
 	});
-	clearTimeout(timer);
-	over.abort();
 	await bringing;
-	signal.removeEventListener("abort", stop);
 	signal.throwIfAborted();
 	if (!last)
 		throw new WattvoxError("E_ENGINE_CRASH", `the engine's job ended (${end})`);

@@ -1,7 +1,6 @@
-import { fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { type ErrorCode, WattvoxError } from "@wattvox/core";
+import { asWattvoxError, type ErrorCode, WattvoxError } from "@wattvox/core";
 import type { Speak } from "@wattvox/energy";
+import { forkHelper, lastWord } from "../helper-process.ts";
 import type { Runtime, VoiceAt } from "../speaker/messages.ts";
 
 /** How the process is started; its only argument, as JSON. */
@@ -34,7 +33,7 @@ const HEAP_MB = 256;
 
 /**
  * Loads a voice in a child process that speaks what it is told, and plays nothing.
- * @throws WattvoxError E_MODEL (it ended), and what loading throws; the signal's reason, after the child
+ * @throws WattvoxError E_MODEL (it ended), E_MEMORY (it was not started), and what loading throws; the signal's reason, after the child
  *   was killed. `speak` throws the same
  */
 export async function openWorkload(
@@ -42,28 +41,25 @@ export async function openWorkload(
 	signal: AbortSignal,
 ): Promise<Workload> {
 	signal.throwIfAborted();
-	const main = fileURLToPath(new URL("./workload-main.js", import.meta.url));
-	const child = fork(main, [JSON.stringify(config)], {
-		stdio: ["ignore", "ignore", "inherit", "ipc"],
-		execArgv: [`--max-old-space-size=${HEAP_MB}`],
-	});
+	const main = new URL("./workload-main.js", import.meta.url);
+	const child = forkHelper(main, config, HEAP_MB);
 	const close = () => {
 		signal.removeEventListener("abort", close);
 		child.kill("SIGKILL");
 	};
 	signal.addEventListener("abort", close, { once: true });
 	let answer: (message: FromWorkload) => void = () => undefined;
-	const ended = new Promise<FromWorkload>((resolve) => {
-		const over = (how: string) =>
-			resolve({
-				kind: "failed",
-				code: "E_MODEL",
-				message: `the workload ended (${how}) before it had spoken`,
-			});
-		child.once("error", (error) => over(error.message));
-		// not "exit": that may be heard before its last word
-		child.once("close", (code, by) => over(String(by ?? code)));
-	});
+	const ended = lastWord(child).then(
+		(how): FromWorkload => ({
+			kind: "failed",
+			code: "E_MODEL",
+			message: `the workload ended (${how}) before it had spoken`,
+		}),
+		(thrown): FromWorkload => {
+			const { code, message } = asWattvoxError(thrown);
+			return { kind: "failed", code, message };
+		},
+	);
 	child.on("message", (message: FromWorkload) => answer(message));
 	const next = async () => {
 		const heard = new Promise<FromWorkload>((resolve) => {
