@@ -18,6 +18,7 @@ import {
 } from "@wattvox/device-agent/testing";
 import { type EnginePlace, pullEngine } from "@wattvox/link";
 import { wire } from "./disk-wire.ts";
+import type { World } from "./disk-world.ts";
 import {
 	type Cut,
 	type Findings,
@@ -328,11 +329,8 @@ async function damage(c: Carriage): Promise<Findings> {
 	return { faults, violations };
 }
 
-/**
- * Power cuts and damage while engines go to a device and to a store, and readings wait for a broker.
- * @param dir an existing folder for its files
- */
-export async function carriage(dir: string): Promise<Findings> {
+/** Power cuts and damage while engines go to a device and to a store, and readings wait for a broker. */
+export async function carriage({ dir }: World): Promise<Findings> {
 	const c = new Carriage(dir);
 	const [rotten, cut] = [await damage(c), await cuts(c)];
 	return {

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import test, { type ExecutionContext } from "ava";
-import type { Findings } from "./disk-faults.ts";
 import { MUTATIONS } from "./disk-mutations.ts";
 import { type Mutation, makeMutant } from "./mutant.ts";
+import type { Findings } from "./simulated-disk.ts";
 
 const run = promisify(execFile);
 
@@ -32,7 +32,7 @@ async function campaign(
 		dir = mutant;
 	}
 	const args = [join(dir, "disk-faults-main.js")];
-	if (mutation) args.push("--until-first");
+	if (mutation) args.push(mutation.part);
 	const { stdout } = await run(process.execPath, args).catch(
 		(thrown: { stdout?: string; stderr?: string }) => {
 			if (!thrown.stdout) throw new Error(thrown.stderr);

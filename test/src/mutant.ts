@@ -3,17 +3,21 @@ import {
 	cp,
 	mkdir,
 	mkdtemp,
+	readdir,
 	readFile,
 	symlink,
 	writeFile,
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Part } from "./disk-faults.ts";
 
 /** One place in the compiled code, and what stands there instead. */
 export interface Mutation {
 	/** What is taken out, for people. */
 	what: string;
+	/** The part of the faults of the disk that must notice it. */
+	part: Part;
 	/** In which package's dist. */
 	file: `${(typeof PACKAGES)[number]}/dist/${string}.js`;
 	find: string;
@@ -24,19 +28,13 @@ export interface Mutation {
 
 /** What the faults of the disk run through, and where it lies. */
 export const PACKAGES = ["core", "bundle", "link", "device-agent"] as const;
-const MAINS = [
-	"disk-faults-main.js",
-	"disk-faults.js",
-	"disk-carriage.js",
-	"disk-wire.js",
-	"simulated-disk.js",
-];
+const MAIN_FILE = /^(?:disk-|simulated-disk)[a-z-]*\.js$/;
 
 const here = dirname(fileURLToPath(import.meta.url));
 const top = join(here, "..", "..");
 
 /** The folder of one of them. */
-export function packageDir(name: (typeof PACKAGES)[number]): string {
+export function packageDir(name: string): string {
 	return join(top, name === "device-agent" ? name : `toolkit/${name}`);
 }
 
@@ -60,7 +58,8 @@ export async function makeMutant(mutation: Mutation): Promise<string> {
 		const own = join(from, "node_modules");
 		if (existsSync(own)) await symlink(own, join(to, "node_modules"));
 	}
-	for (const main of MAINS) await cp(join(here, main), join(dir, main));
+	for (const main of await readdir(here))
+		if (MAIN_FILE.test(main)) await cp(join(here, main), join(dir, main));
 	const path = join(dir, "node_modules", "@wattvox", mutation.file);
 	const parts = (await readFile(path, "utf8")).split(mutation.find);
 	const nth = mutation.nth ?? 0;

@@ -42,8 +42,9 @@ const handles = new WeakMap<object, { node: FileNode | DirNode }>();
 
 /**
  * Watches what a process does below one folder and knows what a power cut would leave of it. Every
- * call works on the real disk as well. Folders that were made count as flushed at once; files, renames,
- * links and removals need a flush of their folder, bytes one of their file.
+ * call works on the real disk as well. Files, renames, links and removals need a flush of their folder,
+ * bytes one of their file. A folder that was made is there after a flush of itself, of its parent or of a
+ * folder in it: ext4, XFS, Btrfs and F2FS order a folder's creation before what is flushed in it.
  *
  * It takes the place of `node:fs/promises` in this whole process: one at a time.
  */
@@ -58,8 +59,12 @@ export class SimulatedDisk {
 	/** Told after every operation that changes what a power cut would leave. */
 	onChange: (what: string) => void = () => undefined;
 
-	constructor(root: string) {
+	readonly #links: boolean;
+
+	/** @param links whether it knows hard links, as FAT does not */
+	constructor(root: string, links = true) {
 		this.#root = resolve(root);
+		this.#links = links;
 	}
 
 	/** Takes over. */
@@ -84,10 +89,19 @@ export class SimulatedDisk {
 				this.onChange(`rename ${basename(to)}`);
 			},
 			link: async (from: string, to: string) => {
+				if (!this.#links)
+					throw Object.assign(new Error("no links"), { code: "EPERM" });
 				await real.link(from, to);
 				const node = this.#find(from);
 				if (node) this.#parent(to)?.entries.set(basename(to), node);
 				this.onChange(`link ${basename(to)}`);
+			},
+			copyFile: async (from: string, to: string, mode?: number) => {
+				await real.copyFile(from, to, mode);
+				const data = await real.readFile(to);
+				const node: FileNode = { kind: "file", data, flushed: null };
+				this.#parent(to)?.entries.set(basename(to), node);
+				this.onChange(`copy ${basename(to)}`);
 			},
 			rm: async (path: string, options?: object) => {
 				await real.rm(path, options);
@@ -159,9 +173,7 @@ export class SimulatedDisk {
 			entries: new Map(),
 			flushed: new Map(),
 		};
-		const parent = this.#parent(full);
-		parent?.entries.set(basename(full), node);
-		parent?.flushed.set(basename(full), node);
+		this.#parent(full)?.entries.set(basename(full), node);
 	}
 
 	async #opened(
@@ -195,6 +207,7 @@ export class SimulatedDisk {
 
 	/** Flushes a folder's names. A rename is one act: the old name goes when the new one stays. */
 	#flushDir(dir: DirNode): void {
+		this.#flushMade(this.#top, dir);
 		const fresh = new Set<Node>();
 		for (const [name, node] of dir.entries)
 			if (dir.flushed.get(name) !== node) fresh.add(node);
@@ -208,6 +221,26 @@ export class SimulatedDisk {
 			}
 		};
 		walk(this.#top);
+	}
+
+	/** Brings the names on the way to a folder to disk, if they are new. @returns whether it is in `from` */
+	#flushMade(from: DirNode, dir: DirNode): boolean {
+		if (from === dir) return true;
+		for (const [name, child] of from.entries) {
+			if (child.kind !== "dir" || !this.#flushMade(child, dir)) continue;
+			if (!this.#isFlushed(child)) from.flushed.set(name, child);
+			return true;
+		}
+		return false;
+	}
+
+	/** Whether a folder has a name on the disk, this one or one that it had before. */
+	#isFlushed(dir: DirNode): boolean {
+		const walk = (node: DirNode): boolean =>
+			[...node.flushed.values()].some(
+				(child) => child === dir || (child.kind === "dir" && walk(child)),
+			);
+		return walk(this.#top);
 	}
 
 	#watch(handle: fs.FileHandle, node: Node, path: string): void {

@@ -10,7 +10,7 @@ import {
 } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { sha256, zDigest } from "@wattvox/bundle";
-import { outputError, syncDir, writeAtomic } from "@wattvox/core";
+import { outputError, writeAtomic } from "@wattvox/core";
 import type { EngineKey } from "@wattvox/runtime/tensorrt";
 import {
 	type EngineCacheLimits,
@@ -113,9 +113,8 @@ export class EngineCache {
 		const plan = planPath(this.#folder(id));
 		try {
 			await mkdir(dirname(plan), { recursive: true });
+			// its name is flushed with its entry's, without which it is no engine
 			await rename(path, plan);
-			await syncDir(dirname(plan));
-			await syncDir(this.dir);
 		} catch (thrown) {
 			throw outputError(plan, thrown);
 		}

@@ -9,7 +9,7 @@ import {
 } from "node:fs/promises";
 import { join } from "node:path";
 import { hashPath } from "@wattvox/bundle";
-import { outputError, syncDir, writeAtomic } from "@wattvox/core";
+import { outputError, writeAtomic } from "@wattvox/core";
 import {
 	type RefitKey,
 	type RefittedEntry,
@@ -65,8 +65,8 @@ export class Refits {
 			// The entry first: what a crash leaves then is no copy.
 			await rm(this.#path(name, ENTRY), { force: true });
 			const { sha256, size } = await hashPath(this.#path(name, ".part"));
+			// its name is flushed with its entry's, without which it is no copy
 			await rename(this.#path(name, ".part"), plan);
-			await syncDir(this.#dir);
 			const created = new Date().toISOString();
 			const entry = { v: 1, key, sha256, size, created };
 			await writeAtomic(this.#path(name, ENTRY), `${JSON.stringify(entry)}\n`);

@@ -58,7 +58,16 @@ export async function openBundle(
 	trust: Trust,
 	options: OpenOptions = {},
 ): Promise<Bundle> {
-	const { bytes, signature } = await readManifestFiles(dir);
+	return openFiles(dir, await readManifestFiles(dir), trust, options);
+}
+
+/** As {@link openBundle}, of a folder whose manifest was read: it is read once, so it cannot change under us. */
+export async function openFiles(
+	dir: string,
+	{ bytes, signature }: { bytes: Buffer; signature: Buffer },
+	trust: Trust,
+	options: OpenOptions = {},
+): Promise<Bundle> {
 	const signer = verifyBytes(
 		"manifest",
 		bytes,

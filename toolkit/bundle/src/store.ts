@@ -3,6 +3,7 @@ import {
 	copyFile,
 	link,
 	mkdir,
+	open,
 	readdir,
 	rename,
 	rm,
@@ -14,6 +15,7 @@ import {
 	type Bundle,
 	movedBundle,
 	openBundle,
+	openFiles,
 	readManifestFiles,
 } from "./bundle.ts";
 import { type Disk, makeDirAtomic, openPlain, systemDisk } from "./disk.ts";
@@ -93,10 +95,9 @@ export class FolderStore implements BlockSource {
 		signal?: AbortSignal,
 	): Promise<string> {
 		const options = signal ? { signal } : {};
-		const bundle = await openBundle(bundleDir, trust, options);
-		const { bytes, signature } = await readManifestFiles(bundleDir);
-		if (bundleDigest(bytes) !== bundle.digest)
-			throw new WattvoxError("E_TAMPERED", `${bundleDir} changes under us`);
+		const files = await readManifestFiles(bundleDir);
+		const { bytes, signature } = files;
+		const bundle = await openFiles(bundleDir, files, trust, options);
 		for (const file of bundle.manifest.files) {
 			if (await this.#holds(file, signal)) continue;
 			const from = await openPlain(join(bundle.dir, file.name));
@@ -374,5 +375,12 @@ async function linkOrCopy(from: string, to: string): Promise<void> {
 		if (!["EXDEV", "EPERM", "ENOTSUP", "EMLINK"].includes(thrown.code))
 			throw thrown;
 		await copyFile(from, to, constants.COPYFILE_FICLONE);
+		// a link's bytes are on the disk already, a copy's are not
+		const copy = await open(to, "r");
+		try {
+			await copy.datasync();
+		} finally {
+			await copy.close();
+		}
 	});
 }

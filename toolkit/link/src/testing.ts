@@ -3,6 +3,8 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
+export { readCertificates, whyNotTrusted } from "./certificate-judge.ts";
+
 const run = promisify(execFile);
 
 /** A certificate and its key, PEM, and where they lie. */
