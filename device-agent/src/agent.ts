@@ -310,7 +310,7 @@ export class Agent extends EventEmitter<Events> {
 	get #finding(): Finding | undefined {
 		const digest = this.#work.active?.digest;
 		return digest !== undefined && this.#power.source
-			? this.#joules.finding(digest)
+			? this.#joules.finding(digest, this.#speaker.runtime)
 			: undefined;
 	}
 

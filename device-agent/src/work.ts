@@ -95,7 +95,8 @@ export class Work {
 
 	/** Of the active voice; null: there is none. */
 	get #joules(): JoulesView | null {
-		return this.#active && this.#o.joules.view(this.#active.digest);
+		const { joules, speaker } = this.#o;
+		return this.#active && joules.view(this.#active.digest, speaker.runtime);
 	}
 
 	/** Why no update may begin. */
@@ -222,6 +223,7 @@ export class Work {
 	): Promise<void> {
 		const searching = new AbortController();
 		this.#searching = searching;
+		const { runtime } = this.#o.speaker;
 		try {
 			const either = AbortSignal.any([signal, searching.signal]);
 			await this.#o.executor.execute(step, either);
@@ -234,7 +236,7 @@ export class Work {
 			else if (step.do === "look")
 				this.#o.engines?.overlook(step.digest, { code, message });
 			// the disk did not take what was found, or it took too long
-			else this.#o.joules.failed(step.digest, error);
+			else this.#o.joules.failed(step.digest, runtime, error);
 		} finally {
 			this.#searching = undefined;
 		}

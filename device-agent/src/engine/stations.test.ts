@@ -1,8 +1,10 @@
 // A build station and its siblings: real agents, a real broker and the stand-in for TensorRT. A sibling's
 // own build never ends where a test is to show that it did not build.
 import { trustKeys } from "@wattvox/bundle";
+import type { Reported } from "@wattvox/link";
 import { standIn } from "@wattvox/runtime/testing";
 import test from "ava";
+import { jetson } from "../joules/_sysfs.test.ts";
 import { formatStatus } from "../status.ts";
 import { byTensorrt, house, refused, say, until } from "./_house.test.ts";
 
@@ -74,9 +76,12 @@ it("what comes damaged is not taken, and the sibling builds its own; so where th
 it("a device that builds none says what it waits for, and speaks by the engine as soon as the station brought it", async (t) => {
 	const h = await house(t);
 	const shim = await standIn("crash-build");
+	const board = jetson(t, {});
+	board.set(2, 50);
 	const sibling = await h.agent({
-		device: "d2",
-		deviceClass: "bench-board",
+		...{ device: "d2", deviceClass: "bench-board" },
+		...{ hostRoot: board.root, power: board.source },
+		joules: { open: board.open, meter: board.meter, clock: board.clock },
 		engine: {
 			...{ shim, precision: "fp32", pullOnly: true },
 			waitMs: { base: 50, max: 200 },
@@ -91,6 +96,9 @@ it("a device that builds none says what it waits for, and speaks by the engine a
 		/^waits for engine [0-9a-f]{12} or [0-9a-f]{12} of a build station of class bench-board in store \S+;/,
 	);
 	t.is(state, "active");
+	const measuredBy = (runtime: string) => (r: Reported) =>
+		r.joules?.figure?.runtime === `${runtime}, 1 thread`;
+	await until(sibling, measuredBy("onnxruntime"));
 	t.is((await say(sibling)).bundle, anna);
 	t.regex(
 		formatStatus({ running: true, ...sibling.status() }),
@@ -105,5 +113,7 @@ it("a device that builds none says what it waits for, and speaks by the engine a
 	await until(sibling, byTensorrt(anna));
 	const [entry] = await h.cacheOf("d2").list();
 	t.deepEqual(entry?.origin, { kind: "signed", key: h.builder.id });
+	// what it drew while it waited says nothing of the engine
+	await until(sibling, measuredBy("tensorrt"));
 	t.deepEqual((await say(sibling)).pcm, (await say(station)).pcm);
 });

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { Clock } from "@wattvox/core";
 import { Meter, openIna3221, type PowerSource } from "@wattvox/energy";
 import type { ExecutionContext } from "ava";
-import type { VoiceAt } from "../speaker/messages.ts";
+import { runtimeOf, type VoiceAt } from "../speaker/messages.ts";
 import type { Workload } from "./workload.ts";
 
 const TREE = fileURLToPath(
@@ -21,7 +21,8 @@ const PACE = 0.5;
 
 /**
  * An Orin Nano by its sysfs tree: it rests at 4 W and draws what a voice needs while it speaks.
- * @param watts of each voice, by digest; they scatter by `scatter` of themselves
+ * @param watts of each voice, by digest, and by "DIGEST by ENGINE" where it speaks by one; they scatter by
+ *   `scatter` of themselves
  */
 export function jetson(
 	t: ExecutionContext,
@@ -91,16 +92,17 @@ export function jetson(
 				);
 		},
 		open: async (
-			{ digest }: VoiceAt,
+			{ digest, engine }: VoiceAt,
 			signal: AbortSignal,
 		): Promise<Workload> => ({
-			runtime: "onnxruntime",
+			runtime: runtimeOf(engine?.id ?? null),
 			async speak(text) {
-				spoken.push(digest);
+				const name = engine ? `${digest} by ${engine.id}` : digest;
+				spoken.push(name);
 				hooks.onSentence(spoken.length);
 				signal.throwIfAborted();
 				const audioSeconds = text.length / 14;
-				await pass(audioSeconds * PACE, watts[digest] ?? 9);
+				await pass(audioSeconds * PACE, watts[name] ?? 9);
 				return { audioSeconds };
 			},
 			close: () => undefined,

@@ -5,6 +5,7 @@ import { writeAtomic } from "@wattvox/core";
 import { type SpeechFigure, speechConditions } from "@wattvox/energy";
 import { zSpeechFigure } from "@wattvox/link";
 import { z } from "zod";
+import type { Runtime } from "../speaker/messages.ts";
 
 const zEntry = z.object({ bundle: zDigest, figure: zSpeechFigure });
 const zVerdict = z.object({
@@ -29,7 +30,9 @@ const KEPT = 32;
 /**
  * What this device measured of its voices, in `joules.json`.
  *
- * INVARIANT: a voice's figure stays when it is found wanting, its finding goes when it is wished for again.
+ * INVARIANTS
+ * - A voice's figure stays when it is found wanting, its finding goes when it is wished for again.
+ * - What was found of a voice by one runtime says nothing of it by another.
  */
 export class Figures {
 	readonly #path: string;
@@ -52,8 +55,11 @@ export class Figures {
 		}
 	}
 
-	finding(bundle: string): Finding | undefined {
-		return this.#findings.find((f) => f.bundle === bundle);
+	/** @param runtime that the voice speaks by; null: what was found last by any */
+	finding(bundle: string, runtime: Runtime | null): Finding | undefined {
+		return this.#findings.find(
+			(f) => f.bundle === bundle && (runtime === null || isBy(f, runtime)),
+		);
 	}
 
 	/** The newest figure of a voice under the conditions of another figure. */
@@ -76,8 +82,10 @@ export class Figures {
 	}
 
 	/** @throws WattvoxError E_OUTPUT, E_DISK_FULL */
-	async found(finding: Finding): Promise<void> {
-		const others = this.#findings.filter((f) => f.bundle !== finding.bundle);
+	async found(finding: Finding, runtime: Runtime): Promise<void> {
+		const others = this.#findings.filter(
+			(f) => f.bundle !== finding.bundle || !isBy(f, runtime),
+		);
 		this.#findings = [finding, ...others].slice(0, KEPT);
 		await this.#write();
 	}
@@ -96,4 +104,13 @@ export class Figures {
 		};
 		await writeAtomic(this.#path, `${JSON.stringify(file)}\n`);
 	}
+}
+
+/** As a figure says it: "onnxruntime, 1 thread". */
+export function runtimeText(runtime: Runtime, threads: number): string {
+	return `${runtime}, ${threads} ${threads === 1 ? "thread" : "threads"}`;
+}
+
+function isBy({ figure }: Finding, runtime: Runtime): boolean {
+	return figure === null || figure.runtime.startsWith(`${runtime}, `);
 }

@@ -14,8 +14,8 @@ import {
 	speechFigure,
 } from "@wattvox/energy";
 import type { Reason } from "../planner.ts";
-import type { VoiceAt } from "../speaker/messages.ts";
-import { Figures, type Finding } from "./figures.ts";
+import { type Runtime, runtimeOf, type VoiceAt } from "../speaker/messages.ts";
+import { Figures, type Finding, runtimeText } from "./figures.ts";
 import { type JoulesLimits, judge } from "./verdict.ts";
 import { openWorkload, type Workload } from "./workload.ts";
 
@@ -60,14 +60,15 @@ const WAIT_MS = 60_000;
  *   a few times, and then the voice passes as not measured.
  * - Two figures are compared only at the same power mode, temperature band, runtime and sensor. Where the
  *   last good voice has no such figure, it is measured too, right after.
+ * - A voice that comes to speak by another runtime is measured anew.
  * - The workload runs in a child process, never in the speaker.
  */
 export class JoulesGate {
 	readonly #o: JoulesGateOptions;
 	readonly #figures: Figures;
 	#measuring: AbortController | undefined;
-	/** Of one voice, since the agent started. */
-	#tries = { bundle: "", count: 0, at: Number.NEGATIVE_INFINITY };
+	/** Of one voice by one runtime, since the agent started. */
+	#tries = { of: "", count: 0, at: Number.NEGATIVE_INFINITY };
 
 	constructor(options: JoulesGateOptions) {
 		this.#o = options;
@@ -78,10 +79,14 @@ export class JoulesGate {
 		return this.#figures.recall();
 	}
 
-	/** @param bundle that speaks */
-	view(bundle: string): JoulesView {
-		const found = this.finding(bundle);
-		if (!found) return { state: "wanted", at: this.#triesOf(bundle).at };
+	/**
+	 * @param bundle that speaks
+	 * @param runtime by which it does; null: it does not yet
+	 */
+	view(bundle: string, runtime: Runtime | null): JoulesView {
+		const found = this.finding(bundle, runtime);
+		if (!found)
+			return { state: "wanted", at: this.#triesOf(bundle, runtime).at };
 		return found.verdict === "failed"
 			? {
 					state: "failed",
@@ -90,17 +95,17 @@ export class JoulesGate {
 			: { state: "passed" };
 	}
 
-	/** What was found of a voice; undefined: not measured yet. */
-	finding(bundle: string): Finding | undefined {
+	/** What was found of a voice by a runtime, or by any; undefined: not measured yet. */
+	finding(bundle: string, runtime: Runtime | null): Finding | undefined {
 		const not = (why: string): Finding => ({
 			...{ bundle, verdict: "not-measured", figure: null },
 			why: `not measured: ${why}`,
 		});
 		if (!this.#o.source()?.describe().measured)
 			return not("this device has no power sensor");
-		const found = this.#figures.finding(bundle);
+		const found = this.#figures.finding(bundle, runtime);
 		if (found) return found;
-		const { count } = this.#triesOf(bundle);
+		const { count } = this.#triesOf(bundle, runtime);
 		return count < TRIES
 			? undefined
 			: not(`${count} attempts were disturbed or failed`);
@@ -120,7 +125,8 @@ export class JoulesGate {
 
 	/**
 	 * Measures a voice, and the last good one where that is needed, and keeps what was found. A measurement
-	 * that fails or is disturbed is none.
+	 * that fails or is disturbed is none. A voice without an engine is compared with the last good one
+	 * without its own.
 	 * @throws the signal's reason
 	 */
 	async measure(
@@ -130,6 +136,7 @@ export class JoulesGate {
 	): Promise<void> {
 		const { log } = this.#o;
 		const bundle = voice.digest;
+		const runtime = runtimeOf(voice.engine?.id ?? null);
 		const measuring = new AbortController();
 		this.#measuring = measuring;
 		const either = AbortSignal.any([signal, measuring.signal]);
@@ -139,21 +146,25 @@ export class JoulesGate {
 			const last =
 				before &&
 				(this.#figures.under(before.digest, figure) ??
-					(await this.#figureOf(before, either)));
+					(await this.#figureOf(likeWith(before, voice), either)));
 			const verdict = judge(figure, last ?? undefined, this.#o.limits(bundle));
-			await this.#figures.found({ bundle, ...verdict, figure });
+			await this.#figures.found({ bundle, ...verdict, figure }, runtime);
 			log.info({ bundle, ...verdict }, "joules per second of speech");
 		} catch (thrown) {
 			signal.throwIfAborted();
-			this.failed(bundle, asWattvoxError(thrown));
+			this.failed(bundle, runtime, asWattvoxError(thrown));
 		} finally {
 			this.#measuring = undefined;
 		}
 	}
 
 	/** It is tried again later, a few times. */
-	failed(bundle: string, { code, message }: WattvoxError): void {
-		const tries = this.#triesOf(bundle);
+	failed(
+		bundle: string,
+		runtime: Runtime | null,
+		{ code, message }: WattvoxError,
+	): void {
+		const tries = this.#triesOf(bundle, runtime);
 		tries.at = this.#o.clock.monotonic() + WAIT_MS * 2 ** tries.count;
 		tries.count++;
 		this.#o.log.info(
@@ -185,10 +196,10 @@ export class JoulesGate {
 					"E_BUSY",
 					`the power mode changed from ${before.powerMode} to ${after.powerMode}`,
 				);
-			const { runtime } = workload;
+			const runtime = runtimeText(workload.runtime, threads);
 			const figure = speechFigure(found, {
 				...after,
-				runtime: `${runtime}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
+				runtime,
 				at: new Date(clock.wall()).toISOString(),
 			});
 			if (!figure)
@@ -201,9 +212,15 @@ export class JoulesGate {
 		}
 	}
 
-	#triesOf(bundle: string) {
-		if (this.#tries.bundle !== bundle)
-			this.#tries = { bundle, count: 0, at: Number.NEGATIVE_INFINITY };
+	#triesOf(bundle: string, runtime: Runtime | null) {
+		const of = `${bundle} ${runtime}`;
+		if (this.#tries.of !== of)
+			this.#tries = { of, count: 0, at: Number.NEGATIVE_INFINITY };
 		return this.#tries;
 	}
+}
+
+/** A voice as it is to be measured beside another: without its engine where that has none. */
+function likeWith({ engine, ...plain }: VoiceAt, other: VoiceAt): VoiceAt {
+	return other.engine && engine ? { ...plain, engine } : plain;
 }

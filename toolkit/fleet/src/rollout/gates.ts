@@ -39,7 +39,7 @@ export function healthGate(state: RolloutState, now: number): GateResult {
  *
  * What devices measured by the fixed workload goes first, the figure that they hold their own voices to:
  * compared within a kind of device, power mode, temperature band, runtime and sensor. Where too few tell
- * one, it is their shares of busy time since the wave settled.
+ * one, it is their shares of busy time since the wave settled, compared within a kind of device and runtime.
  */
 export function energyGate(
 	state: RolloutState,
@@ -97,12 +97,16 @@ function byWorkload({ workload, kind }: Seen): Sample | undefined {
 }
 
 function byShare(
-	{ speech, kind }: Seen,
+	{ speech, kind, reported }: Seen,
 	{ leastAudioSeconds }: RolloutState["spec"],
 ): Sample | undefined {
 	if (!speech || speech.audioSeconds < leastAudioSeconds) return undefined;
 	if (!(speech.joules > 0)) return undefined;
-	return { value: speech.joules / speech.audioSeconds, kind };
+	const runtime = reported?.runtime;
+	return {
+		value: speech.joules / speech.audioSeconds,
+		kind: runtime ? `${kind}, ${runtime.name}` : kind,
+	};
 }
 
 function percent(ratio: number): string {

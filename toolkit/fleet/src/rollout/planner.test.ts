@@ -194,6 +194,7 @@ function spoken(
 	ratio: number,
 	sensors = true,
 	workload: (mine: boolean, cost: number) => Seen["workload"] = () => undefined,
+	runtime?: (mine: boolean) => string,
 ) {
 	const h = new Hand({ waves: [0.5, 1] }, 40);
 	h.step();
@@ -205,6 +206,10 @@ function spoken(
 		if (seen && sensors)
 			h.view.set(d, {
 				...seen,
+				reported: seen.reported && {
+					...seen.reported,
+					...(runtime && { runtime: { name: runtime(mine) } }),
+				},
 				speech: { joules: 60 * cost(i) * (mine ? ratio : 1), audioSeconds: 60 },
 				workload: workload(mine, cost(i)),
 			});
@@ -224,6 +229,15 @@ test("the energy gate: cheaper passes, dearer is held with its figures, unclear 
 		dear.state.why,
 		/\+\d+\.\d % \(95 %: \+\d+\.\d % to \+\d+\.\d %\).*20 devices against 20; \+10\.0 % is allowed/,
 	);
+	const none = () => undefined;
+	const alike = spoken(1.0, true, none, () => "tensorrt");
+	t.like(alike.state.gates[1], { verdict: "pass" });
+	// the new voice waits for its engine: by the old one's it would look dear
+	const waiting = spoken(1.3, true, none, (mine) =>
+		mine ? "onnxruntime" : "tensorrt",
+	);
+	t.not(waiting.state.gates[1]?.verdict, "fail");
+	t.notRegex(waiting.state.why, /joules per second of speech by/);
 	const unclear = spoken(1.1);
 	t.is(unclear.state.status, "running");
 	t.regex(unclear.state.why, /not clear yet/);

@@ -10,6 +10,8 @@ export interface Seen {
 		revision: number | null;
 		state: string;
 		reason?: { code: string; message: string } | undefined;
+		/** What computes; undefined: it does not say. */
+		runtime?: { name: string } | undefined;
 	} | null;
 	/** Drawn and spoken since the wave settled, by a sensor; undefined: none, or an estimate. */
 	speech?: { joules: number; audioSeconds: number } | undefined;
