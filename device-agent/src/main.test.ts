@@ -19,7 +19,7 @@ test("the program says how it is used, and ends with the table's exit codes", as
 	const dir = await mkdtemp(join(tmpdir(), "wattvox-main-"));
 	t.teardown(() => rm(dir, { recursive: true }));
 	const pull = ["run", "--pull-engines"];
-	const [help, none, unknown, missing, port, never, key, ...pulls] =
+	const [help, none, unknown, missing, port, never, key, room, ...pulls] =
 		await Promise.all([
 			agent("--help"),
 			agent(),
@@ -31,13 +31,14 @@ test("the program says how it is used, and ends with the table's exit codes", as
 				...["run", "--broker", "mqtt://127.0.0.1:9", "--fleet", "f"],
 				...["--device", "d", "--data", dir, "--trust", join(dir, "none.pub")],
 			),
+			agent("run", "--engine-memory-mb", "64"),
 			agent(...pull),
 			agent(...pull, "--shim", "shim.so", "--builder-key", "builder.key"),
 		]);
 	t.is(help?.code, 0);
 	t.regex(help?.out ?? "", /wattvox-agent run --broker/);
 	t.is(none?.code, 0);
-	for (const bad of [unknown, missing, port]) {
+	for (const bad of [unknown, missing, port, room]) {
 		t.is(bad?.code, 2);
 		t.regex(bad?.err ?? "", /E_USAGE/);
 	}

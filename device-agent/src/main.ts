@@ -37,6 +37,8 @@ const HELP = `wattvox-agent: the device's side of wattvox
       --shim FILE      the TensorRT shim, compiled on this device: voices speak by TensorRT
                        where that holds (default: ONNX Runtime alone)
       --precision P    of TensorRT's engines: fp32 (default), fp16 or bf16
+      --engine-memory-mb N  private memory of each process that builds, refits or tries an
+                       engine (default 2048); what it may take of the GPU's is not in it
       --builder-key F  this device builds for its class: it signs its engines with this key
                        and brings them to the store, where its siblings find them
       --pull-engines   build none: take only the engines that the class's station signed, and
@@ -83,6 +85,7 @@ const OPTIONS = {
 	"voices-mb": { type: "string" },
 	shim: { type: "string" },
 	precision: { type: "string" },
+	"engine-memory-mb": { type: "string" },
 	"builder-key": { type: "string" },
 	"pull-engines": { type: "boolean" },
 	username: { type: "string" },
@@ -238,8 +241,16 @@ function engineOf(values: Values): { engine?: EngineSettings } {
 		throw usage("--pull-engines needs --shim");
 	if (pullOnly && values["builder-key"] !== undefined)
 		throw usage("--pull-engines builds none, --builder-key builds for others");
+	const name = "engine-memory-mb";
+	const memory = number(values[name], name, 256, 1_000_000);
 	if (shim === undefined) return {};
-	return { engine: { shim, precision: precision as "fp32", pullOnly } };
+	const memoryBytes = memory && memory * 2 ** 20;
+	return {
+		engine: {
+			...{ shim, precision: precision as "fp32", pullOnly },
+			...(memoryBytes && { memoryBytes }),
+		},
+	};
 }
 
 async function builderOf(values: Values): Promise<{ builder?: PrivateKey }> {

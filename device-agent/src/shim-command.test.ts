@@ -10,11 +10,12 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { LEASH } from "@wattvox/runtime/tensorrt";
 import { lacks, standIn } from "@wattvox/runtime/testing";
 import test, { type ExecutionContext } from "ava";
 
 const BIN = fileURLToPath(new URL("../bin/wattvox-agent.js", import.meta.url));
-const compiled = lacks("gcc", "prlimit") ? test.skip : test;
+const compiled = lacks("gcc", ...LEASH) ? test.skip : test;
 
 /** `wattvox-agent shim ...` where `c++` is the given shell script. */
 async function house(t: ExecutionContext, compiler: string) {

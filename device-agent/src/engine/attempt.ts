@@ -1,6 +1,10 @@
 import { sha256 } from "@wattvox/bundle";
 import { asWattvoxError, type ErrorCode, WattvoxError } from "@wattvox/core";
-import { type EngineKey, engineKey } from "@wattvox/runtime/tensorrt";
+import {
+	type EngineKey,
+	engineKey,
+	MEMORY_BYTES,
+} from "@wattvox/runtime/tensorrt";
 import { type EngineEntry, engineId } from "./entries.ts";
 import { judgeEngine, type Way, type Yardstick } from "./judge.ts";
 import type { PreparedEngine, PrepareOptions } from "./prepare.ts";
@@ -47,7 +51,12 @@ export async function attempt(
 	});
 	const id = engineId(key);
 	const known = await cache.failures.find(id, voice);
-	if (known && !o.again)
+	const { memoryBytes = MEMORY_BYTES } = o;
+	// With more room than then it may go well.
+	const roomier =
+		known?.code === "E_MEMORY" &&
+		memoryBytes > (known.memoryBytes ?? MEMORY_BYTES);
+	if (known && !o.again && !roomier)
 		throw new WattvoxError(known.code, `as before: ${known.message}`);
 	try {
 		let entry = allowed(o, given, await cache.find(key));
@@ -67,7 +76,9 @@ export async function attempt(
 	} catch (thrown) {
 		const { code, message } = asWattvoxError(thrown);
 		if (!o.signal?.aborted && !NOT_ITS_FAULT.includes(code))
-			await cache.failures.add({ engine: id, voice, code, message });
+			await cache.failures.add({
+				...{ engine: id, voice, code, message, memoryBytes },
+			});
 		throw thrown;
 	}
 }
@@ -132,6 +143,7 @@ async function build(
 		workspaceBytes: o.workspaceBytes,
 		level: o.level,
 		deadlineMs: o.deadlineMs,
+		memoryBytes: o.memoryBytes,
 		timingCache,
 		onProgress: o.onProgress,
 		signal,

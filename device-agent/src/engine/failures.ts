@@ -15,6 +15,8 @@ const zFailures = z.object({
 					.string()
 					.refine((c): c is ErrorCode => Object.hasOwn(ERRORS, c)),
 				message: z.string(),
+				/** What each child process was allowed, bytes. */
+				memoryBytes: z.number().optional(),
 			}),
 		)
 		.max(1000),

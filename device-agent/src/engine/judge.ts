@@ -41,6 +41,8 @@ export interface JudgeOptions {
 	/** Digest of the bundle. */
 	voice: string;
 	precision: Precision;
+	/** Private memory of a child process, bytes. */
+	memoryBytes?: number;
 	/** One line about what goes on. */
 	note?: (line: string) => void;
 	signal?: AbortSignal | undefined;
@@ -117,14 +119,14 @@ export async function judgeEngine(
 }
 
 async function refit(
-	{ cache, workshop, voice, note, signal }: JudgeOptions,
+	{ cache, workshop, voice, note, signal, memoryBytes }: JudgeOptions,
 	{ changed }: Pick<Way, "changed">,
 	weights: Weights,
 	entry: EngineEntry,
 ): Promise<RefittedEntry> {
 	return cache.refit(entry, voice, async (out) => {
 		const { seconds } = await workshop.refit({
-			...{ engine: entry.path, weights, out, signal },
+			...{ engine: entry.path, weights, out, signal, memoryBytes },
 			needed: changed,
 		});
 		note?.(`refitted a copy for the voice in ${seconds.toFixed(2)} s`);
@@ -133,7 +135,7 @@ async function refit(
 
 /** Opens a file in a child process, runs it, and compares. */
 async function hold(
-	{ workshop, precision, note, signal }: JudgeOptions,
+	{ workshop, precision, note, signal, memoryBytes }: JudgeOptions,
 	{ what }: Pick<Way, "what">,
 	entry: EngineEntry,
 	{ path, sha256, size }: PlanFile,
@@ -141,7 +143,9 @@ async function hold(
 ): Promise<JudgedEngine> {
 	const runs = await speak();
 	const feeds = runs.map((run) => run.feeds);
-	const trial = await workshop.trial(path, { ports, feeds, signal });
+	const trial = await workshop.trial(path, {
+		...{ ports, feeds, signal, memoryBytes },
+	});
 	const gap = engineGap(
 		runs,
 		trial.outputs.map((out) => out.wave?.data as Float32Array | undefined),

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ErrorCode } from "@wattvox/core";
-import type { EngineKey } from "@wattvox/runtime/tensorrt";
+import type { EngineKey, Workshop } from "@wattvox/runtime/tensorrt";
 import { spellingFrontend as frontend } from "@wattvox/synth/testing";
 import test, { type ExecutionContext } from "ava";
 import { layOut } from "./_bench.test.ts";
@@ -71,6 +71,44 @@ test("an engine is built once for a base; other voices refit it", async (t) => {
 	await prepare(5, { precision: "fp16" });
 	t.is(workshop.builds.length, 2);
 	t.truthy(workshop.builds[1]?.timingCache);
+});
+
+test("every child process is given the room that was asked for; with more of it what lacked memory is tried again", async (t) => {
+	const { prepare, workshop, cache } = await bench(t);
+	const given: (number | undefined)[] = [];
+	const noting: Workshop = {
+		facts: (limits) => {
+			given.push(limits?.memoryBytes);
+			return workshop.facts();
+		},
+		buildEngine: (onnx, request) => {
+			given.push(request?.memoryBytes);
+			return workshop.buildEngine(onnx, request);
+		},
+		refit: (request) => {
+			given.push(request.memoryBytes);
+			return workshop.refit(request);
+		},
+		trial: (engine, request) => {
+			given.push(request?.memoryBytes);
+			return workshop.trial(engine, request);
+		},
+	};
+	const GiB = 2 ** 30;
+	const within = (memoryBytes?: number) =>
+		prepare(5, {
+			workshop: noting,
+			...(memoryBytes !== undefined && { memoryBytes }),
+		});
+	workshop.lies = { build: () => "E_MEMORY" };
+	await t.throwsAsync(within(3 * GiB), { message: "made up" });
+	await t.throwsAsync(within(3 * GiB), { message: "as before: made up" });
+	await t.throwsAsync(within(), { message: "as before: made up" });
+	workshop.lies = {};
+	given.length = 0;
+	await within(4 * GiB);
+	t.deepEqual(given, new Array(4).fill(4 * GiB));
+	t.deepEqual(await cache.failures.list(), []);
 });
 
 const bias = (s: number, refit: boolean) => (refit ? s + 0.01 : s);

@@ -26,6 +26,8 @@ export interface EngineWish {
 	level?: number;
 	/** Longest a build may take, ms. */
 	deadlineMs?: number;
+	/** Private memory of each child process that has TensorRT, bytes; 2 GiB by default. */
+	memoryBytes?: number;
 }
 
 export interface PrepareOptions extends EngineWish {
@@ -85,7 +87,7 @@ export async function prepareEngine(
 	o: PrepareOptions,
 ): Promise<PreparedEngine> {
 	const { signal } = o;
-	const facts = await o.workshop.facts({ signal });
+	const facts = await o.workshop.facts({ signal, memoryBytes: o.memoryBytes });
 	if (!o.golden)
 		throw new WattvoxError(
 			"E_FILE_FORMAT",

@@ -4,7 +4,7 @@ import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childrenOf, type ErrorCode, WattvoxError } from "@wattvox/core";
-import { type Workshop, workshop } from "@wattvox/runtime/tensorrt";
+import { LEASH, type Workshop, workshop } from "@wattvox/runtime/tensorrt";
 import { type Lie, lacks, lie, standIn } from "@wattvox/runtime/testing";
 import { spellingFrontend as frontend } from "@wattvox/synth/testing";
 import test from "ava";
@@ -12,7 +12,7 @@ import { layOut } from "./_bench.test.ts";
 import { EngineCache } from "./engine-cache.ts";
 import { type PrepareOptions, prepareEngine } from "./prepare.ts";
 
-const compiled = lacks("gcc", "prlimit") ? test.serial.skip : test.serial;
+const compiled = lacks("gcc", ...LEASH) ? test.serial.skip : test.serial;
 
 test.after.always("no child is left", (t) => {
 	t.deepEqual(childrenOf(process.pid), []);
@@ -22,7 +22,7 @@ let home = "";
 let voice = "";
 test.before(async (t) => {
 	home = await mkdtemp(join(tmpdir(), "wattvox-refit-"));
-	if (lacks("gcc", "prlimit")) return;
+	if (lacks("gcc", ...LEASH)) return;
 	const base = await layOut(home, "base");
 	voice = await layOut(home, "voice", 5);
 	const made = await prepare(base, {

@@ -29,6 +29,7 @@ export const ORIN: Readonly<TensorRtFacts> = {
 export type Lie =
 	| "abi"
 	| "no-device"
+	| "endless-facts"
 	| "other-version"
 	| "nan"
 	| "wrong"
@@ -106,7 +107,7 @@ export async function olderShim(): Promise<string> {
 
 /**
  * The first of the programs that is not installed, for tests that are skipped without it: gcc for
- * {@link standIn}, g++ beside it for {@link makeBelieve}, prlimit for `workshop`.
+ * {@link standIn}, g++ beside it for {@link makeBelieve}, `LEASH` for `workshop`.
  */
 export function lacks(...programs: string[]): string | undefined {
 	const path = (process.env.PATH ?? "").split(delimiter);

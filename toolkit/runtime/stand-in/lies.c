@@ -8,12 +8,25 @@
 
 #include "stand-in.h"
 
-int lies(const char *word) {
+/* A file beside the library. */
+static FILE *beside(const char *ending, const char *mode) {
 	Dl_info self;
-	char path[4096], words[512];
-	if (!dladdr((const void *)wv_abi, &self)) return 0;
-	snprintf(path, sizeof path, "%s.lie", self.dli_fname);
-	FILE *file = fopen(path, "r");
+	char path[4096];
+	if (!dladdr((const void *)wv_abi, &self)) return NULL;
+	snprintf(path, sizeof path, "%s.%s", self.dli_fname, ending);
+	return fopen(path, mode);
+}
+
+void leave_word(const char *word) {
+	FILE *file = beside("told", "w");
+	if (!file) return;
+	fputs(word, file);
+	fclose(file);
+}
+
+int lies(const char *word) {
+	char words[512];
+	FILE *file = beside("lie", "r");
 	if (!file) return 0;
 	size_t n = fread(words, 1, sizeof words - 1, file);
 	fclose(file);

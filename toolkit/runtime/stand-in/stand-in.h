@@ -7,6 +7,7 @@
  *
  *   abi              wv_abi gives another number
  *   no-device        no runtime opens
+ *   endless-facts    what it runs on is never told: the caller's thread hangs; says so in ".told"
  *   other-version    another patch version: engines of the true one are refused
  *   nan, wrong       every float output is NaN, or half as large again as it should be
  *   memory-device    runs fail as for want of device memory
@@ -63,6 +64,7 @@ struct initialiser {
 
 /* lies.c */
 int lies(const char *word);
+void leave_word(const char *word); /* in a file beside the library, ".told" */
 void lie_crash(const char *word);
 void crash(void);
 uint64_t sum_of(const void *data, uint64_t size);

@@ -50,6 +50,11 @@ export const engineBuild = command({
 			default: 512,
 			describe: "TensorRT's scratch memory, MiB",
 		},
+		"memory-mb": {
+			type: "number",
+			default: 2048,
+			describe: "Private memory of each process that has TensorRT, MiB",
+		},
 		level: {
 			type: "number",
 			describe: "Optimisation level 0 to 5, TensorRT 8.6 and later",
@@ -84,7 +89,7 @@ export const engineBuild = command({
 			!(Number.isInteger(level) && level >= 0 && level <= 5)
 		)
 			throw new WattvoxError("E_USAGE", `--level ${level} is not in 0 to 5`);
-		for (const name of ["workspace-mb", "minutes"] as const)
+		for (const name of ["workspace-mb", "memory-mb", "minutes"] as const)
 			if (!(args[name] > 0))
 				throw new WattvoxError("E_USAGE", `--${name} must be above 0`);
 		await checkVoice(voice, args.trust, io);
@@ -96,6 +101,7 @@ export const engineBuild = command({
 		const { digest, manifest } = await inspectBundle(voice);
 		const golden = manifest.files.find((f) => f.role === "golden");
 		const shop = workshop(shim);
+		const memoryBytes = args["memory-mb"] * 2 ** 20;
 		const task = io.progress.task("engine");
 		let steps = 0;
 		try {
@@ -108,13 +114,14 @@ export const engineBuild = command({
 				...(args.builder === "trtexec" && {
 					builder: engine.trtexecBuilder(
 						trtexec(engine.findTrtexec(io.env)),
-						await shop.facts({ signal: io.signal }),
+						await shop.facts({ signal: io.signal, memoryBytes }),
 					),
 				}),
 				precision,
 				threads,
 				again,
 				workspaceBytes: args["workspace-mb"] * 2 ** 20,
+				memoryBytes,
 				deadlineMs: args.minutes * 60_000,
 				...(level !== undefined && { level }),
 				note: (line) => io.progress.note(line),

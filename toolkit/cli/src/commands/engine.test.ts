@@ -107,8 +107,11 @@ test.serial(
 		await lie(shim);
 		t.regex((await build()).err, /as before/);
 		t.is((await build("--again")).code, 0);
-		const level = await build("--level", "9");
-		t.is(level.code, 2);
+		for (const bad of [
+			["--level", "9"],
+			["--memory-mb", "0"],
+		])
+			t.is((await build(...bad)).code, 2);
 
 		// The engine goes to another device of the class, and nowhere else.
 		const mine = await new EngineCache(join(dir, "engines")).list();

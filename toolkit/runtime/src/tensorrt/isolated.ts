@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { type ErrorCode, WattvoxError } from "@wattvox/core";
 import type { Feeds } from "../engine.ts";
+import { LEASH, leashed, MEMORY_BYTES } from "./leash.ts";
 import type {
 	BuildOptions,
 	BuildProgress,
@@ -60,7 +61,6 @@ const DEADLINES_MS = {
 	trial: 2 * MINUTE_MS,
 	refit: 2 * MINUTE_MS,
 };
-const MEMORY_BYTES = 2 * 2 ** 30;
 /** JavaScript memory of a child, MB: plans and models are outside it. */
 const HEAP_MB = 256;
 /** How much of what a child complained of is kept, characters. */
@@ -71,7 +71,7 @@ const COMPLAINT = 2000;
  * ends, this process goes on, and no child is left behind.
  *
  * @throws WattvoxError what the task throws; E_TIMEOUT, E_INTERRUPTED, E_MEMORY and E_ENGINE_CRASH by how
- *   the child ended; E_TENSORRT when there is no `prlimit` (util-linux) to set the limit with
+ *   the child ended; E_TENSORRT when there is no `setpriv` (util-linux)
  */
 export async function runIsolated<K extends Task["kind"]>(
 	task: Extract<Task, { kind: K }>,
@@ -125,23 +125,14 @@ export async function runIsolated<K extends Task["kind"]>(
 
 function start(memory: number): ChildProcess {
 	const main = fileURLToPath(new URL("./isolated-main.js", import.meta.url));
-	return spawn(
-		"prlimit",
-		[
-			`--data=${memory}`,
-			// A crash here is expected; its core would be as large as the process.
-			"--core=0",
-			"--",
-			process.execPath,
-			`--max-old-space-size=${HEAP_MB}`,
-			main,
-		],
-		{
-			// TensorRT's own prints are no output of ours; its log comes with the result.
-			stdio: ["ignore", "ignore", "pipe", "ipc"],
-			serialization: "advanced",
-		},
-	);
+	// The channel's end tells the child too that its parent is gone, but only one whose event loop turns.
+	const heap = `--max-old-space-size=${HEAP_MB}`;
+	const [program, args] = leashed(memory, process.execPath, [heap, main]);
+	return spawn(program, args, {
+		// TensorRT's own prints are no output of ours; its log comes with the result.
+		stdio: ["ignore", "ignore", "pipe", "ipc"],
+		serialization: "advanced",
+	});
 }
 
 /** Collects the end of what the child writes on standard error. */
@@ -164,7 +155,7 @@ function endOf(
 				new WattvoxError(
 					"E_TENSORRT",
 					error.code === "ENOENT"
-						? "there is no prlimit (package util-linux) to limit a child's memory with"
+						? `there is no ${LEASH[0]} (package util-linux) to bind a child to this process with`
 						: `no child process: ${error.message}`,
 					{ cause: error },
 				),

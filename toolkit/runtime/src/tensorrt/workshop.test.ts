@@ -1,15 +1,20 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { childrenOf, type WattvoxError } from "@wattvox/core";
 import test, { type ExecutionContext } from "ava";
 import { tensor } from "../tensor.ts";
 import { type Lie, lacks, standIn } from "../testing.ts";
 import { affine, arithmetic } from "../tiny-model.ts";
+import { LEASH } from "./leash.ts";
 import type { BuildProgress, Profile, RefitRequest, Weights } from "./types.ts";
 import { workshop } from "./workshop.ts";
 
-const compiled = lacks("gcc", "prlimit") ? test.skip : test;
+const compiled = lacks("gcc", ...LEASH) ? test.skip : test;
 
 const MiB = 2 ** 20;
 
@@ -249,14 +254,52 @@ compiled(
 		await t.throwsAsync(endless.facts({ signal: stop.signal }), {
 			code: "E_INTERRUPTED",
 		});
+		const hangs = workshop(await standIn("endless-facts"));
+		await t.throwsAsync(hangs.facts({ deadlineMs: 1500 }), {
+			code: "E_TIMEOUT",
+		});
 		const { engine } = await workshop(await standIn()).buildEngine(affine());
-		const running = workshop(await standIn("endless-run"));
+		const runs = workshop(await standIn("endless-run"));
 		await t.throwsAsync(
-			running.trial(engine, { feeds: [{ x }], deadlineMs: 1500 }),
+			runs.trial(engine, { feeds: [{ x }], deadlineMs: 1500 }),
 			{ code: "E_TIMEOUT" },
 		);
 	},
 );
+
+compiled(
+	"a child whose parent was killed ends too, even one that hangs in native code",
+	async (t) => {
+		const shim = await standIn("endless-facts");
+		const module = new URL("./workshop.js", import.meta.url).href;
+		const parent = spawn(
+			process.execPath,
+			[
+				"--input-type=module",
+				"--eval",
+				`import { workshop } from "${module}"; await workshop("${shim}").facts();`,
+			],
+			{ stdio: ["ignore", "inherit", "inherit"] },
+		);
+		const ended = once(parent, "close");
+		while (!existsSync(`${shim}.told`)) await sleep(10);
+		const [child = 0] = childrenOf(parent.pid as number);
+		t.true(child > 0);
+		t.teardown(() => running(child) && process.kill(child, "SIGKILL"));
+		parent.kill("SIGKILL");
+		await ended;
+		while (running(child)) await sleep(10);
+	},
+);
+
+/** Whether there is such a process; one that has ended and that nobody asked after yet is none. */
+function running(pid: number): boolean {
+	try {
+		return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+	} catch {
+		return false;
+	}
+}
 
 compiled("a damaged engine is refused by the trial", async (t) => {
 	const shop = workshop(await standIn("corrupt"));
