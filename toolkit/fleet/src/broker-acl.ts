@@ -1,10 +1,10 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { checkId, isId } from "@wattvox/core";
+import { checkId, isId, WattvoxError } from "@wattvox/core";
 import { type Kind, matches, parseTopic } from "@wattvox/link";
 import type { BrokerAccess } from "./broker.ts";
 
 /** Accounts of a broker that are not devices. Devices are called by their id. */
-export const SERVICES = ["store", "publisher", "collector"] as const;
+export const SERVICES = ["store", "publisher", "collector", "server"] as const;
 export type Service = (typeof SERVICES)[number];
 
 interface Rights {
@@ -12,9 +12,19 @@ interface Rights {
 	read: readonly Kind[];
 }
 
+const STORE: Rights = {
+	write: ["block", "collect", "verdict"],
+	read: ["pull", "offer", "upload"],
+};
+// the desired state is for show: why a device is not where it should be
+const COLLECTOR: Rights = {
+	write: [],
+	read: ["presence", "reported", "desired", "power", "utterances"],
+};
+
 /**
  * Who may write and read which kind of topic. A device: its own alone, and a build station some more of its
- * own; a service: every device's.
+ * own; a service: every device's. `server` is store and collector in one, for `wattvox fleet serve`.
  */
 export const RIGHTS: Readonly<Record<"device" | "station" | Service, Rights>> =
 	{
@@ -23,18 +33,15 @@ export const RIGHTS: Readonly<Record<"device" | "station" | Service, Rights>> =
 			read: ["desired", "root", "block"],
 		},
 		station: { write: ["offer", "upload"], read: ["collect", "verdict"] },
-		store: {
-			write: ["block", "collect", "verdict"],
-			read: ["pull", "offer", "upload"],
-		},
+		store: STORE,
 		publisher: {
 			write: ["desired", "root"],
 			read: ["presence", "reported", "power"],
 		},
-		// the desired state is for show: why a device is not where it should be
-		collector: {
-			write: [],
-			read: ["presence", "reported", "desired", "power", "utterances"],
+		collector: COLLECTOR,
+		server: {
+			write: [...STORE.write, ...COLLECTOR.write],
+			read: [...STORE.read, ...COLLECTOR.read],
 		},
 	};
 
@@ -47,7 +54,7 @@ const at = (fleet: string, device: string, kind: Kind) =>
  * @param devices when given, no other user but the stations is a device; otherwise every user is one, under
  *   its own name
  * @param stations devices that may bring engines to the store
- * @throws WattvoxError E_USAGE (not an id)
+ * @throws WattvoxError E_USAGE (not an id, or a service's)
  */
 export function mosquittoAcl(
 	fleet: string,
@@ -71,7 +78,13 @@ export function mosquittoAcl(
 		grant("topic", "+", rights);
 	}
 	for (const id of new Set([...devices, ...stations])) {
-		lines.push("", `user ${checkId(id, "device id")}`);
+		checkId(id, "device id");
+		if (SERVICES.some((s) => s === id))
+			throw new WattvoxError(
+				"E_USAGE",
+				`no device may be called ${id}: that account has rights over all devices`,
+			);
+		lines.push("", `user ${id}`);
 		if (devices.length > 0) grant("topic", id, device);
 		if (stations.includes(id)) grant("topic", id, station);
 	}

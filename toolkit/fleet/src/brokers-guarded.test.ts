@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { FolderStore } from "@wattvox/bundle";
 import { sampleEngine, temporaryDir } from "@wattvox/bundle/testing";
 import {
+	filter,
 	type Link,
 	type LinkOptions,
 	offerEngine,
@@ -33,6 +34,7 @@ const passwords = {
 	"jetson-1": "sesame1",
 	"jetson-2": "sesame2",
 	store: "granary",
+	server: "steward",
 	publisher: "herald",
 };
 
@@ -74,13 +76,26 @@ async function contract(t: ExecutionContext, kind: GuardedKind, way: Way) {
 	});
 	t.is(heard, "wish");
 
+	// `fleet serve` has one account: it serves the store, and hears what devices tell
+	const collector = await join_("server", "collector");
+	const power = topic("home", "jetson-1", "power");
+	const told = new Promise<string>((resolve, reject) => {
+		collector
+			.subscribe(filter("power", "home"), (_, payload) =>
+				resolve(payload.toString()),
+			)
+			.then(() => device.publish(power, Buffer.from("joules"), { qos: 1 }))
+			.catch(reject);
+	});
+	t.is(await told, "joules");
+
 	const sample = await makeSample(dir, { decoderBytes: 1000 });
 	const { source, trust } = sample;
 	const server = new StoreServer({
 		source,
 		fleet: "home",
 		engines: { shelf: source.engines, trust: async () => trust },
-		broker: { url: broker.url, ...(await proof("store")) },
+		broker: { url: broker.url, ...(await proof("server")) },
 	});
 	await server.start();
 	t.teardown(() => server.stop());

@@ -76,4 +76,8 @@ test("keys acl holds each device to its own topics", async (t) => {
 	);
 	t.notRegex(all.out, /write [^ ]*%u\/(offer|upload)/);
 	t.is((await cli(["keys", "acl", "--fleet", "a/b"])).code, 2);
+	const named = ["keys", "acl", "--fleet", "home", "--device", "server"];
+	const refused = await cli(named);
+	t.is(refused.code, 2);
+	t.regex(refused.err, /no device may be called server/);
 });
