@@ -81,7 +81,10 @@ export async function diagnose(o: DoctorOptions = {}): Promise<Diagnosis> {
 		() => `${gib(freemem())} of ${gib(totalmem())} GiB free`,
 	);
 	await look("disk", () => disk(dataDir));
-	if (dataDir !== undefined) await look("agent", () => agent(dataDir));
+	if (dataDir !== undefined) {
+		await look("agent", () => agent(dataDir));
+		await look("topics", () => topics(dataDir));
+	}
 	if (trust?.length) await look("keys", () => keys(trust, now()));
 	if (broker) await look("broker", () => answers(broker, o));
 	return { ok: worst === undefined, findings, ...(worst && { worst }) };
@@ -236,6 +239,20 @@ async function agent(dataDir: string): Promise<string> {
 	].join(", ");
 }
 
+/** What the agent has found out that the broker keeps from it. */
+async function topics(dataDir: string): Promise<string> {
+	const status = await readStatus(dataDir).catch(() => undefined);
+	const denied = (status?.running && status.denied) || [];
+	if (denied.length > 0)
+		throw new WattvoxError(
+			"E_DENIED",
+			denied.map(({ kind, message }) => `${kind}: ${message}`).join("; "),
+		);
+	return status?.running
+		? "none is denied, as far as the broker says"
+		: "known while the agent runs";
+}
+
 async function keys(paths: readonly string[], now: number): Promise<string> {
 	const trust = await loadTrust(paths);
 	if (!(trust instanceof RootTrust)) return "plain keys, which may sign all";
@@ -252,8 +269,17 @@ async function answers(
 	broker: NonNullable<DoctorOptions["broker"]>,
 	o: DoctorOptions,
 ): Promise<string> {
-	// Not the agent's own id: the broker would put the agent out.
-	const clientId = `${(o.device ?? "device").slice(0, 50)}-doctor`;
+	const { device, dataDir } = o;
+	const status =
+		dataDir === undefined
+			? undefined
+			: await readStatus(dataDir).catch(() => undefined);
+	const taken = status?.running && status.connected;
+	// under the agent's own id the broker would put the agent out; under another it may let nobody in
+	const clientId =
+		device !== undefined && dataDir !== undefined && !taken
+			? device
+			: `${(device ?? "device").slice(0, 50)}-doctor`;
 	// keys that cannot be read are a finding of their own
 	const floor = await timeFloor(o.dataDir, o.trust).catch(() => SOFTWARE_FLOOR);
 	const link = new Link({
@@ -264,6 +290,9 @@ async function answers(
 	try {
 		await link.start(o.signal);
 		return `answers in ${Math.round(performance.now() - begin)} ms`;
+	} catch (thrown) {
+		if (!taken) throw thrown;
+		return `the agent is connected; a second client is not let in (${asWattvoxError(thrown).message})`;
 	} finally {
 		await link.stop();
 	}

@@ -11,7 +11,7 @@ import {
 } from "./speaker/messages.ts";
 import type { SpeakerProcess } from "./speaker/speaker-process.ts";
 import type { DeviceState } from "./state.ts";
-import type { Uplink } from "./uplink.ts";
+import type { Denied, Uplink } from "./uplink.ts";
 
 /** What `wattvox-agent status` shows. */
 export interface AgentStatus {
@@ -31,6 +31,8 @@ export interface AgentStatus {
 	/** What requests may ask for, the active one first. An agent before this one wrote none. */
 	voices?: HeldVoice[];
 	connected: boolean;
+	/** Topics that the broker keeps from this device. An agent before this one wrote none. */
+	denied?: Denied[];
 	/** Figures of the newest trial. */
 	trial: (GoldenResult & { bundle: string }) | null;
 }
@@ -112,7 +114,8 @@ export class Reporter {
 		const { speaker, uplink } = this.#o;
 		const { at: _, ...rest } = reported;
 		const { digest, up, pid, engine } = speaker;
-		const more = [digest, up, pid, engine, uplink.ready, this.#voices()];
+		const link = [uplink.ready, uplink.denials];
+		const more = [digest, up, pid, engine, link, this.#voices()];
 		const text = JSON.stringify([rest, ...more]);
 		if (text === this.#said) return;
 		this.#said = text;
@@ -142,6 +145,7 @@ export class Reporter {
 			},
 			voices: this.#voices(),
 			connected: uplink.ready,
+			denied: uplink.denials,
 			trial: this.#trial,
 		};
 	}

@@ -50,6 +50,20 @@ test("the status shows the newest trial's figures", (t) => {
 	);
 });
 
+test("the status names what the broker keeps from the device", (t) => {
+	const text = formatStatus({
+		...{ running: true, pid: 7, url: "http://127.0.0.1:8420" },
+		...{ connected: true, trial: null },
+		speaker: { up: true, pid: 8, restarts: 0, bundle: "b", engine: null },
+		denied: [{ kind: "power", code: "E_DENIED", message: "no" }],
+		reported: {
+			...{ v: 1, bundle: null, revision: null, state: "idle" },
+			at: "2026-01-01T00:00:00.000Z",
+		},
+	});
+	t.regex(text, /^denied +power \(E_DENIED: no\)$/m);
+});
+
 test("the status lists the voices that may be asked for", (t) => {
 	const held = { base: "en", active: false };
 	const text = formatStatus({

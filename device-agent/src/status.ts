@@ -39,6 +39,12 @@ export function formatStatus(status: WrittenStatus): string {
 			`${status.url} (${speaker.up ? `process ${speaker.pid}, restarted ${speaker.restarts} times` : "down"})`,
 		],
 		["broker", status.connected ? "connected" : "not connected"],
+		...(status.denied ?? []).map(
+			({ kind, code, message }): [string, string] => [
+				"denied",
+				`${kind} (${code}: ${message})`,
+			],
+		),
 		["voice", reported.bundle ?? "none yet"],
 		...runtimeLines(status),
 		...voiceLines(status),

@@ -5,7 +5,14 @@ import {
 	type Log,
 	WattvoxError,
 } from "@wattvox/core";
-import { encode, Link, type LinkOptions, topic } from "@wattvox/link";
+import {
+	encode,
+	type Kind,
+	Link,
+	type LinkOptions,
+	parseTopic,
+	topic,
+} from "@wattvox/link";
 
 export interface UplinkOptions {
 	broker: Omit<LinkOptions, "clientId" | "presence">;
@@ -23,8 +30,17 @@ export interface UplinkOptions {
 	onDenied: () => void;
 }
 
+/** A topic that the broker keeps from this device. */
+export interface Denied {
+	kind: Kind;
+	code: string;
+	message: string;
+}
+
 /** How long a goodbye may take, ms. */
 const FLUSH_MS = 1000;
+/** What was denied is said again after this, ms; it costs nothing before the link asks the broker again. */
+const DENIED_MS = 30_000;
 
 /**
  * The device's connection to its broker.
@@ -37,7 +53,8 @@ export class Uplink {
 	readonly #stop = new AbortController();
 	readonly #pending = new Set<Promise<unknown>>();
 	#waiters: (() => void)[] = [];
-	readonly #denied = new Map<string, WattvoxError>();
+	readonly #denied = new Map<Kind, WattvoxError>();
+	#later: Promise<void> | undefined;
 	#link: Link | undefined;
 	#looking: Promise<void> | undefined;
 
@@ -52,6 +69,13 @@ export class Uplink {
 	/** What the broker keeps from this device; undefined: nothing that is known. */
 	get denied(): WattvoxError | undefined {
 		return [...this.#denied.values()].at(-1);
+	}
+
+	/** All that the broker keeps from this device, as far as it is known. */
+	get denials(): Denied[] {
+		return [...this.#denied].map(([kind, { code, message }]) => ({
+			...{ kind, code, message },
+		}));
 	}
 
 	/** Starts to look for the broker, in the background. */
@@ -92,7 +116,8 @@ export class Uplink {
 
 	/**
 	 * Publishes under the device's own name, QoS 1.
-	 * @throws WattvoxError E_BROKER (also while no broker was ever found), E_BUSY
+	 * @throws WattvoxError E_BROKER (also while no broker was ever found), E_BUSY, E_DENIED; after that last one
+	 *   `onReady` is called again in a while
 	 */
 	async publish(
 		kind: "reported" | "power" | "utterances",
@@ -109,9 +134,22 @@ export class Uplink {
 		this.#pending.add(sent);
 		try {
 			await sent;
+		} catch (thrown) {
+			if (asWattvoxError(thrown).code === "E_DENIED")
+				this.#later ??= this.#sayAgain();
+			throw thrown;
 		} finally {
 			this.#pending.delete(sent);
 		}
+	}
+
+	async #sayAgain(): Promise<void> {
+		const { broker, clock, onReady } = this.#o;
+		const { signal } = this.#stop;
+		const wait = broker.deniedMs?.base ?? DENIED_MS;
+		await clock.sleep(wait, signal).catch(() => undefined);
+		this.#later = undefined;
+		if (!signal.aborted && this.ready) onReady();
 	}
 
 	async #connect(): Promise<void> {
@@ -145,6 +183,10 @@ export class Uplink {
 			...broker,
 			clientId: device,
 			presence: { fleet, device },
+			onPublishDenied: (name, why) => {
+				const kind = parseTopic(name)?.kind;
+				if (kind) this.#deny(kind, why);
+			},
 		});
 		const listen = (kind: "root" | "desired", to: (payload: Buffer) => void) =>
 			link.subscribe(
@@ -159,7 +201,7 @@ export class Uplink {
 		return link;
 	}
 
-	#deny(kind: string, why: WattvoxError | null): void {
+	#deny(kind: Kind, why: WattvoxError | null): void {
 		const { log, onDenied } = this.#o;
 		if (why) {
 			log.warn({ code: why.code }, why.message);

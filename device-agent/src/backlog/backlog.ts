@@ -104,9 +104,15 @@ export class Backlog {
 	/**
 	 * The oldest of what waits, of one stream; they are to be given to {@link sent} or {@link back}.
 	 * @param most how many of each stream at once
+	 * @param but streams that are left alone
 	 */
-	take(most: Readonly<Record<Stream, number>>): Entry[] {
-		const free = this.#waiting.filter((w) => !w.taken);
+	take(
+		most: Readonly<Record<Stream, number>>,
+		but: ReadonlySet<Stream> = new Set(),
+	): Entry[] {
+		const free = this.#waiting.filter(
+			(w) => !w.taken && !but.has(w.entry.stream),
+		);
 		const stream = free[0]?.entry.stream;
 		if (stream === undefined) return [];
 		const taken = free

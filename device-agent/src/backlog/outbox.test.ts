@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { ManualClock } from "@wattvox/core";
+import { ManualClock, WattvoxError } from "@wattvox/core";
 import {
 	type PowerMessage,
 	type UtterancesMessage,
@@ -12,7 +12,7 @@ import { Backlog } from "./backlog.ts";
 import { Outbox } from "./outbox.ts";
 
 async function setup(t: ExecutionContext, dir: string, maxBytes?: number) {
-	const link = { online: false, failing: false };
+	const link = { online: false, failing: false, denied: "" };
 	const power: PowerMessage[] = [];
 	const utterances: UtterancesMessage[] = [];
 	let under = 0;
@@ -28,6 +28,7 @@ async function setup(t: ExecutionContext, dir: string, maxBytes?: number) {
 			await setImmediate();
 			under--;
 			if (link.failing) throw new Error("away");
+			if (link.denied === kind) throw new WattvoxError("E_DENIED", kind);
 			if (kind === "power") power.push(zPowerMessage.parse(message));
 			else utterances.push(zUtterancesMessage.parse(message));
 		},
@@ -90,6 +91,24 @@ test("what was not acknowledged comes again, and nothing is missing", async (t) 
 	);
 	t.deepEqual(power, [reading("a", 0).body]);
 });
+
+for (const denied of ["power", "utterances"] as const)
+	test(`${denied} that the broker denies stay, and hold up nothing else`, async (t) => {
+		const s = await setup(t, await folder(t));
+		Object.assign(s.link, { online: true, denied });
+		for (let n = 0; n < 3; n++) {
+			await s.outbox.power(reading(`boot-${n}`, n).body, true);
+			await s.outbox.utterance(utterance("a", n).body);
+		}
+		await s.outbox.drain();
+		const came = () => [s.power.length, s.records().length];
+		t.deepEqual(came(), denied === "power" ? [0, 3] : [3, 0]);
+		t.is(s.backlog.length, 3);
+		s.link.denied = "";
+		await s.outbox.drain();
+		t.deepEqual(came(), [3, 3]);
+		t.is(s.backlog.length, 0);
+	});
 
 test("losses are told once, also when nothing else is to be told", async (t) => {
 	const dir = await folder(t);

@@ -1,11 +1,11 @@
-import type { Clock } from "@wattvox/core";
+import { asWattvoxError, type Clock } from "@wattvox/core";
 import type {
 	PowerMessage,
 	UtteranceRecord,
 	UtterancesMessage,
 } from "@wattvox/link";
 import type { Backlog } from "./backlog.ts";
-import { type Entry, NOTHING_LOST } from "./entries.ts";
+import { type Entry, NOTHING_LOST, type Stream } from "./entries.ts";
 
 export interface OutboxOptions {
 	device: string;
@@ -37,6 +37,7 @@ const FLUSH_MS = 1000;
  * - Everything is in the backlog before it is sent, and leaves it with the broker's acknowledgement: each
  *   arrives at least once, and whoever receives it twice knows it by its boot and number.
  * - One batch is on its way at a time, the oldest first: a long absence ends in no flood.
+ * - What the broker denies stays in the backlog, and keeps nothing else from being sent.
  */
 export class Outbox {
 	readonly #o: OutboxOptions;
@@ -89,15 +90,19 @@ export class Outbox {
 
 	async #drain(): Promise<void> {
 		const { backlog, online } = this.#o;
+		const denied = new Set<Stream>();
 		while (online()) {
-			const batch = backlog.take(AT_ONCE);
-			if (batch.length === 0 && this.#told === this.#lost()) break;
+			const batch = backlog.take(AT_ONCE, denied);
+			const news = this.#told !== this.#lost() && !denied.has("utterance");
+			if (batch.length === 0 && !news) break;
 			try {
 				await this.#send(batch);
-			} catch {
+			} catch (thrown) {
 				// it goes with the next that is added, or when there is a broker again
 				backlog.back(batch);
-				break;
+				if (asWattvoxError(thrown).code !== "E_DENIED") break;
+				denied.add(batch[0]?.stream ?? "utterance");
+				continue;
 			}
 			await backlog.sent(batch);
 		}

@@ -9,8 +9,16 @@ import { type BrokerKind, program } from "./testing-brokers.ts";
 /** Nobody may read below this. */
 export const FORBIDDEN = "wattvox/v1/home/jetson-2";
 
-/** A broker that denies to listen to anything below {@link FORBIDDEN}, in its own way. */
+/** Nobody may write below this. */
+export const UNWRITABLE = "wattvox/v1/home/jetson-3";
+
+/**
+ * A broker that denies to listen to anything below {@link FORBIDDEN}, and to publish anything below
+ * {@link UNWRITABLE}, in its own way.
+ */
 export interface DenyingKind extends BrokerKind {
+	/** It ends the connection of whoever publishes what it may not; otherwise it acknowledges and drops that. */
+	cuts: boolean;
 	/** The client learns of it; otherwise it is granted, and nothing comes. */
 	tells: boolean;
 	/** It gives no answer. */
@@ -18,16 +26,19 @@ export interface DenyingKind extends BrokerKind {
 	account?: { username: string; password: string };
 }
 
+const writable = (name: string) => !name.startsWith(UNWRITABLE);
 const allowed = (filter: string) => !filter.startsWith(FORBIDDEN);
 
 const embedded: DenyingKind = {
 	name: "aedes, SUBACK with a failure",
 	tells: true,
+	cuts: true,
 	async make() {
 		const broker = await Broker.start({
 			port: 0,
 			access: {
-				...{ connect: () => true, publish: () => true },
+				connect: () => true,
+				publish: (_, name) => writable(name),
 				subscribe: (_, filter) => allowed(filter),
 			},
 		});
@@ -39,18 +50,29 @@ const embedded: DenyingKind = {
 	},
 };
 
-/** @param deny what it does in place of an answer */
+/**
+ * @param deny what it does in place of an answer to a subscription
+ * @param denyWrite the same, for what is published
+ */
 function bare(
 	name: string,
 	deny: (
 		done: Parameters<NonNullable<AedesOptions["authorizeSubscribe"]>>[2],
 	) => void,
+	denyWrite: (
+		done: Parameters<NonNullable<AedesOptions["authorizePublish"]>>[2],
+	) => void,
 ): DenyingKind {
 	return {
 		name,
 		tells: true,
+		cuts: true,
 		async make() {
 			const aedes = await Aedes.createBroker({
+				authorizePublish(client, { topic }, done) {
+					if (!client || writable(topic)) done(null);
+					else denyWrite(done);
+				},
 				authorizeSubscribe(_, subscription, done) {
 					if (allowed(subscription.topic)) done(null, subscription);
 					else deny(done);
@@ -88,7 +110,12 @@ const acls = [
 	["publishClientReceive", "#", true],
 	["unsubscribePattern", "#", true],
 	["subscribePattern", `${FORBIDDEN}/#`, false],
-].map(([acltype, topic, allow]) => ({ acltype, topic, allow, priority: 0 }));
+	["publishClientSend", `${UNWRITABLE}/#`, false],
+].map(([acltype, topic, allow]) => ({
+	...{ acltype, topic, allow },
+	// of those that fit, the highest counts
+	priority: allow ? 0 : 1,
+}));
 
 const mosquittoPlugin = program(
 	"mosquitto",
@@ -106,6 +133,7 @@ const mosquitto: DenyingKind = {
 	...mosquittoPlugin,
 	name: "mosquitto with dynamic security",
 	tells: true,
+	cuts: false,
 	...(!PLUGIN && { missing: "mosquitto's dynamic security is not installed" }),
 	async make(dir) {
 		await mkdir(dir, { recursive: true });
@@ -138,11 +166,19 @@ const mosquittoAcl: DenyingKind = {
 	...mosquittoListed,
 	name: "mosquitto with an access list",
 	tells: false,
+	cuts: false,
 	async make(dir) {
 		await mkdir(dir, { recursive: true });
 		await writeFile(
 			join(dir, "acl"),
-			"topic write wattvox/#\ntopic read wattvox/v1/home/jetson-1/#\n",
+			[
+				...["jetson-1", "jetson-2"].map(
+					(id) => `write wattvox/v1/home/${id}/#`,
+				),
+				...["jetson-1", "jetson-3"].map((id) => `read wattvox/v1/home/${id}/#`),
+			]
+				.map((rule) => `topic ${rule}\n`)
+				.join(""),
 		);
 		return mosquittoListed.make(dir);
 	},
@@ -158,20 +194,35 @@ jetstream { store_dir: ${JSON.stringify(join(dir, "js"))} }
 mqtt { listen: "127.0.0.1:${port}" }
 authorization { users: [{
   user: "u", password: "p"
-  permissions: { subscribe: { deny: ["${FORBIDDEN.replaceAll("/", ".")}.>"] } }
+  permissions: {
+    subscribe: { deny: ["${FORBIDDEN.replaceAll("/", ".")}.>"] }
+    publish: { deny: ["${UNWRITABLE.replaceAll("/", ".")}.>"] }
+  }
 }] }
 `,
 		(config) => ["-c", config],
 	),
 	tells: true,
+	cuts: false,
 	account: { username: "u", password: "p" },
 };
 
 /** Every way in which a broker denies. */
 export const DENYING: readonly DenyingKind[] = [
 	embedded,
-	bare("aedes, ends the connection", (done) => done(new Error("no"))),
-	{ ...bare("aedes, gives no answer", () => undefined), silent: true },
+	bare(
+		"aedes, ends the connection",
+		(done) => done(new Error("no")),
+		(done) => done(new Error("no")),
+	),
+	{
+		...bare(
+			"aedes, gives no answer",
+			() => undefined,
+			() => undefined,
+		),
+		silent: true,
+	},
 	mosquitto,
 	mosquittoAcl,
 	nats,

@@ -1,7 +1,6 @@
 import {
 	abandonable,
 	asWattvoxError,
-	backoff,
 	type Clock,
 	ID_PATTERN,
 	redactText,
@@ -10,72 +9,70 @@ import {
 } from "@wattvox/core";
 import type { IClientOptions, MqttClient } from "mqtt";
 import { connectBroker } from "./connect-broker.ts";
-import { Inbox } from "./inbox.ts";
+import { Incoming } from "./incoming.ts";
 import type { Handler, LinkOptions } from "./link-options.ts";
-import { encode, type Presence } from "./messages.ts";
+import { PresenceTeller } from "./presence.ts";
+import { type Outgoing, Publications, type Send } from "./publications.ts";
+import { Readiness } from "./readiness.ts";
+import { ReconnectWaits } from "./reconnect-waits.ts";
 import {
 	type Ask,
 	type DeniedListener,
 	Subscriptions,
 } from "./subscriptions.ts";
-import { matches, topic } from "./topics.ts";
 
 export type { Handler, LinkOptions } from "./link-options.ts";
+export type { PublishDeniedListener } from "./publications.ts";
 export type { DeniedListener } from "./subscriptions.ts";
 
 /** CONNACK return codes 4 and 5: trying again with the same credentials cannot help. */
 const REFUSED = new Set<unknown>([4, 5]);
 
+/** What a broker that was asked something is given to answer, ms. */
+const ANSWER_MS = 30_000;
+
 /** A timer may ring this much before its time, ms: Node's counts whole ones. */
 const EARLY_MS = 5;
-
-/** What mqtt.js is told about a message that is acknowledged later, or never. */
-const LATER = new Error("acknowledged by its handlers");
 
 /**
  * A connection to an MQTT 3.1.1 broker that comes back by itself.
  *
  * INVARIANTS
  * - `ready` only while connected, with presence published and every subscription granted but those that
- *   the broker denies; see {@link Subscriptions}.
+ *   the broker denies; see {@link Subscriptions}, {@link Publications}.
  * - What waits is bounded: QoS 0 is never queued, QoS 1 up to `queueLimit`; received messages up to
  *   `unacknowledgedLimit`.
- * - A QoS 1 message is acknowledged when its handlers are done with it; see {@link Inbox}.
- * - A promise that `publish` gave settles when the connection is lost (QoS 0) or the link stops.
+ * - A QoS 1 message is acknowledged when its handlers are done with it; see {@link Incoming}.
+ * - A promise that `publish` gave settles when the connection is lost (QoS 0), when the broker denies the
+ *   topic (QoS 1) or the link stops.
  */
 export class Link {
 	readonly counters = { connects: 0, lost: 0, sent: 0, received: 0, errors: 0 };
 	readonly #o: LinkOptions;
 	readonly #clock: Clock;
-	readonly #random: () => number;
 	readonly #subscriptions: Subscriptions;
+	readonly #publications: Publications;
+	readonly #presence: PresenceTeller;
+	readonly #waits: ReconnectWaits;
 	readonly #over = new AbortController();
 	/** Ends `start`, while it waits. */
 	#failStart: (error: WattvoxError) => void = () => undefined;
-	readonly #readyListeners = new Set<() => void>();
-	readonly #lostListeners = new Set<() => void>();
-	readonly #failOnLost = new Set<(error: WattvoxError) => void>();
-	/** What the handlers of the message under way gave. */
-	readonly #held: Promise<unknown>[] = [];
-	/** Of the connection there is: another's acknowledgements would mean other messages. */
-	#inbox: { of: unknown; messages: Inbox } | undefined;
-	readonly #failOnStop = new Set<(error: WattvoxError) => void>();
+	readonly #readiness = new Readiness();
+	readonly #incoming: Incoming;
 	#client: MqttClient | undefined;
-	#ready = false;
 	#stopped = false;
-	#attempt = 0;
-	#queued = 0;
-	#session = 0;
 	#lastError: Error | undefined;
 
 	constructor(options: LinkOptions) {
 		this.#o = options;
 		this.#clock = options.clock ?? systemClock;
-		this.#random = options.random ?? Math.random;
-		this.#subscriptions = new Subscriptions({
+		const denials = {
 			clock: this.#clock,
-			random: this.#random,
+			random: options.random ?? Math.random,
 			againMs: options.deniedMs ?? { base: 30_000, max: 1_800_000 },
+		};
+		this.#subscriptions = new Subscriptions({
+			...denials,
 			onUnheard: (why) => {
 				this.counters.errors++;
 				this.#lastError = why;
@@ -83,6 +80,25 @@ export class Link {
 				options.onDenied?.(why);
 			},
 			onWait: (ms) => void this.#askAgain(ms),
+		});
+		this.#publications = new Publications({
+			...denials,
+			limit: options.queueLimit ?? 1000,
+			onDenied: (name, why, wait) => this.#mute(name, why, wait),
+		});
+		this.#incoming = new Incoming({
+			limit: options.unacknowledgedLimit ?? 20_000,
+			handlers: () => this.#subscriptions.handlers(),
+			onMessage: () => this.counters.received++,
+			onError: () => this.counters.errors++,
+		});
+		this.#presence = new PresenceTeller(options.presence, this.#clock);
+		this.#waits = new ReconnectWaits({
+			ms: options.reconnectMs ?? { base: 100, max: 10_000 },
+			random: denials.random,
+			onWait: (ms) => {
+				if (this.#client) this.#client.options.reconnectPeriod = ms;
+			},
 		});
 	}
 
@@ -93,7 +109,7 @@ export class Link {
 
 	/** Connected, subscribed and announced. */
 	get ready(): boolean {
-		return this.#ready;
+		return this.#readiness.ready;
 	}
 
 	/** What went wrong last; undefined while nothing ever did. */
@@ -139,15 +155,16 @@ export class Link {
 		if (this.#stopped) return;
 		this.#stopped = true;
 		this.#over.abort();
+		const error = new WattvoxError("E_BROKER", "the link was stopped");
+		this.#readiness.end(error);
 		const client = this.#client;
 		if (!client) return;
-		this.#inbox?.messages.flush();
+		this.#incoming.flush();
 		// connected is enough: the birth may be out before it is acknowledged
 		const told = client.connected && (await this.#goodbye(client));
 		this.#lost();
-		const error = new WattvoxError("E_BROKER", "the link was stopped");
-		for (const fail of this.#failOnStop) fail(error);
 		this.#subscriptions.fail(error);
+		this.#publications.fail(error);
 		await new Promise<void>((resolve) => {
 			// forced where nobody was told: the broker then sends the will, which a graceful end takes back.
 			// A graceful end would also wait for acknowledgements that may never come.
@@ -160,8 +177,9 @@ export class Link {
 	/** @returns whether it is settled that this device went, so that no will is needed */
 	async #goodbye(client: MqttClient): Promise<boolean> {
 		try {
+			const message = this.#presence.message(false);
 			const timeout = AbortSignal.timeout(1000);
-			await abandonable(this.#announce(client, false), timeout);
+			if (message) await abandonable(send(client, message), timeout);
 			return true;
 		} catch {
 			return false;
@@ -172,42 +190,27 @@ export class Link {
 	 * Resolves as soon as the link is ready.
 	 * @throws WattvoxError E_BROKER once it is stopped; the signal's reason
 	 */
-	async whenReady(signal?: AbortSignal): Promise<void> {
-		if (this.#ready) return;
-		if (this.#stopped)
-			throw new WattvoxError("E_BROKER", "the link was stopped");
-		let off: () => void = () => undefined;
-		let fail: (error: WattvoxError) => void = () => undefined;
-		const ready = new Promise<void>((resolve, reject) => {
-			off = this.onReady(resolve);
-			fail = reject;
-			this.#failOnStop.add(fail);
-		});
-		try {
-			await abandonable(ready, signal);
-		} finally {
-			off();
-			this.#failOnStop.delete(fail);
-		}
+	whenReady(signal?: AbortSignal): Promise<void> {
+		return this.#readiness.when(signal);
 	}
 
 	/** Calls `listener` whenever the link becomes ready. @returns takes it back */
 	onReady(listener: () => void): () => void {
-		this.#readyListeners.add(listener);
-		return () => this.#readyListeners.delete(listener);
+		return this.#readiness.onReady(listener);
 	}
 
 	/** Calls `listener` whenever the link is lost. @returns takes it back */
 	onLost(listener: () => void): () => void {
-		this.#lostListeners.add(listener);
-		return () => this.#lostListeners.delete(listener);
+		return this.#readiness.onLost(listener);
 	}
 
 	/**
 	 * Publishes. QoS 0 resolves when the bytes are handed to the socket and fails at once while there
-	 * is no connection; QoS 1 resolves with the broker's acknowledgement, across reconnections.
-	 * @throws WattvoxError E_BROKER, E_BUSY (too many wait), E_USAGE (too long); the signal's reason,
-	 * in which case the message may still go out
+	 * is no connection; QoS 1 resolves with the broker's acknowledgement, across reconnections. A topic that
+	 * connections end over, one after the other, counts as denied: then and for a while from then on, what is
+	 * published on it fails at once, and the next message after that is how the broker is asked again.
+	 * @throws WattvoxError E_BROKER, E_BUSY (too many wait), E_DENIED (QoS 1), E_USAGE (too long); the signal's
+	 * reason, in which case the message may still go out
 	 */
 	async publish(
 		to: string,
@@ -225,28 +228,27 @@ export class Link {
 				"E_USAGE",
 				`a message of ${payload.byteLength} bytes is over the limit of ${limit}`,
 			);
-		if (qos === 0 && !this.#ready)
-			throw new WattvoxError("E_BROKER", "no connection to the broker");
-		if (qos === 1 && this.#queued >= (this.#o.queueLimit ?? 1000))
-			throw new WattvoxError("E_BUSY", "too many messages wait for the broker");
-		const losers = qos === 0 ? this.#failOnLost : this.#failOnStop;
-		let fail: (error: WattvoxError) => void = () => undefined;
-		if (qos === 1) this.#queued++;
-		const sent = new Promise<void>((resolve, reject) => {
-			fail = reject;
-			losers.add(fail);
-			client.publish(to, payload, { qos, retain }, (error) =>
-				error ? reject(this.#brokerError("not sent", error)) : resolve(),
-			);
-		});
-		// not in a finally below: an abandoned QoS 1 message still waits, and still counts
-		const settled = () => {
-			losers.delete(fail);
-			if (qos === 1) this.#queued--;
-		};
-		sent.then(settled, settled);
+		const sent =
+			qos === 1
+				? this.#publications.add({ topic: to, payload, retain })
+				: this.#publishNow(client, to, payload, retain);
 		await (signal ? abandonable(sent, signal) : sent);
 		this.counters.sent++;
+	}
+
+	async #publishNow(
+		client: MqttClient,
+		to: string,
+		payload: Buffer,
+		retain: boolean,
+	): Promise<void> {
+		if (!this.ready)
+			throw new WattvoxError("E_BROKER", "no connection to the broker");
+		await this.#readiness.onThisConnection((resolve, reject) =>
+			client.publish(to, payload, { qos: 0, retain }, (error) =>
+				error ? reject(this.#brokerError("not sent", error)) : resolve(),
+			),
+		);
 	}
 
 	/**
@@ -297,14 +299,14 @@ export class Link {
 			clean: !o.persistent,
 			keepalive: o.keepaliveSeconds ?? 30,
 			connectTimeout: o.connectTimeoutMs ?? 10_000,
-			reconnectPeriod: this.#nextWait(),
+			reconnectPeriod: this.#waits.first,
 			reconnectOnConnackError: true,
 			resubscribe: false,
 			queueQoSZero: false,
 			...(o.username !== undefined && { username: o.username }),
 			...(o.password !== undefined && { password: o.password }),
 			...o.tls,
-			...this.#newWill(),
+			...this.#presence.nextWill(),
 		};
 		const { timeFloor: floor } = o;
 		const client = connectBroker(
@@ -314,48 +316,22 @@ export class Link {
 		);
 		this.#client = client;
 		client.on("connect", () => void this.#connected(client));
-		client.on("message", (name, payload, packet) => {
-			this.counters.received++;
-			this.#dispatch(name, payload, packet.retain);
-		});
-		// called after each message's handlers, and before the next is read
-		client.handleMessage = (packet, done) => {
-			const held = this.#held.splice(0);
-			const inbox = this.#inboxOf(client);
-			if (packet.cmd !== "publish" || (held.length === 0 && inbox.empty))
-				return done();
-			const id = packet.qos > 0 ? packet.messageId : undefined;
-			// with an error mqtt.js goes on and leaves the acknowledgement to us
-			inbox.take(id, held, () => done(LATER));
-		};
+		this.#incoming.attach(client);
 		client.on("error", (error) => {
 			this.counters.errors++;
 			this.#lastError = error;
 		});
 		client.on("close", () => {
 			this.#subscriptions.lost();
+			this.#publications.lost();
+			// else mqtt.js would send them again, before it says that it is connected
+			for (const id of Object.keys(client.outgoing))
+				client.removeOutgoingMessage(Number(id));
 			this.#lost();
-			this.#attempt++;
-			client.options.reconnectPeriod = this.#nextWait();
-			Object.assign(client.options, this.#newWill());
+			this.#waits.ended();
+			Object.assign(client.options, this.#presence.nextWill());
 		});
 		return client;
-	}
-
-	#inboxOf(client: MqttClient): Inbox {
-		const { stream } = client;
-		if (this.#inbox?.of !== stream)
-			this.#inbox = {
-				of: stream,
-				messages: new Inbox(
-					this.#o.unacknowledgedLimit ?? 20_000,
-					(acknowledgements) => {
-						if (client.stream === stream && client.connected)
-							stream.write(acknowledgements);
-					},
-				),
-			};
-		return this.#inbox.messages;
 	}
 
 	async #connected(client: MqttClient): Promise<void> {
@@ -363,22 +339,38 @@ export class Link {
 		// otherwise the tail of every message waits for the acknowledgement of the last (Nagle)
 		(stream as { setNoDelay?: (on: boolean) => void }).setNoDelay?.(true);
 		this.counters.connects++;
-		const session = this.#session;
+		const { session } = this.#presence;
 		try {
 			await this.#subscriptions.renew(this.#asker(client));
 			// its goodbye is on its way, and has to be the last word
 			if (this.#stopped) return;
-			if (this.#o.presence) await this.#announce(client, true);
+			await this.#publications.begin(
+				this.#sender(client),
+				this.#presence.message(true),
+			);
 		} catch (thrown) {
 			// come back with the usual waits
 			this.#failed(stream, thrown);
 			return;
 		}
-		if (!client.connected || this.#stopped || session !== this.#session) return;
-		this.#attempt = 0;
-		client.options.reconnectPeriod = this.#nextWait();
-		this.#ready = true;
-		for (const listener of [...this.#readyListeners]) listener();
+		if (
+			!client.connected ||
+			this.#stopped ||
+			session !== this.#presence.session
+		)
+			return;
+		this.#waits.connected();
+		this.#publications.open((message) => send(client, message));
+		this.#readiness.becomeReady();
+	}
+
+	/** What is published on a topic is denied, or no longer. */
+	#mute(name: string, why: WattvoxError | null, wait: number): void {
+		if (why) this.#lastError = why;
+		this.#o.onPublishDenied?.(name, why);
+		// of other topics, the next message is how the broker is asked again
+		const own = name === this.#presence.message(true)?.topic;
+		if (why && own) void this.#askAgain(wait);
 	}
 
 	/** After so long, or once it is ready, asks again for what the broker denies. */
@@ -394,9 +386,14 @@ export class Link {
 		const client = this.#client;
 		if (!client) return;
 		const { stream } = client;
-		await this.#subscriptions
-			.retry(this.#asker(client))
-			.catch((thrown) => this.#failed(stream, thrown));
+		try {
+			await this.#subscriptions.retry(this.#asker(client));
+			const here = this.#presence.message(true);
+			if (here && this.#publications.denied(here.topic))
+				await this.#publications.first(here, this.#sender(client));
+		} catch (thrown) {
+			this.#failed(stream, thrown);
+		}
 	}
 
 	/** The connection is of no use. */
@@ -406,13 +403,13 @@ export class Link {
 	}
 
 	#lost(): void {
-		const was = this.#ready;
-		this.#ready = false;
 		const error = this.#brokerError("the connection to the broker was lost");
-		for (const fail of [...this.#failOnLost]) fail(error);
-		if (!was) return;
-		this.counters.lost++;
-		for (const listener of [...this.#lostListeners]) listener();
+		if (this.#readiness.lost(error)) this.counters.lost++;
+	}
+
+	/** Publishes what a connection begins with. */
+	#sender(client: MqttClient): Send {
+		return (message) => this.#bounded(send(client, message));
 	}
 
 	#asker(client: MqttClient): Ask {
@@ -431,7 +428,7 @@ export class Link {
 	/** @throws Error when the broker does not answer in time */
 	async #bounded<T>(answer: Promise<T>): Promise<T> {
 		const over = new AbortController();
-		const limit = this.#o.answerMs ?? 30_000;
+		const limit = this.#o.answerMs ?? ANSWER_MS;
 		const silence = this.#clock.sleep(limit, over.signal).then(() => {
 			throw new Error(`the broker gave no answer for ${limit / 1000} s`);
 		});
@@ -444,61 +441,17 @@ export class Link {
 		}
 	}
 
-	#dispatch(name: string, payload: Buffer, retained: boolean): void {
-		for (const [filter, handlers] of this.#subscriptions.handlers()) {
-			if (!matches(filter, name)) continue;
-			for (const handler of handlers)
-				try {
-					const held = handler(name, payload, retained);
-					if (held instanceof Promise) {
-						held.catch(() => this.counters.errors++);
-						this.#held.push(held);
-					}
-				} catch {
-					this.counters.errors++;
-				}
-		}
-	}
-
-	async #announce(client: MqttClient, online: boolean): Promise<void> {
-		if (!this.#o.presence) return;
-		const { fleet, device } = this.#o.presence;
-		const message: Presence = { v: 1, online, session: this.#session };
-		await client.publishAsync(
-			topic(fleet, device, "presence"),
-			encode(message),
-			{
-				qos: 1,
-				retain: true,
-			},
-		);
-	}
-
-	/** A will of its own for every connection: its session tells a late will from a new birth. */
-	#newWill(): Pick<IClientOptions, "will"> {
-		this.#session = Math.max(this.#session + 1, this.#clock.wall());
-		if (!this.#o.presence) return {};
-		const { fleet, device } = this.#o.presence;
-		const message: Presence = { v: 1, online: false, session: this.#session };
-		return {
-			will: {
-				topic: topic(fleet, device, "presence"),
-				payload: encode(message),
-				qos: 1,
-				retain: true,
-			},
-		};
-	}
-
-	#nextWait(): number {
-		const { base, max } = this.#o.reconnectMs ?? { base: 100, max: 10_000 };
-		// mqtt.js takes 0 for "never"
-		return 1 + backoff(this.#attempt + 1, base, max, this.#random);
-	}
-
 	#brokerError(what: string, cause: Error | undefined = this.#lastError) {
 		const where = redactText(this.#o.url);
 		const why = cause?.message ? `: ${redactText(cause.message)}` : "";
 		return new WattvoxError("E_BROKER", `${what} (${where})${why}`, { cause });
 	}
+}
+
+/** Publishes with QoS 1. Rejects when the connection ends first. */
+async function send(
+	client: MqttClient,
+	{ topic, payload, retain }: Outgoing,
+): Promise<void> {
+	await client.publishAsync(topic, payload, { qos: 1, retain });
 }

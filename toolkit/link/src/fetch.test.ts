@@ -329,6 +329,38 @@ test("a broker that keeps the answers from here ends it", async (t) => {
 	await t.throwsAsync(fetching, { is: why });
 });
 
+test("connections that end over each request end it; any answer in between begins anew", async (t) => {
+	const answering = { on: false };
+	const store = fakeStore(() => (answering.on ? "good" : "lost"));
+	const f = fetcher(store, new ManualClock(), { stallLimit: 3 });
+	const taken: number[] = [];
+	const fetching = f.fetch(wants(50, taken));
+	const turn = () => new Promise((resolve) => setImmediate(resolve));
+	/** A connection that ends once something was asked for on it. */
+	const connection = async () => {
+		const before = store.asked.length;
+		store.mend();
+		while (store.asked.length === before) await turn();
+		if (answering.on) {
+			const had = taken.length;
+			while (taken.length === had) await turn();
+		}
+		store.cut();
+	};
+	await connection();
+	await connection();
+	answering.on = true;
+	await connection();
+	answering.on = false;
+	await connection();
+	await connection();
+	await turn();
+	t.true(taken.length > 0);
+	const ended = t.throwsAsync(fetching, { code: "E_DENIED" });
+	await connection();
+	await ended;
+});
+
 test("a refusal that answers another fetch's question is not this one's", async (t) => {
 	const store = fakeStore(() => "good");
 	const clock = new ManualClock();

@@ -75,6 +75,8 @@ export class BlockFetcher {
 	#order = 0;
 	#heard = 0;
 	#silences = 0;
+	/** Connections in a row that ended over requests without any answer. */
+	#cuts = 0;
 	#stallWait: number;
 	#pauseUntil = 0;
 	#offlineSince: number | undefined;
@@ -96,7 +98,8 @@ export class BlockFetcher {
 	 * @param keep brings to disk what was taken; called for a quarter of a window at a time, when nothing
 	 * is under way any more, and a few times a second. Default: taken is kept
 	 * @throws WattvoxError E_PULL (the store does not hold it), E_TIMEOUT (it does not answer),
-	 * E_BROKER (no broker for too long), E_DENIED (the broker keeps answers from here), E_TAMPERED; what `take` and `keep` throw; the signal's reason
+	 * E_BROKER (no broker for too long), E_DENIED (the broker keeps answers or requests from here), E_TAMPERED;
+	 * what `take` and `keep` throw; the signal's reason
 	 */
 	async fetch(
 		wants: readonly Want[],
@@ -210,6 +213,7 @@ export class BlockFetcher {
 			return;
 		}
 		this.#asked.delete(key);
+		this.#cuts = 0;
 		this.#heard = this.#clock.monotonic();
 		if (header.error) {
 			this.#refused(asked.want, header.error);
@@ -331,6 +335,17 @@ export class BlockFetcher {
 
 	#lost(): void {
 		this.counters.lost++;
+		// a broker that lets nobody ask ends the connection, each time
+		if (this.#asked.size > 0 && ++this.#cuts >= (this.#o.stallLimit ?? 6)) {
+			const { fleet, device } = this.#o;
+			const on = topic(fleet, device, this.#lane.ask);
+			this.#fail(
+				new WattvoxError(
+					"E_DENIED",
+					`${this.#cuts} connections ended over requests on ${on}, and no answer ever came: the broker does not let this client ask there, or the link carries nothing`,
+				),
+			);
+		}
 		this.#offlineSince = this.#clock.monotonic();
 		this.#takeBack();
 	}

@@ -1,4 +1,5 @@
 import type { Clock, WattvoxError } from "@wattvox/core";
+import type { PublishDeniedListener } from "./publications.ts";
 
 /**
  * What a subscriber is called with. It must not block, and what it throws is counted and dropped.
@@ -40,12 +41,14 @@ export interface LinkOptions {
 	reconnectMs?: { base: number; max: number };
 	/** Seconds. Default 30. */
 	keepaliveSeconds?: number;
-	/** Longest wait for the broker's answer to a subscription, ms. Default 30 000. */
+	/** Longest wait for the broker's answer to what a connection begins with, ms. Default 30 000. */
 	answerMs?: number;
-	/** Ceiling of the first wait before a denied subscription is asked for again, and of any, ms. Default 30 s, 30 min. */
+	/** Ceiling of the first wait before what was denied is asked for again, and of any, ms. Default 30 s, 30 min. */
 	deniedMs?: { base: number; max: number };
 	/** Told of a denied subscription whose own subscriber is not: for who runs this as a service. */
 	onDenied?: (why: WattvoxError) => void;
+	/** Told of topics on which the broker lets nothing be published with QoS 1, also its own presence. */
+	onPublishDenied?: PublishDeniedListener;
 	/** QoS 1 messages that may wait for the broker. Default 1000. */
 	queueLimit?: number;
 	/** Received messages whose handlers may be at it at a time. Default 20 000. */

@@ -1,4 +1,10 @@
-import { type Clock, WattvoxError } from "@wattvox/core";
+import { WattvoxError } from "@wattvox/core";
+import {
+	type Denial as AnyDenial,
+	type DenialOptions,
+	denialAfter,
+	STRIKES,
+} from "./denial.ts";
 import type { Handler } from "./link-options.ts";
 
 /** Told why the broker denies a subscription; null: it grants it after all. */
@@ -29,29 +35,18 @@ interface Entry {
 	readonly waiting: Set<(why: WattvoxError | null) => void>;
 }
 
-interface Denial {
-	why: WattvoxError;
+interface Denial extends AnyDenial {
 	/** The broker answered, so that asking again costs no connection. */
 	said: boolean;
-	times: number;
-	/** Not asked for before this, monotonic ms. */
-	until: number;
 }
 
-export interface SubscriptionsOptions {
-	clock: Clock;
-	/** Uniform in [0, 1). */
-	random: () => number;
-	/** Ceiling of the first wait after a denial, and of any, ms. */
-	againMs: { base: number; max: number };
+export interface SubscriptionsOptions extends DenialOptions {
 	/** Nobody else was told that a subscription is denied. */
 	onUnheard: (why: WattvoxError) => void;
 	/** `retry` has something to do after so long, ms. */
 	onWait: (ms: number) => void;
 }
 
-/** What a broker that ends the connection, or stays silent, is given before that counts as its answer. */
-const STRIKES = 4;
 /** SUBACK's failure in MQTT 3.1.1; brokers of 5 have more above it. */
 const FAILURE = 0x80;
 
@@ -189,7 +184,6 @@ export class Subscriptions {
 	}
 
 	#deny(entry: Entry, said: boolean, cause?: unknown): void {
-		const { clock, random, againMs } = this.#o;
 		const how = said
 			? "refuses it"
 			: `ended ${entry.strikes} connections over it, or gave no answer`;
@@ -198,12 +192,9 @@ export class Subscriptions {
 			`the broker does not let this client listen to ${entry.filter}: it ${how}`,
 			{ cause },
 		);
-		const times = (entry.denied?.times ?? 0) + 1;
-		const most = Math.min(againMs.max, againMs.base * 2 ** (times - 1));
-		const wait = most * (0.5 + 0.5 * random());
-		const until = clock.monotonic() + wait;
-		entry.denied = { why, said, times, until };
-		this.#o.onWait(wait);
+		const denial = denialAfter(entry.denied, why, this.#o);
+		entry.denied = { ...denial, said };
+		this.#o.onWait(denial.wait);
 		this.#tell(entry, why);
 	}
 
