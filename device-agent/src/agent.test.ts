@@ -1,6 +1,8 @@
-import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { cp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { newKey, trustKeys, writeBundle } from "@wattvox/bundle";
+import { readBoard } from "@wattvox/energy";
 import { Broker, publish, StoreServer } from "@wattvox/fleet";
 import type { PowerMessage } from "@wattvox/link";
 import { readWav } from "@wattvox/speech";
@@ -49,6 +51,26 @@ it("a published bundle is pulled, proves itself, speaks, and its power is report
 	const { trial } = agent.status();
 	t.true(trial?.passed);
 	t.true((trial?.melDistance ?? 9) < 0.05);
+});
+
+it("the board's facts are reported, and again when one of them changes", async (t) => {
+	const f = await fleet(t);
+	const hostRoot = join(f.dir, "board");
+	const fixture = new URL(
+		"../../toolkit/energy/fixtures/orin-nano/",
+		import.meta.url,
+	);
+	await cp(fixture, hostRoot, { recursive: true });
+	const { states, until } = await listen(f.url, f.ends);
+	const agent = await f.agent({ hostRoot, powerEveryMs: 50 });
+	t.is(agent.status().reported.board?.l4t, "36.4.3");
+	await until(() => states.at(-1)?.board !== undefined);
+	const { at: _, ...board } = states.at(-1)?.board ?? { at: "" };
+	t.deepEqual(board, readBoard(fileURLToPath(fixture)) as typeof board);
+	const status = join(hostRoot, "var/lib/nvpmodel/status");
+	await writeFile(status, "pmode:0000\n");
+	await until(() => states.at(-1)?.board?.powerMode === "15W");
+	t.is(agent.status().reported.board?.powerMode, "15W");
 });
 
 it("after a restart it speaks and plays at once, with no broker", async (t) => {

@@ -3,6 +3,7 @@ import { cpus } from "node:os";
 import { checkId, createLog, systemClock, WattvoxError } from "@wattvox/core";
 import { deviceClassOf, readBoard } from "@wattvox/energy";
 import type { Reported } from "@wattvox/link";
+import { BoardWatch } from "./board-watch.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import { DevicePower } from "./device-power.ts";
 import { EngineCarrier } from "./engine/carrier.ts";
@@ -55,6 +56,7 @@ export class Agent extends EventEmitter<Events> {
 	readonly #engines: Engines | undefined;
 	readonly #reporter: Reporter;
 	readonly #power: DevicePower;
+	readonly #board: BoardWatch;
 	readonly #joules: JoulesGate;
 	readonly #voices: HeldVoices;
 	readonly #work: Work;
@@ -163,6 +165,7 @@ export class Agent extends EventEmitter<Events> {
 				speaker: this.#speaker,
 				deviceClass,
 				measured: this.#power.reporter?.measured,
+				board: this.#board.told,
 				engine: this.#work.engine,
 				joules: this.#finding,
 				runtime: this.#speaker.runtime,
@@ -185,6 +188,12 @@ export class Agent extends EventEmitter<Events> {
 			everyMs: options.powerEveryMs ?? 60_000,
 			clock,
 			log,
+		});
+		this.#board = new BoardWatch({
+			read: () => readBoard(options.hostRoot),
+			clock,
+			everyMs: options.powerEveryMs ?? 60_000,
+			onChange: () => this.#reporter.say(),
 		});
 		const limits = options.limits ?? {};
 		const joules = new JoulesGate({
@@ -259,6 +268,7 @@ export class Agent extends EventEmitter<Events> {
 			await this.#work.recall();
 			await this.#joules.recall();
 			await this.#power.start();
+			this.#board.start();
 			await this.#speaker.start(signal);
 		} catch (thrown) {
 			await this.stop();
@@ -270,6 +280,7 @@ export class Agent extends EventEmitter<Events> {
 
 	/** Ends the speaker after its requests, and says goodbye to the broker. Idempotent. */
 	async stop(): Promise<void> {
+		this.#board.stop();
 		await this.#work.stop();
 		await this.#speaker.stop();
 		await this.#power.stop();

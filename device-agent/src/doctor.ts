@@ -7,7 +7,12 @@ import {
 	WattvoxError,
 	writeAtomic,
 } from "@wattvox/core";
-import { hottest, openNvml, openPowerSource, readBoard } from "@wattvox/energy";
+import {
+	boardWords,
+	openNvml,
+	openPowerSource,
+	readBoard,
+} from "@wattvox/energy";
 import { Link, type LinkOptions } from "@wattvox/link";
 import { encodeModel, GraphBuilder } from "@wattvox/onnx";
 import { createEngine, tensor } from "@wattvox/runtime";
@@ -146,15 +151,7 @@ async function power(): Promise<{ used: string; passedOver: string }> {
 
 /** What the machine says of itself: a Jetson its module, mode and temperatures, a card its load. */
 async function board(): Promise<string> {
-	const facts = readBoard();
-	const degrees = hottest(facts);
-	const parts = [
-		facts.model,
-		facts.l4t && `Linux for Tegra ${facts.l4t}`,
-		facts.powerMode && `power mode ${facts.powerMode}`,
-		degrees !== null && `hottest zone ${degrees.toFixed(0)} °C`,
-		facts.gpuLoad !== null && `GPU load ${Math.round(100 * facts.gpuLoad)} %`,
-	];
+	const parts = boardWords(readBoard());
 	const cards = await openNvml();
 	if (!("unavailable" in cards)) {
 		for (const { name, temperatureC, utilisation } of await cards.telemetry())
@@ -163,7 +160,7 @@ async function board(): Promise<string> {
 			);
 		await cards.close();
 	}
-	return parts.filter(Boolean).join(", ") || "says nothing of itself";
+	return parts.join(", ") || "says nothing of itself";
 }
 
 /** A device may leave playing to who asks: nothing that plays is no problem. */

@@ -51,7 +51,7 @@ export interface AgentOptions {
 	hostRoot?: string;
 	/** Default: the best that works here. The agent closes what it opened itself. */
 	power?: PowerSource;
-	/** Between two power messages without an utterance, ms. Default 60 000. */
+	/** Between two power messages without an utterance, and two looks at the board, ms. Default 60 000. */
 	powerEveryMs?: number;
 	/** Ceiling of the first and of any wait after a failed step, ms. Default 1000 and 300 000. */
 	retryMs?: { base: number; max: number };

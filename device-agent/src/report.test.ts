@@ -1,3 +1,4 @@
+import { decode, encode, zReported } from "@wattvox/link";
 import test from "ava";
 import { report, type Seen } from "./report.ts";
 
@@ -29,6 +30,17 @@ test("states follow what is done", (t) => {
 	t.is(state({ do: "pull", digest: B, store: "store" }), "pulling");
 	t.is(state({ do: "try", digest: B }), "checking");
 	t.is(state({ do: "wait", until: 1 }), "failed");
+});
+
+test("what the board says of itself is reported where it says anything", (t) => {
+	t.false("board" in report(seen(), idle));
+	const board = {
+		...{ model: "NVIDIA Jetson Orin Nano", l4t: "36.4.3", tensorrt: "10.3.0" },
+		...{ powerMode: "15W", temperatures: { cpu: 50 }, gpuLoad: 0.5, at },
+	};
+	const reported = report(seen({ board }), idle);
+	t.deepEqual(reported.board, board);
+	t.deepEqual(decode(zReported, encode(reported)), reported);
 });
 
 test("what computes is reported, and why it is not the engine", (t) => {

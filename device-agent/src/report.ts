@@ -13,6 +13,7 @@ export type Seen = Pick<
 	runtime: Runtime | null;
 	/** What the broker keeps from this device. */
 	denied?: Reason | undefined;
+	board?: Reported["board"];
 	/** Of the active voice. */
 	joules?: Finding | undefined;
 };
@@ -57,6 +58,7 @@ export function report(view: Seen, situation: Situation): Reported {
 		...(step?.do === "pull" && progress && { progress }),
 		deviceClass: view.deviceClass,
 		...(view.measured !== undefined && { measured: view.measured }),
+		...(view.board && { board: view.board }),
 		...(view.runtime && { runtime: runtimeOf(view.runtime, view) }),
 		...(view.joules && { joules: joulesOf(view.joules) }),
 		at,

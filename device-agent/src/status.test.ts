@@ -5,6 +5,7 @@ const status = (
 	runtime: WrittenStatus["reported"]["runtime"],
 	engine: string | null = null,
 	trial: WrittenStatus["trial"] = null,
+	board?: WrittenStatus["reported"]["board"],
 ): string =>
 	formatStatus({
 		running: true,
@@ -20,6 +21,7 @@ const status = (
 			state: "active",
 			at: "2026-01-01T00:00:00.000Z",
 			...(runtime && { runtime }),
+			...(board && { board }),
 		},
 	});
 
@@ -34,6 +36,19 @@ test("the status says what computes, and why it is not the engine", (t) => {
 	t.regex(
 		status({ name: "onnxruntime", reason }),
 		/^by +ONNX Runtime \(E_ENGINE_DIFFERS: 4 dB off\)$/m,
+	);
+});
+
+test("the status shows what the board says of itself", (t) => {
+	t.notRegex(status(undefined), /^board /m);
+	const board = {
+		...{ model: "NVIDIA Jetson AGX Orin", l4t: "35.4.1", tensorrt: "8.5.2" },
+		...{ powerMode: null, temperatures: { cpu: 48.5, gpu: 51 }, gpuLoad: 0 },
+		at: "2026-01-01T00:00:00.000Z",
+	};
+	t.regex(
+		status(undefined, null, null, board),
+		/^board +NVIDIA Jetson AGX Orin, Linux for Tegra 35\.4\.1, TensorRT 8\.5\.2, hottest zone 51 °C, GPU load 0 %$/m,
 	);
 });
 

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { facts, WattvoxError } from "@wattvox/core";
+import { boardWords } from "@wattvox/energy";
 import { agentOf } from "./lock.ts";
 import type { AgentStatus } from "./reporter.ts";
 
@@ -60,6 +61,8 @@ export function formatStatus(status: WrittenStatus): string {
 			"because",
 			`${reported.reason.code}: ${reported.reason.message}`,
 		]);
+	if (reported.board)
+		lines.push(["board", boardWords(reported.board).join(", ")]);
 	if (reported.progress)
 		lines.push([
 			"pulled",

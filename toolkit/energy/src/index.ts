@@ -17,7 +17,12 @@ export {
 	integratePower,
 	type MeterPoint,
 } from "./integrate.ts";
-export { type BoardFacts, hottest, readBoard } from "./jetson/board.ts";
+export {
+	type BoardFacts,
+	boardWords,
+	hottest,
+	readBoard,
+} from "./jetson/board.ts";
 export { openIna3221 } from "./jetson/ina3221.ts";
 export { openTegrastats } from "./jetson/tegrastats.ts";
 export {

@@ -67,6 +67,23 @@ export const zSpeechFigure = z.object({
 	at: zInstant,
 });
 
+/** What a board says of itself; null is unknown. */
+export const zBoard = z.object({
+	/** "NVIDIA Jetson Orin Nano Developer Kit". */
+	model: z.string().max(200).nullable(),
+	/** NVIDIA's Linux release: "36.4.3". */
+	l4t: z.string().max(64).nullable(),
+	/** Version of NVIDIA's TensorRT: "10.3.0". */
+	tensorrt: z.string().max(64).nullable(),
+	powerMode: z.string().max(64).nullable(),
+	/** Degrees Celsius by zone. */
+	temperatures: z.record(z.string().max(64), z.number()),
+	/** 0..1. */
+	gpuLoad: z.number().min(0).max(1).nullable(),
+	/** When it was looked at. */
+	at: zInstant,
+});
+
 /** Retained, QoS 1: what the device runs, and why if that is not what is desired. */
 export const zReported = z.object({
 	v: z.literal(1),
@@ -79,6 +96,8 @@ export const zReported = z.object({
 	deviceClass: zId.optional(),
 	/** Whether a sensor gives its joules. Absent: it does not say. */
 	measured: z.boolean().optional(),
+	/** What the board says of itself; absent: nothing. */
+	board: zBoard.optional(),
 	/** What computes its speech, and why that is not the engine that it should have. */
 	runtime: z
 		.object({

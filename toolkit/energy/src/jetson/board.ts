@@ -8,6 +8,8 @@ export interface BoardFacts {
 	model: string | null;
 	/** NVIDIA's Linux release: "36.4.3". */
 	l4t: string | null;
+	/** Version of NVIDIA's TensorRT, by its library's file name: "10.3.0". */
+	tensorrt: string | null;
 	/** "15W", "MAXN_SUPER". */
 	powerMode: string | null;
 	/** Degrees Celsius by zone, without those that are switched off. */
@@ -26,6 +28,7 @@ export function readBoard(root = "/"): BoardFacts {
 			textOrNull(join(root, "proc/device-tree/model"))?.replaceAll("\0", "") ??
 			null,
 		l4t: release(textOrNull(join(root, "etc/nv_tegra_release"))),
+		tensorrt: tensorrt(root),
 		powerMode: powerMode(root),
 		temperatures: temperatures(root),
 		gpuLoad: gpuLoad(root),
@@ -38,10 +41,33 @@ export function hottest(facts: BoardFacts): number | null {
 	return all.length ? Math.max(...all) : null;
 }
 
+/** What is known of a board, for people. */
+export function boardWords(facts: BoardFacts): string[] {
+	const degrees = hottest(facts);
+	const words = [
+		facts.model,
+		facts.l4t && `Linux for Tegra ${facts.l4t}`,
+		facts.tensorrt && `TensorRT ${facts.tensorrt}`,
+		facts.powerMode && `power mode ${facts.powerMode}`,
+		degrees !== null && `hottest zone ${degrees.toFixed(0)} °C`,
+		facts.gpuLoad !== null && `GPU load ${Math.round(100 * facts.gpuLoad)} %`,
+	];
+	return words.filter((word) => typeof word === "string");
+}
+
 /** "# R36 (release), REVISION: 4.3, ..." */
 function release(text: string | null): string | null {
 	const match = /# R(\d+) \(release\), REVISION: ([\d.]+)/.exec(text ?? "");
 	return match ? `${match[1]}.${match[2]}` : null;
+}
+
+/** Debian packages of all releases put the library there; where several versions lie, the newest. */
+function tensorrt(root: string): string | null {
+	const found = names(join(root, "usr/lib/aarch64-linux-gnu"))
+		.map((name) => /^libnvinfer\.so\.(\d+\.\d+\.\d+)$/.exec(name)?.[1])
+		.filter((version) => version !== undefined)
+		.toSorted((a, b) => a.localeCompare(b, "en", { numeric: true }));
+	return found.at(-1) ?? null;
 }
 
 /** nvpmodel notes the mode it set as "pmode:0002"; its configuration gives the number a name. */
@@ -60,7 +86,8 @@ function powerMode(root: string): string | null {
 function temperatures(root: string): Record<string, number> {
 	const dir = join(root, "sys/devices/virtual/thermal");
 	const found: Record<string, number> = {};
-	for (const zone of zones(dir)) {
+	for (const zone of names(dir)) {
+		if (!zone.startsWith("thermal_zone")) continue;
 		const name = textOrNull(join(dir, zone, "type"));
 		// A zone whose part is switched off cannot be read, or reads -256 degrees.
 		const millidegrees = numberOrNull(join(dir, zone, "temp"));
@@ -70,9 +97,9 @@ function temperatures(root: string): Record<string, number> {
 	return found;
 }
 
-function zones(dir: string): string[] {
+function names(dir: string): string[] {
 	try {
-		return readdirSync(dir).filter((name) => name.startsWith("thermal_zone"));
+		return readdirSync(dir);
 	} catch {
 		return [];
 	}

@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,7 +7,7 @@ import { openPowerSource } from "../open.ts";
 import type { PowerReading, PowerSource } from "../source.ts";
 import { POWER_SOURCE_CONTRACT, type Subject } from "../source-contract.ts";
 import { fakeProgram, nextReading } from "../testing.ts";
-import { hottest, readBoard } from "./board.ts";
+import { boardWords, hottest, readBoard } from "./board.ts";
 import { openIna3221 } from "./ina3221.ts";
 import { openTegrastats } from "./tegrastats.ts";
 import { parseTegrastats } from "./tegrastats-line.ts";
@@ -230,6 +230,7 @@ test("a board tells its module, release, power mode, temperatures and load", (t)
 	t.deepEqual(nano, {
 		model: "NVIDIA Jetson Orin Nano Developer Kit",
 		l4t: "36.4.3",
+		tensorrt: null,
 		powerMode: "MAXN_SUPER",
 		temperatures: { cpu: 53.968, gpu: 53.343, tj: 53.968 },
 		gpuLoad: 0.63,
@@ -238,9 +239,31 @@ test("a board tells its module, release, power mode, temperatures and load", (t)
 	t.deepEqual(readBoard("/nowhere"), {
 		model: null,
 		l4t: null,
+		tensorrt: null,
 		powerMode: null,
 		temperatures: {},
 		gpuLoad: null,
 	});
 	t.is(hottest(readBoard("/nowhere")), null);
+	t.deepEqual(boardWords(nano), [
+		"NVIDIA Jetson Orin Nano Developer Kit",
+		"Linux for Tegra 36.4.3",
+		...["power mode MAXN_SUPER", "hottest zone 54 °C", "GPU load 63 %"],
+	]);
+	t.deepEqual(boardWords(readBoard("/nowhere")), []);
+});
+
+test("TensorRT's version is told by its library, the newest of several", async (t) => {
+	const root = await copy(t, "orin-nano");
+	const dir = join(root, "usr/lib/aarch64-linux-gnu");
+	await mkdir(dir, { recursive: true });
+	const file = (name: string) => writeFile(join(dir, `libnvinfer${name}`), "");
+	for (const name of [".so", ".so.10", "_plugin.so.11.0.0", ".so.10.3.0-old"])
+		await file(name);
+	t.is(readBoard(root).tensorrt, null);
+	await file(".so.8.5.2");
+	t.is(readBoard(root).tensorrt, "8.5.2");
+	await file(".so.10.3.0");
+	t.is(readBoard(root).tensorrt, "10.3.0");
+	t.true(boardWords(readBoard(root)).includes("TensorRT 10.3.0"));
 });
