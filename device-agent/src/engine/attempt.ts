@@ -30,9 +30,16 @@ export interface Given extends Yardstick {
 	builders: Set<string>;
 }
 
+/** There is no such engine, and none is to be built now. */
+export interface Absent {
+	absent: EngineKey;
+	/** What came from elsewhere and does not hold. */
+	because?: WattvoxError;
+}
+
 /**
  * Tries one way of coming by an engine.
- * @returns or its key: there is none, and none is to be built now
+ * @returns or its key: there is none that is not known to fail, and none is to be built now
  * @throws as `prepareEngine`
  */
 export async function attempt(
@@ -40,7 +47,7 @@ export async function attempt(
 	way: Way,
 	given: Given,
 	mayBuild: boolean,
-): Promise<PreparedEngine | { absent: EngineKey }> {
+): Promise<PreparedEngine | Absent> {
 	const { cache, voice, precision, from = "anywhere" } = o;
 	const { facts } = given;
 	const key = engineKey(facts, sha256(way.onnx), {
@@ -58,18 +65,29 @@ export async function attempt(
 		memoryBytes > (known.memoryBytes ?? MEMORY_BYTES);
 	if (known && !o.again && !roomier)
 		throw new WattvoxError(known.code, `as before: ${known.message}`);
+	const foreign = o.again ? [] : await cache.failures.foreign(id, voice);
+	const find = async () => {
+		const entry = allowed(o, given, await cache.find(key));
+		return foreign.some((f) => f.plan === entry?.sha256) ? undefined : entry;
+	};
 	try {
-		let entry = allowed(o, given, await cache.find(key));
+		let entry = await find();
 		if (!entry && o.bring && !mayBuild && from !== "cache") {
 			const signer = await o.bring(key);
 			if (signer !== null) given.builders.add(signer);
-			entry = allowed(o, given, await cache.find(key));
+			entry = await find();
 		}
+		let because: WattvoxError | undefined;
 		if (entry) {
 			const made = await judged(o, way, entry, given);
-			if (made) return made;
-		}
-		if (!mayBuild) return { absent: key };
+			if (!(made instanceof WattvoxError)) return made;
+			because = made;
+		} else if (foreign[0])
+			because = new WattvoxError(
+				foreign[0].code,
+				`as before: ${foreign[0].message}`,
+			);
+		if (!mayBuild) return { absent: key, ...(because && { because }) };
 		const made = await judgeEngine(o, way, await build(o, way, key), given);
 		await cache.failures.forgive(id, voice);
 		return { ...made, fresh: true };
@@ -83,37 +101,44 @@ export async function attempt(
 	}
 }
 
-/** @returns undefined: it does not hold, and is in the cache no more; another is to be had */
+/** @returns why it does not hold, where another may: one of our own, or of those who built it */
 async function judged(
 	o: PrepareOptions,
 	way: Way,
 	entry: EngineEntry,
 	given: Given,
-): Promise<PreparedEngine | undefined> {
+): Promise<PreparedEngine | WattvoxError> {
 	const { cache, voice, signal, note, from = "anywhere" } = o;
 	try {
 		const made = await judgeEngine(o, way, entry, given);
-		await cache.failures.forgive(entry.id, voice);
+		await cache.failures.forgive(entry.id, voice, entry.sha256);
 		return { ...made, fresh: false };
 	} catch (thrown) {
-		const { code } = asWattvoxError(thrown);
+		const error = asWattvoxError(thrown);
+		const { code, message } = error;
 		signal?.throwIfAborted();
-		const foreign = entry.origin.kind === "signed";
 		// What this TensorRT does not read any more is worth nothing to anybody.
 		const useless = code === "E_ENGINE_LOAD";
-		if (foreign && from === "anywhere" && OTHER_WAY.includes(code)) {
+		if (useless) await cache.remove(entry.id);
+		if (entry.origin.kind === "signed") {
 			// What others built is worth no more than what it computes.
-			note?.(
-				`the ${way.what} that came does not hold here (${code}); building our own`,
-			);
-		} else if (!foreign && useless)
+			const came = `the ${way.what} that came does not hold here (${code})`;
+			if (from !== "anywhere" && !NOT_ITS_FAULT.includes(code)) {
+				note?.(came);
+				const { id, sha256: plan } = entry;
+				await cache.failures.add({ engine: id, voice, plan, code, message });
+				return error;
+			}
+			if (from === "anywhere" && OTHER_WAY.includes(code)) {
+				note?.(`${came}; building our own`);
+				await cache.remove(entry.id);
+				return error;
+			}
+		} else if (useless) {
 			note?.(`the cached ${way.what} is not readable any more`);
-		else {
-			if (useless) await cache.remove(entry.id);
-			throw thrown;
+			return error;
 		}
-		await cache.remove(entry.id);
-		return undefined;
+		throw thrown;
 	}
 }
 

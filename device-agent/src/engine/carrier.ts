@@ -70,10 +70,15 @@ export class EngineCarrier {
 
 	/**
 	 * Brings an engine that a build station made into the cache.
+	 * @param refuted digests of such engines' bytes that are not wanted: they did not hold here
 	 * @returns the id of the builder key that signed it; null when there is none to be had
 	 * @throws the signal's reason
 	 */
-	async bring(key: EngineKey, signal: AbortSignal): Promise<string | null> {
+	async bring(
+		key: EngineKey,
+		signal: AbortSignal,
+		refuted: readonly string[] = [],
+	): Promise<string | null> {
 		const { fleet, device, trust, clock, busy, budget, log } = this.#o;
 		const name = engineId(key);
 		const store = this.#o.store();
@@ -86,6 +91,11 @@ export class EngineCarrier {
 				...(budget && { budget }),
 				stallLimit: SILENCES,
 				place: async (head) => {
+					if (refuted.includes(head.sha256))
+						throw new WattvoxError(
+							"E_PULL",
+							"the store has the engine that did not hold here, and no other",
+						);
 					at = await this.#cache.incoming(head.sha256);
 					return at;
 				},

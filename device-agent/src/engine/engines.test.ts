@@ -237,6 +237,49 @@ else end({ kind: "ready", engine: { id: "e" }, figures: {} });`,
 	t.deepEqual(await jobs(), ["store", "store", "store"]);
 });
 
+test("what came and did not hold for a voice is no news; other bytes are, also to voices that speak by the old ones", async (t) => {
+	const OTHER = "b".repeat(64);
+	const refutes: (readonly string[])[] = [];
+	let there: string | null = null;
+	const { all, prepare, dir } = await engines(
+		t,
+		`if (job.voice[0] === "b" || existsSync(new URL("./good", import.meta.url)))
+	end({ kind: "ready", engine: { id: ${JSON.stringify(engineId({ onnx: "a" } as EngineKey))} }, figures: {} });
+else end({ kind: "absent", keys: [{ onnx: "a" }], message: "none yet" });`,
+		{
+			settings: { pullOnly: true },
+			carrier: {
+				async bring(_, __, refuted = []) {
+					refutes.push(refuted);
+					return there;
+				},
+				offer: () => undefined,
+			},
+		},
+	);
+	const cache = new EngineCache(join(dir, "engines"));
+	const key = { onnx: "a" } as EngineKey;
+	const origin = { kind: "signed", key: builder.id } as const;
+	const bad = await cache.put(key, new Uint8Array(1), origin);
+	const { signal } = new AbortController();
+	await all.look({ voice: OTHER, dir, golden: null }, signal);
+	t.is(all.view(OTHER).state, "ready");
+	await prepare();
+	const plan = bad.sha256;
+	const why = { code: "E_ENGINE_DIFFERS", message: "off" } as const;
+	await cache.failures.add({ engine: bad.id, voice: VOICE, plan, ...why });
+	await writeFile(join(dir, "good"), "");
+	// the bytes in the cache are those that did not hold, and the store has no others
+	await prepare();
+	t.is(all.view(VOICE).state, "waiting");
+	t.deepEqual(refutes, [[plan]]);
+	t.is(all.view(OTHER).state, "ready");
+	there = builder.id;
+	await prepare();
+	t.is(all.view(VOICE).state, "ready");
+	t.true(all.unseen(OTHER), "its engine is another now");
+});
+
 test("a voice beside the active one: the cache is looked into, nobody is asked, and nothing is held against it", async (t) => {
 	const { all, dir, prepare } = await engines(
 		t,

@@ -63,7 +63,7 @@ type Known = Exclude<EngineView, { state: "wanted" }>;
  * - One that was built elsewhere is opened only while the key that signed it is trusted for engines.
  * - One that failed, in its trial or in the speaker, stays failed until the agent starts again.
  * - A device that is to build none builds none; while it waits it asks the store, and starts no job before
- *   something has come.
+ *   something has come. What came and did not hold for a voice is not taken for it again; other bytes are.
  */
 export class Engines {
 	readonly #o: EnginesOptions;
@@ -74,10 +74,12 @@ export class Engines {
 	/** What would do for the voice that waits. */
 	#missing: { voice: string; keys: readonly EngineKey[] } | undefined;
 	readonly #retry: Retry;
+	readonly #cache: EngineCache;
 
 	constructor(options: EnginesOptions) {
 		this.#o = options;
-		const { clock, settings } = options;
+		const { clock, settings, dataDir } = options;
+		this.#cache = new EngineCache(join(dataDir, "engines"));
 		this.#retry = new Retry(clock, settings.waitMs ?? WAIT_MS);
 	}
 
@@ -156,13 +158,13 @@ export class Engines {
 		from: EngineJob["from"],
 		signal: AbortSignal,
 	): Promise<string | undefined> {
-		const { dataDir, settings, carrier, threads, log, main } = this.#o;
+		const { settings, carrier, threads, log, main } = this.#o;
 		const { voice } = of;
-		const cache = join(dataDir, "engines");
+		const { dir: cache } = this.#cache;
 		const { shim, pullOnly: _, waitMs: __, ...wish } = settings;
 		let made: { engine: EngineAt; figures: EngineFigures };
 		try {
-			const builders = await this.#builders(cache);
+			const builders = await this.#builders();
 			made = await runEngineJob(
 				{ ...of, cache, wish, builders, from, threads, shim },
 				{
@@ -170,7 +172,7 @@ export class Engines {
 					note: (line) => log.info({ bundle: voice }, line),
 					bring:
 						carrier && from !== "cache"
-							? (key, signal) => carrier.bring(key, signal)
+							? (key, signal) => this.#bring(key, voice, signal)
 							: undefined,
 					main,
 				},
@@ -193,15 +195,43 @@ export class Engines {
 
 	/** Whether what was missing is in the cache now: imported by hand, or brought from the store. */
 	async #came(signal: AbortSignal): Promise<boolean> {
-		const { dataDir, trust, carrier } = this.#o;
-		const cache = new EngineCache(join(dataDir, "engines"));
-		for (const key of this.#missing?.keys ?? []) {
-			const origin = (await cache.find(key))?.origin;
-			if (origin?.kind === "built") return true;
-			if (origin && trust.find(origin.key, "engine")) return true;
-			if ((await carrier?.bring(key, signal)) != null) return true;
+		const { trust } = this.#o;
+		const { voice = "", keys = [] } = this.#missing ?? {};
+		for (const key of keys) {
+			const refuted = await this.#refuted(key, voice);
+			const { origin, sha256 = "" } = (await this.#cache.find(key)) ?? {};
+			if (origin && !refuted.includes(sha256)) {
+				if (origin.kind === "built") return true;
+				if (trust.find(origin.key, "engine")) return true;
+			}
+			if ((await this.#bring(key, voice, signal)) !== null) return true;
 		}
 		return false;
+	}
+
+	/** @returns who signed what came; null: nothing did */
+	async #bring(
+		key: EngineKey,
+		voice: string,
+		signal: AbortSignal,
+	): Promise<string | null> {
+		const refuted = await this.#refuted(key, voice);
+		const signer = await this.#o.carrier?.bring(key, signal, refuted);
+		if (signer == null) return null;
+		// In the place of what was there: voices that have that one are to look at this.
+		const name = engineId(key);
+		for (const [other, { id }] of this.#ready)
+			if (id === name) {
+				this.#ready.delete(other);
+				this.#known.delete(other);
+			}
+		return signer;
+	}
+
+	/** What came from elsewhere under a key and did not hold for a voice. */
+	async #refuted(key: EngineKey, voice: string): Promise<string[]> {
+		const all = await this.#cache.failures.foreign(engineId(key), voice);
+		return all.map(({ plan }) => plan);
 	}
 
 	#wait(voice: string, keys: readonly EngineKey[], why?: string): void {
@@ -220,8 +250,8 @@ export class Engines {
 	}
 
 	/** Keys that signed engines in the cache and may do so now. */
-	async #builders(cache: string): Promise<string[]> {
-		const keys = (await new EngineCache(cache).list()).flatMap(({ origin }) =>
+	async #builders(): Promise<string[]> {
+		const keys = (await this.#cache.list()).flatMap(({ origin }) =>
 			origin.kind === "signed" ? [origin.key] : [],
 		);
 		return keys.filter((id) => this.#o.trust.find(id, "engine"));

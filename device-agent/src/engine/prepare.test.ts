@@ -328,26 +328,48 @@ test("a device that builds none says which engines would do, and takes what came
 	t.is(workshop.builds.length, 0);
 });
 
-test("what came and does not hold is not built in its place on a device that builds none", async (t) => {
+test("what came and does not hold is neither built in its place nor tried again on a device that builds none; other bytes are", async (t) => {
 	const theirs = await bench(t);
 	const made = await theirs.prepare(5);
-	const { prepare, workshop, cache } = await bench(t, {
-		wave: (s) => s + 0.01,
-	});
+	const lies: Lies = { wave: (s) => s + 0.01 };
+	const { prepare, workshop, cache, notes } = await bench(t, lies);
+	let plan = await readFile(made.entry.path);
 	const bring = async (key: EngineKey) => {
 		if (!key.refit) return null;
-		const plan = await readFile(made.entry.path);
 		await cache.put(key, plan, { kind: "signed", key: station });
 		return station;
 	};
-	const absent = await t.throwsAsync<EngineAbsent>(
-		prepare(5, { from: "store", bring }),
-		{ instanceOf: EngineAbsent, message: /E_ENGINE_DIFFERS/ },
-	);
-	t.deepEqual(
-		absent?.keys.map((k) => k.refit),
-		[false],
-		"the voice's own engine may still come",
-	);
+	const waits = async (message: RegExp) => {
+		const absent = await t.throwsAsync<EngineAbsent>(
+			prepare(5, { from: "store", bring }),
+			{ instanceOf: EngineAbsent, message },
+		);
+		t.deepEqual(
+			absent?.keys.map((k) => k.refit),
+			[true, false],
+			"either may still come",
+		);
+	};
+	await waits(/\(E_ENGINE_DIFFERS: the engine is/);
+	t.true(notes.some((n) => n.includes("does not hold here")));
+	const { trials } = workshop;
+	await waits(/\(E_ENGINE_DIFFERS: as before/);
+	t.is(workshop.trials, trials, "the same bytes are not tried again");
+	const again = { from: "store", bring, again: true } as const;
+	await t.throwsAsync(prepare(5, again), { instanceOf: EngineAbsent });
+	t.true(workshop.trials > trials, "unless that is asked for");
+
+	plan = Buffer.concat([plan, Buffer.from(" ")]);
+	await waits(/\(E_ENGINE_DIFFERS: the engine is/);
+	t.is((await cache.failures.list()).length, 2);
+	// these hold, and those before are remembered
+	plan = Buffer.concat([plan, Buffer.from(" ")]);
+	delete lies.wave;
+	t.true((await prepare(5, { from: "store", bring })).refitted);
+	t.is((await cache.failures.list()).length, 2);
 	t.is(workshop.builds.length, 0);
+	// a device that may build does not wait for others
+	plan = await readFile(made.entry.path);
+	await cache.remove(made.entry.id);
+	t.is((await prepare(5, { bring })).entry.origin.kind, "built");
 });

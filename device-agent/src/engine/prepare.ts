@@ -77,7 +77,7 @@ export interface PreparedEngine extends JudgedEngine {
  * INVARIANTS
  * - What is returned survived its trial and lies in the cache with the bytes that were tried.
  * - An engine that failed for a voice is not tried again for it unless asked for; in the place of one that
- *   came from elsewhere this device's own is built, unless it is to build none.
+ *   came from elsewhere this device's own is built, or, where it is to build none, other bytes may come.
  * - Nothing here opens an engine in this process.
  *
  * @throws EngineAbsent; WattvoxError E_ENGINE_DIFFERS, and the workshop's codes; E_FILE_FORMAT (no golden sentences);
@@ -129,6 +129,7 @@ export async function prepareEngine(
 				const made = await attempt(o, way, given, mayBuild);
 				if (!("absent" in made)) return made;
 				absent.push(made.absent);
+				last = made.because ?? last;
 			} catch (thrown) {
 				last = asWattvoxError(thrown);
 				if (signal?.aborted || !OTHER_WAY.includes(last.code)) throw last;

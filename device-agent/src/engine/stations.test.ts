@@ -1,6 +1,8 @@
 // A build station and its siblings: real agents, a real broker and the stand-in for TensorRT. A sibling's
 // own build never ends where a test is to show that it did not build.
-import { trustKeys } from "@wattvox/bundle";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { hashBytes, signEngine, trustKeys } from "@wattvox/bundle";
 import type { Reported } from "@wattvox/link";
 import { standIn } from "@wattvox/runtime/testing";
 import test from "ava";
@@ -116,4 +118,47 @@ it("a device that builds none says what it waits for, and speaks by the engine a
 	// what it drew while it waited says nothing of the engine
 	await until(sibling, measuredBy("tensorrt"));
 	t.deepEqual((await say(sibling)).pcm, (await say(station)).pcm);
+});
+
+it("an engine that came and does not hold is asked for again when the station publishes another, and not before", async (t) => {
+	const h = await house(t);
+	const builds = await h.agent();
+	const anna = await h.voice("anna", 3, ["d1", "d2"]);
+	await until(builds, byTensorrt(anna));
+	const [entry] = await h.cache.list();
+	if (!entry) throw new Error("nothing was built");
+	const { engines } = h.store;
+	const publish = async (plan: Buffer) => {
+		const file = hashBytes(plan);
+		await mkdir(dirname(engines.planPath(file.sha256)), { recursive: true });
+		await writeFile(engines.planPath(file.sha256), plan);
+		await engines.put(signEngine(entry.key, file, h.builder));
+		return file.sha256;
+	};
+	const bad = await publish(Buffer.from("signed, and no engine"));
+	let sent = 0;
+	h.tap.change = (sha256, block) => {
+		if (sha256 === bad) sent++;
+		return block;
+	};
+	const sibling = await h.agent({
+		device: "d2",
+		engine: {
+			...{ shim: await standIn("crash-build"), precision: "fp32" },
+			...{ pullOnly: true, waitMs: { base: 50, max: 200 } },
+		},
+	});
+	const { runtime } = await until(
+		sibling,
+		(r) => r.runtime?.reason?.message.includes("E_ENGINE_LOAD") ?? false,
+	);
+	t.is(runtime?.reason?.code, "E_ENGINE_NONE");
+	// its own look into the store comes to nothing, and says so to nobody; only the next engine does
+	await publish(await readFile(entry.path));
+	await until(sibling, byTensorrt(anna));
+	t.is(sent, 1);
+	const [came] = await h.cacheOf("d2").list();
+	t.is(came?.sha256, entry.sha256);
+	const [failure] = await h.cacheOf("d2").failures.list();
+	t.like(failure, { engine: entry.id, plan: bad, code: "E_ENGINE_LOAD" });
 });
