@@ -9,6 +9,8 @@ import {
 	signRoot,
 } from "@wattvox/bundle";
 import { Broker } from "@wattvox/fleet";
+import { LEASH } from "@wattvox/runtime/tensorrt";
+import { lacks, standIn } from "@wattvox/runtime/testing";
 import test, { type ExecutionContext } from "ava";
 import {
 	type Diagnosis,
@@ -90,6 +92,41 @@ test("what is wrong is named with its code, and the rest is still looked at", as
 		ok: false,
 		versions: { node: process.versions.node },
 	});
+});
+
+const compiled = lacks("gcc", ...LEASH) ? test.skip : test;
+compiled("TensorRT is looked at where there is a shim", async (t) => {
+	const looked = async (shim: string) => {
+		const result = await diagnose({ shim });
+		return { worst: result.worst?.code, ...found(result).tensorrt };
+	};
+	const good = await looked(await standIn());
+	t.true(good.ok, good.found);
+	t.regex(good.found ?? "", /^TensorRT \d+\.\d+\.\d+.*, compute capability /);
+	t.false("tensorrt" in found(await diagnose()), "nobody asked for it");
+	const none = await looked("/nowhere/libwattvox_trt.so");
+	t.false(none.ok);
+	t.is(none.worst, "E_TENSORRT");
+	// a library that takes its process along
+	const crash = await looked(await standIn("crash-open"));
+	t.false(crash.ok);
+	t.is(crash.worst, "E_ENGINE_CRASH");
+});
+
+test("what the agent speaks by is told, and why that is no engine", async (t) => {
+	const dir = await folder(t);
+	const said = async (runtime: unknown) => {
+		const reported = { v: 1, bundle: "b".repeat(64), state: "active", runtime };
+		const status = { pid: 1, connected: false, reported };
+		await writeFile(join(dir, "status.json"), JSON.stringify(status));
+		return found(await diagnose({ dataDir: dir })).agent?.found ?? "";
+	};
+	t.regex(await said({ name: "tensorrt" }), /, by TensorRT, not connected$/);
+	const reason = { code: "E_ENGINE_NONE", message: "none is here" };
+	t.regex(
+		await said({ name: "onnxruntime", reason }),
+		/, by ONNX Runtime, no engine: E_ENGINE_NONE: none is here, not connected$/,
+	);
 });
 
 test("a root that has expired is told, and a clock behind it", async (t) => {

@@ -32,6 +32,8 @@ export interface Finding {
 export interface DoctorOptions {
 	/** The agent's data folder. */
 	dataDir?: string;
+	/** The TensorRT shim, compiled on this device: opened in a process of its own. */
+	shim?: string;
 	/** Root file or public keys, as the agent takes them. */
 	trust?: readonly string[];
 	/** How the agent gets to its broker. */
@@ -72,10 +74,12 @@ export async function diagnose(o: DoctorOptions = {}): Promise<Diagnosis> {
 			findings.push({ what, ok: false, found });
 		}
 	};
-	const { dataDir, trust, broker } = o;
+	const { dataDir, trust, broker, shim } = o;
 	const now = o.now ?? Date.now;
 	await look("node", () => `${process.version} ${process.arch}`);
 	await look("onnx runtime", () => adds(o.signal));
+	if (shim !== undefined)
+		await look("tensorrt", () => tensorrt(shim, o.signal));
 	await look("power", async () => (await power()).used);
 	await look("other sensors", async () => (await power()).passedOver);
 	await look("board", board);
@@ -132,6 +136,17 @@ async function adds(signal?: AbortSignal): Promise<string> {
 		await engine.dispose();
 	}
 	return `computes, ready in ${Math.round(performance.now() - begin)} ms`;
+}
+
+/** Whether the shim opens on what is installed here; a library that crashes takes its own process only. */
+async function tensorrt(shim: string, signal?: AbortSignal): Promise<string> {
+	const { workshop } = await import("@wattvox/runtime/tensorrt");
+	const facts = await workshop(shim).facts(signal ? { signal } : {});
+	return [
+		`TensorRT ${facts.tensorrt}, compiled against ${facts.headers}`,
+		`CUDA ${facts.cuda} on a driver for ${facts.cudaDriver}`,
+		`${facts.device}, compute capability ${facts.computeCapability}`,
+	].join(", ");
 }
 
 /** Which sensor there is, and why the others are not used; an estimate is no problem, but is called one. */
@@ -227,10 +242,14 @@ async function disk(dataDir?: string): Promise<string> {
 async function agent(dataDir: string): Promise<string> {
 	const status = await readStatus(dataDir).catch(() => undefined);
 	if (!status) return "never ran here";
-	const { bundle, reason } = status.reported;
+	const { bundle, reason, runtime } = status.reported;
+	const by = runtime?.name === "tensorrt" ? "TensorRT" : "ONNX Runtime";
+	const not = runtime?.reason;
 	return [
 		status.running ? `runs as process ${status.pid}` : "does not run",
 		bundle ? `speaks with ${bundle}` : "has no voice",
+		...(runtime ? [`by ${by}`] : []),
+		...(not ? [`no engine: ${not.code}: ${not.message}`] : []),
 		status.connected ? "connected" : "not connected",
 		...(reason ? [`${reason.code}: ${reason.message}`] : []),
 	].join(", ");

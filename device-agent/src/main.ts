@@ -51,8 +51,9 @@ const HELP = `wattvox-agent: the device's side of wattvox
   wattvox-agent status --data DIR [--json]
       what the agent on this data folder runs
   wattvox-agent doctor [--data DIR] [--trust FILE]... [--broker URL] [--ca FILE]
-                       [--report FILE] [--json]
-      whether this board has what an agent needs; --report writes it down, to attach to an issue
+                       [--shim FILE] [--report FILE] [--json]
+      whether this board has what an agent needs, with --shim TensorRT too; --report writes it
+      down, to attach to an issue
   wattvox-agent shim --out FILE [--include DIR]... [--lib DIR]...
       compiles the TensorRT shim against this device's own TensorRT, for --shim: wants c++ and
       JetPack's headers (packages g++, libnvinfer-dev, libnvonnxparsers-dev, cuda-cudart-dev-*)
@@ -201,6 +202,7 @@ async function doctor(values: Values): Promise<void> {
 	try {
 		const found = await diagnose({
 			...(data !== undefined && { dataDir: data }),
+			...(values.shim !== undefined && { shim: values.shim }),
 			...(trust && { trust }),
 			...(broker !== undefined && { broker: await account(broker, values) }),
 			...(device !== undefined && { device }),

@@ -20,6 +20,10 @@ export const doctor = command({
 			describe: "A root file, or public keys, as the agent is given them",
 		},
 		device: { type: "string", describe: "The device's id" },
+		shim: {
+			type: "string",
+			describe: "The TensorRT shim of this device: whether it opens",
+		},
 		report: { type: "string", describe: "Write what was found to this file" },
 		...BROKER_OPTIONS,
 		broker: {
@@ -31,9 +35,10 @@ export const doctor = command({
 		const { diagnose, formatDiagnosis, writeDiagnosis } = await import(
 			"@wattvox/device-agent"
 		);
-		const { data, trust, device, report, broker } = args;
+		const { data, trust, device, report, broker, shim } = args;
 		const found = await diagnose({
 			...(data !== undefined && { dataDir: data }),
+			...(shim !== undefined && { shim }),
 			...(trust && { trust }),
 			...(device !== undefined && { device }),
 			...(broker !== undefined && {
