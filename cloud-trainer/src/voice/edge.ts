@@ -16,7 +16,12 @@ import {
 	vocoderReach,
 } from "@wattvox/models";
 import type { Tensor } from "@wattvox/onnx";
-import { emptyGraph, type Graph, GraphBuilder } from "@wattvox/onnx";
+import {
+	emptyGraph,
+	type Graph,
+	GraphBuilder,
+	requireTensorrt,
+} from "@wattvox/onnx";
 import type { VoiceConfig } from "@wattvox/synth";
 import { type Base, withWeights } from "../pretrain/base.ts";
 
@@ -54,18 +59,23 @@ export function decoderGraph(c: AcousticConfig, v: VocoderConfig): Graph {
 	return b.graph;
 }
 
-/** Both edge graphs with their weights. */
+/**
+ * Both edge graphs with their weights, as they are exported.
+ * @param make how each is made; another way only in tests
+ * @throws WattvoxError E_TENSORRT_OP when a TensorRT that devices run does not take one of them
+ */
 export function edgeGraphs(
 	base: Base,
 	size: "student" | "teacher",
 	acoustic: ReadonlyMap<string, Tensor>,
 	vocoderWeights: ReadonlyMap<string, Tensor>,
+	make = { text: textGraph, decoder: decoderGraph },
 ): { text: Graph; decoder: Graph } {
 	const weights = new Map([...acoustic, ...vocoderWeights]);
-	return {
-		text: withWeights(textGraph(base[size]), weights),
-		decoder: withWeights(decoderGraph(base[size], base.vocoder), weights),
-	};
+	const text = withWeights(make.text(base[size]), weights);
+	const decoder = withWeights(make.decoder(base[size], base.vocoder), weights);
+	for (const graph of [text, decoder]) requireTensorrt(graph);
+	return { text, decoder };
 }
 
 /**

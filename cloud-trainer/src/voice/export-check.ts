@@ -7,7 +7,6 @@ import {
 	halveWeights,
 	mergeIntoWeights,
 	mergeLora,
-	requireTensorrt,
 	type Tensor,
 	toTensorrt,
 	widenWeights,
@@ -49,8 +48,6 @@ export async function checkExport(run: VoiceRun): Promise<ExportCheck> {
 	);
 	const vocoderWeights = await readWeights(run.baseDir, "vocoder");
 	const edge = edgeGraphs(run.base, "student", baseWeights, vocoderWeights);
-	requireTensorrt(edge.text);
-	requireTensorrt(edge.decoder);
 	const segment = run.segments[0];
 	if (!segment) throw new WattvoxError("E_BUG", "the run has no segments");
 	const batch = acousticBatch(
