@@ -157,6 +157,22 @@ test("a root that has expired is told, and a clock behind it", async (t) => {
 	t.regex(late.keys?.found ?? "", /^E_EXPIRED: root 1 has expired/);
 	const early = await at("2026-02-01T00:00:00Z");
 	t.regex(early.clock?.found ?? "", /^E_CLOCK: .* 2026-03-01/);
+
+	// the agent followed a newer one, so that is what it goes by
+	const next = {
+		...{ ...root, version: 2 },
+		...{ created: "2026-05-01T00:00:00Z", expires: "2026-06-01T00:00:00Z" },
+	};
+	const chain = [signRoot(root, [key]), signRoot(next, [key])];
+	await writeFile(join(dir, "roots.json"), rootFileBytes(chain));
+	const followed = await at("2026-05-15T00:00:00Z");
+	t.is(followed.keys?.found, "root 2, good until 2026-06-01T00:00:00Z");
+	t.true(followed.clock?.ok);
+	const before = await at("2026-04-15T00:00:00Z");
+	t.regex(before.clock?.found ?? "", /^E_CLOCK: .* 2026-05-01/);
+	await writeFile(join(dir, "roots.json"), "{}");
+	const broken = await at("2026-03-15T00:00:00Z");
+	t.regex(broken.keys?.found ?? "", /^E_FILE_FORMAT: .*root file/);
 });
 
 test("players are found where they are installed, PipeWire's first", async (t) => {

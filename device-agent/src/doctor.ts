@@ -1,6 +1,6 @@
 import { access, constants, mkdir, readFile, statfs } from "node:fs/promises";
 import { freemem, totalmem } from "node:os";
-import { loadTrust, RootTrust } from "@wattvox/bundle";
+import { loadTrust, RootTrust, type Trust } from "@wattvox/bundle";
 import {
 	asWattvoxError,
 	facts,
@@ -18,6 +18,7 @@ import { encodeModel, GraphBuilder } from "@wattvox/onnx";
 import { createEngine, tensor } from "@wattvox/runtime";
 import { Floors, SOFTWARE_FLOOR } from "./floors.ts";
 import { findPlayers } from "./speaker/player.ts";
+import { DeviceState } from "./state.ts";
 import { readStatus } from "./status.ts";
 
 /** One thing that was looked at. */
@@ -94,7 +95,7 @@ export async function diagnose(o: DoctorOptions = {}): Promise<Diagnosis> {
 		await look("agent", () => agent(dataDir));
 		await look("topics", () => topics(dataDir));
 	}
-	if (trust?.length) await look("keys", () => keys(trust, now()));
+	if (trust?.length) await look("keys", () => keys(trust, now(), dataDir));
 	if (broker) await look("broker", () => answers(broker, o));
 	return { ok: worst === undefined, findings, ...(worst && { worst }) };
 }
@@ -211,7 +212,8 @@ async function timeFloor(
 	trust?: readonly string[],
 ): Promise<number> {
 	if (dataDir === undefined || !trust?.length) return SOFTWARE_FLOOR;
-	const floors = new Floors(dataDir, await loadTrust(trust));
+	// roots that cannot be read are a finding of the keys
+	const floors = new Floors(dataDir, (await believed(trust, dataDir)).trust);
 	await floors.recall();
 	return Math.max(SOFTWARE_FLOOR, floors.time);
 }
@@ -269,8 +271,23 @@ async function topics(dataDir: string): Promise<string> {
 		: "known while the agent runs";
 }
 
-async function keys(paths: readonly string[], now: number): Promise<string> {
+/** What the agent believes: what it was given, and the roots that it followed since. */
+async function believed(
+	paths: readonly string[],
+	dataDir?: string,
+): Promise<{ trust: Trust; broken?: WattvoxError | undefined }> {
 	const trust = await loadTrust(paths);
+	if (dataDir === undefined || !(trust instanceof RootTrust)) return { trust };
+	return { trust, broken: await new DeviceState(dataDir).recallRoots(trust) };
+}
+
+async function keys(
+	paths: readonly string[],
+	now: number,
+	dataDir?: string,
+): Promise<string> {
+	const { trust, broken } = await believed(paths, dataDir);
+	if (broken) throw broken;
 	if (!(trust instanceof RootTrust)) return "plain keys, which may sign all";
 	const { version, expires } = trust.root;
 	if (trust.expires < now)

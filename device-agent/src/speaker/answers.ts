@@ -12,8 +12,9 @@ export function refuse(
 	voices: VoiceChoice,
 ): FastifyReply {
 	if (error.code === "E_BUSY") reply.header("retry-after", "1");
-	return reply.code(statusOf(error)).send({
-		...errorBody(error.code, error.message),
+	const status = statusOf(error);
+	return reply.code(status).send({
+		...errorBody(error.code, error.message, status, error.help),
 		...(error.code === "E_VOICE_UNKNOWN" && { voices: voices.list() }),
 	});
 }
@@ -28,7 +29,18 @@ function statusOf(error: WattvoxError): number {
 	return error.exit === EXIT.input || error.exit === EXIT.usage ? 400 : 500;
 }
 
-/** An error as OpenAI's API words it. */
-export function errorBody(code: string, message: string) {
-	return { error: { message, type: "invalid_request_error", code } };
+/** An error as OpenAI's API words it, and beside it what to do where the error's table says. */
+export function errorBody(
+	code: string,
+	message: string,
+	status: number,
+	help?: string,
+) {
+	const type =
+		status === 429
+			? "rate_limit_error"
+			: status >= 500
+				? "server_error"
+				: "invalid_request_error";
+	return { error: { message, type, code, ...(help && { help }) } };
 }

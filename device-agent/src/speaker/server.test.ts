@@ -20,7 +20,10 @@ const load = (name = "tiny", seed = 1) =>
 
 async function problem(reply: Response) {
 	const body = await reply.json();
-	return (body as { error: { code: string; message: string } }).error;
+	const { error } = body as {
+		error: { code: string; message: string; type: string; help?: string };
+	};
+	return error;
 }
 
 async function serve(t: Context, options: Partial<SpeechServerOptions> = {}) {
@@ -126,7 +129,9 @@ test("bad requests are told what is wrong", async (t) => {
 	const { slot, say, url } = await serve(t);
 	const early = await say({ input: "Hello." });
 	t.is(early.status, 503);
-	t.is((await problem(early)).code, "E_NO_VOICE");
+	const none = await problem(early);
+	t.like(none, { code: "E_NO_VOICE", type: "server_error" });
+	t.regex(none.help ?? "", /Publish a voice/);
 	t.is((await fetch(`${url}/healthz`)).status, 503);
 	await slot.swap("a", () => load());
 	const bad: [object, RegExp][] = [
@@ -140,7 +145,9 @@ test("bad requests are told what is wrong", async (t) => {
 	for (const [body, message] of bad) {
 		const reply = await say(body);
 		t.is(reply.status, 400, JSON.stringify(body).slice(0, 80));
-		t.regex((await problem(reply)).message, message);
+		const { message: said, type } = await problem(reply);
+		t.regex(said, message);
+		t.is(type, "invalid_request_error");
 	}
 	const odd = await fetch(`${url}/v1/audio/speech`, {
 		method: "POST",
@@ -181,6 +188,7 @@ test("requests take turns; too many are sent away to come again", async (t) => {
 	while ((await row()) < 2);
 	const full = await say({ input: "Three." });
 	t.is(full.status, 429);
+	t.is((await problem(full)).type, "rate_limit_error");
 	t.is(full.headers.get("retry-after"), "1");
 	stop.abort();
 	await first.body?.cancel().catch(() => undefined);
@@ -273,7 +281,9 @@ test("underruns are counted, and a player that fails takes nothing with it", asy
 		player = await fakePlayer(t, script);
 		const broken = await play({ input: "No." });
 		t.is(broken.status, 500);
-		t.is((await problem(broken)).code, "E_PLAYER");
+		const why = await problem(broken);
+		t.like(why, { code: "E_PLAYER", type: "server_error" });
+		t.regex(why.help ?? "", /--audio-device/);
 	}
 	const next = await say({ input: "Hello." });
 	t.is(next.status, 200);

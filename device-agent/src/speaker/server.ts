@@ -82,13 +82,17 @@ export class SpeechServer {
 			if (!["127.0.0.1", "localhost", "::1"].includes(host))
 				return reply
 					.code(403)
-					.send(errorBody("E_USAGE", "this service is for the device itself"));
+					.send(
+						errorBody("E_USAGE", "this service is for the device itself", 403),
+					);
 		});
 		app.setErrorHandler(async (thrown, _request, reply) => {
 			const status = (thrown as { statusCode?: number }).statusCode;
 			const error = asWattvoxError(thrown);
 			if (status && status < 500)
-				return reply.code(status).send(errorBody("E_USAGE", error.message));
+				return reply
+					.code(status)
+					.send(errorBody("E_USAGE", error.message, status));
 			return refuse(reply, error, this.voices);
 		});
 		app.addHook("onResponse", async (request, reply) => {
@@ -108,7 +112,7 @@ export class SpeechServer {
 				if (!parsed.success)
 					return reply
 						.code(400)
-						.send(errorBody("E_USAGE", z.prettifyError(parsed.error)));
+						.send(errorBody("E_USAGE", z.prettifyError(parsed.error), 400));
 				const gone = new AbortController();
 				reply.raw.once("close", () => gone.abort());
 				return serve(parsed.data, reply, gone.signal);

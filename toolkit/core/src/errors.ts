@@ -96,7 +96,7 @@ export const ERRORS = {
 	// trust
 	E_SIGNATURE: {
 		exit: EXIT.trust,
-		help: "Do not use this bundle; fetch it again from a source you trust.",
+		help: "Do not use it; fetch it again from a source you trust. What a key signed that you have dropped yourself is to be signed anew.",
 	},
 	E_TAMPERED: {
 		exit: EXIT.trust,
@@ -114,7 +114,7 @@ export const ERRORS = {
 	// network
 	E_BROKER: {
 		exit: EXIT.network,
-		help: "Check the broker's address and that it runs; interrupted pulls resume.",
+		help: "Check the broker's address, that it runs, the account and its password, and with TLS the authority (--ca); interrupted pulls resume.",
 	},
 	E_DENIED: {
 		exit: EXIT.network,
