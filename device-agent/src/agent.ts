@@ -235,6 +235,7 @@ export class Agent extends EventEmitter<Events> {
 				link,
 				goodKept: bounds.goodKept,
 				onProgress: (done, total) => this.#reporter.progress(done, total),
+				onAgain: (again) => log.info(again, "blocks are asked for again"),
 				onStuck: (why) => this.#work.stuck(why),
 				deadlines: options.deadlines,
 				onTrial: (bundle, result) => this.#reporter.trial(bundle, result),

@@ -1,6 +1,6 @@
 import type { Trust } from "@wattvox/bundle";
 import { type Clock, WattvoxError } from "@wattvox/core";
-import { type Budget, type Link, pullBundle } from "@wattvox/link";
+import { type Again, type Budget, type Link, pullBundle } from "@wattvox/link";
 import type { GoldenLimits, GoldenResult } from "@wattvox/synth";
 import type { Engines, VoiceOfEngine } from "./engine/engines.ts";
 import type { HeldVoices } from "./held-voices.ts";
@@ -31,6 +31,8 @@ export interface ExecutorOptions {
 	/** Bytes that may come; unlimited without. */
 	budget?: Budget;
 	onProgress: (done: number, total: number) => void;
+	/** Told before blocks of a bundle are asked for again. */
+	onAgain?: (again: Again) => void;
 	/**
 	 * Told when a step that was cut does not end, and why it was cut; and undefined once it has. Nothing else
 	 * is begun meanwhile: what hangs in the system might still write later.
@@ -190,7 +192,7 @@ export class Executor {
 		store: string,
 		signal: AbortSignal,
 	): Promise<void> {
-		const { fleet, device, trust, state, onProgress, clock } = this.#o;
+		const { fleet, device, trust, state, onProgress, onAgain, clock } = this.#o;
 		await pullBundle({
 			link: await this.#o.link(signal),
 			fleet,
@@ -201,6 +203,7 @@ export class Executor {
 			trust,
 			signal,
 			onProgress,
+			...(onAgain && { onAgain }),
 			clock,
 			busy: () => this.#o.speaker.speaking,
 			...(this.#o.budget && { budget: this.#o.budget }),

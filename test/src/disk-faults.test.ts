@@ -5,29 +5,26 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import test, { type ExecutionContext } from "ava";
 import { MUTATIONS } from "./disk-mutations.ts";
-import { type Mutation, makeMutant } from "./mutant.ts";
+import { Lanes } from "./lanes.ts";
+import { type DiskMutation, makeMutant } from "./mutant.ts";
 import type { Findings } from "./simulated-disk.ts";
 
 const run = promisify(execFile);
 
-/** Two at a time: each is a process that is busy to its end. */
-const lanes: Promise<unknown>[] = [Promise.resolve(), Promise.resolve()];
-let next = 0;
-function inLane<T>(work: () => Promise<T>): Promise<T> {
-	const lane = next++ % lanes.length;
-	const done = (lanes[lane] ?? Promise.resolve()).then(work);
-	lanes[lane] = done.catch(() => undefined);
-	return done;
-}
+/** Each is a process that is busy to its end. */
+const lanes = new Lanes(2);
 
 /** Runs the faults of the disk on the code as it is, or with one check taken out. */
 async function campaign(
 	t: ExecutionContext,
-	mutation?: Mutation,
+	mutation?: DiskMutation,
 ): Promise<Findings> {
 	let dir = fileURLToPath(new URL(".", import.meta.url));
 	if (mutation) {
-		const mutant = await makeMutant(mutation);
+		const mutant = await makeMutant(
+			mutation,
+			/^(?:disk-|simulated-disk)[a-z-]*\.js$/,
+		);
 		t.teardown(() => rm(mutant, { recursive: true }));
 		dir = mutant;
 	}
@@ -44,7 +41,7 @@ async function campaign(
 
 test("power cuts and damage at every step leave a device that goes on", async (t) => {
 	t.timeout(600_000);
-	const { faults, violations } = await inLane(() => campaign(t));
+	const { faults, violations } = await lanes.run(() => campaign(t));
 	t.deepEqual(violations, []);
 	t.true(faults > 80, `${faults}`);
 	t.log(`${faults} faults`);
@@ -53,7 +50,7 @@ test("power cuts and damage at every step leave a device that goes on", async (t
 for (const mutation of MUTATIONS)
 	test(`it is noticed when ${mutation.what} is taken out`, async (t) => {
 		t.timeout(600_000);
-		const { violations } = await inLane(() => campaign(t, mutation));
+		const { violations } = await lanes.run(() => campaign(t, mutation));
 		t.true(violations.length > 0);
 		t.log(violations[0]);
 	});

@@ -1,4 +1,4 @@
-import type { Mutation } from "./mutant.ts";
+import type { DiskMutation } from "./mutant.ts";
 
 const FILES = "core/dist/files.js";
 const DISK = "bundle/dist/disk.js";
@@ -14,7 +14,7 @@ const BACKLOG = "device-agent/dist/backlog/backlog.js";
 const BACKLOG_FILE = "device-agent/dist/backlog/backlog-file.js";
 
 /** Every flush and every check of what a device writes and reads; each is taken out once. */
-export const MUTATIONS: readonly Mutation[] = [
+export const MUTATIONS: readonly DiskMutation[] = [
 	{
 		what: "the flush of a state file",
 		part: "carriage",

@@ -1,10 +1,10 @@
 // One process of the fault campaign: a broker, a store's server, or a device's agent. Its parent tells
 // it over IPC what is to go wrong inside it.
-import fs from "node:fs/promises";
-import { syncBuiltinESMExports } from "node:module";
 import { FolderStore, type loadTrust, trustKeys } from "@wattvox/bundle";
 import { createLog } from "@wattvox/core";
+import { type DeviceEvent, Journal } from "./faults-journal.ts";
 import type { Role } from "./faults-roles.ts";
+import { tapAnswers, tapAsks, tapDisk } from "./faults-taps.ts";
 
 const role = JSON.parse(process.argv[2] ?? "{}") as Role;
 const tell = (message: object) => process.send?.(message, () => undefined);
@@ -18,29 +18,18 @@ process.on("message", (message: Partial<typeof faults>) => {
 	Object.assign(faults, message);
 });
 
-/** A clock that jumps and a disk that is full, for this whole process. */
-function bendMachine(): void {
+/** A clock that jumps, for this whole process. */
+function bendClock(): void {
 	const now = Date.now;
 	Date.now = () => now() + faults.clockMs;
-	const open = fs.open;
-	const full = () =>
-		Object.assign(new Error("ENOSPC: no space left on device"), {
-			code: "ENOSPC",
-		});
-	fs.open = async (...args) => {
-		const handle = await open(...args);
-		for (const name of ["write", "writev", "writeFile"] as const) {
-			const real = handle[name].bind(handle) as (...a: unknown[]) => unknown;
-			Object.assign(handle, {
-				[name]: async (...a: unknown[]) => {
-					if (faults.full) throw full();
-					return real(...a);
-				},
-			});
-		}
-		return handle;
-	};
-	syncBuiltinESMExports();
+}
+
+/** Writes down what the device says of blocks that it asks for again. */
+function heard(line: string, journal: Journal<DeviceEvent>): void {
+	const said = JSON.parse(line);
+	if (said.msg !== "blocks are asked for again") return;
+	const { pull, why, blocks } = said;
+	journal.write({ is: "again", pull, why, blocks });
 }
 
 async function publicTrust(pem: string): ReturnType<typeof loadTrust> {
@@ -63,6 +52,10 @@ switch (role.kind) {
 	case "store": {
 		const { StoreServer } = await import("@wattvox/fleet");
 		const store = new FolderStore(role.dir);
+		const damaged = new Set<string>();
+		tapAnswers(new Journal(role.journal), (file, block) =>
+			damaged.delete(`${file} ${block}`),
+		);
 		const server = new StoreServer({
 			broker: { url: role.url, reconnectMs: { base: 50, max: 200 } },
 			source: {
@@ -70,10 +63,9 @@ switch (role.kind) {
 				async readBlock(sha256, index) {
 					const block = await store.readBlock(sha256, index);
 					if (!block) return undefined;
-					tell({ sent: 1 });
 					if (faults.corrupt <= 0) return block;
 					faults.corrupt--;
-					tell({ corrupted: 1 });
+					damaged.add(`${sha256} ${index}`);
 					const bad = Buffer.from(block);
 					bad[0] = (bad[0] ?? 0) ^ 0xff;
 					return bad;
@@ -85,7 +77,10 @@ switch (role.kind) {
 		break;
 	}
 	case "agent": {
-		bendMachine();
+		bendClock();
+		const journal = new Journal<DeviceEvent>(role.journal);
+		tapDisk(role.dir, journal, () => faults.full);
+		tapAsks(journal);
 		const { Agent } = await import("@wattvox/device-agent");
 		const agent = new Agent({
 			broker: { url: role.url, reconnectMs: { base: 50, max: 300 } },
@@ -97,7 +92,10 @@ switch (role.kind) {
 			// a tiny voice on a busy machine is no measure of speed
 			limits: { realTimeFactor: 1000 },
 			retryMs: { base: 50, max: 400 },
-			log: createLog("agent", { level: "silent" }),
+			log: createLog("agent", {
+				level: "info",
+				to: { write: (line: string) => heard(line, journal) },
+			}),
 		});
 		agent.on("reported", (reported) =>
 			tell({ reported, speaker: agent.status().speaker }),

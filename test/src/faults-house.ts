@@ -16,7 +16,12 @@ import type { Reported } from "@wattvox/link";
 import { BASE_MEL } from "@wattvox/speech";
 import { type Golden, makeGolden, Voice } from "@wattvox/synth";
 import { tinyBundle, tinyVoice } from "@wattvox/synth/testing";
-import { Account, type FileBlocks } from "./faults-account.ts";
+import { type Account, account } from "./faults-account.ts";
+import {
+	type DeviceEvent,
+	Journal,
+	type StoreEvent,
+} from "./faults-journal.ts";
 import { BadLink } from "./faults-link.ts";
 import { Kept } from "./faults-process.ts";
 
@@ -26,7 +31,8 @@ export interface Wishable {
 	digest: string;
 	/** It speaks its golden sentences as it should. */
 	good: boolean;
-	files: FileBlocks[];
+	/** SHA-256 of each of its files. */
+	files: Set<string>;
 }
 
 /** One fleet with one device, all of it real processes but the link between the two. */
@@ -41,10 +47,10 @@ export interface House {
 	link: BadLink;
 	/** Of the speech API. */
 	url: string;
-	/** Blocks that the store sent, and how many of them damaged. */
-	sent: { blocks: number; corrupted: number };
-	/** Blocks that it may have sent. */
-	account: Account;
+	/** What the device does. */
+	device: Journal<DeviceEvent>;
+	/** Where every block belongs that was asked for and sent so far. */
+	account(): Account;
 	/** What the device said last. */
 	said: { reported: Reported | undefined; speaker: number | null };
 	/** The voice wished for last. */
@@ -83,17 +89,14 @@ export async function makeHouse(log: (text: string) => void): Promise<House> {
 			key,
 		);
 		await folder.put(path, trust);
-		const contents = made.manifest.files.map(({ sha256, blocks }) => ({
-			sha256,
-			blocks: blocks.length,
-		}));
+		const contents = new Set(made.manifest.files.map((f) => f.sha256));
 		voices.push({ path, digest: made.digest, good, files: contents });
 	}
-	const sent = { blocks: 0, corrupted: 0 };
+	const device = new Journal<DeviceEvent>(join(dir, "device.log"));
+	const sent = new Journal<StoreEvent>(join(dir, "store.log"));
 	const said: House["said"] = { reported: undefined, speaker: null };
 	const deviceDir = join(dir, "device");
 	await mkdir(deviceDir);
-	const account = new Account(join(deviceDir, "store"));
 	const link = new BadLink();
 	const linkPort = await link.start();
 	let brokerPort = 0;
@@ -105,13 +108,10 @@ export async function makeHouse(log: (text: string) => void): Promise<House> {
 	brokerPort = await broker.start();
 	link.target = brokerPort;
 	const brokerUrl = `mqtt://127.0.0.1:${brokerPort}`;
-	const store = new Kept(
-		() => ({ kind: "store", url: brokerUrl, dir: folder.root }),
-		(message) => {
-			if (message.sent) sent.blocks++;
-			if (message.corrupted) sent.corrupted++;
-		},
-	);
+	const store = new Kept(() => ({
+		...{ kind: "store", url: brokerUrl, dir: folder.root },
+		journal: sent.path,
+	}));
 	await store.start();
 	const port = await freePort();
 	const agent = new Kept(
@@ -120,13 +120,11 @@ export async function makeHouse(log: (text: string) => void): Promise<House> {
 			url: `mqtt://127.0.0.1:${linkPort}`,
 			dir: deviceDir,
 			port,
+			journal: device.path,
 			publicKey: publicPem(key.publicKey),
 		}),
 		(message) => {
-			if (message.reported) {
-				said.reported = message.reported as Reported;
-				account.heard(said.reported);
-			}
+			if (message.reported) said.reported = message.reported as Reported;
 			const speaker = message.speaker as { pid: number | null } | undefined;
 			if (speaker) said.speaker = speaker.pid;
 		},
@@ -135,14 +133,19 @@ export async function makeHouse(log: (text: string) => void): Promise<House> {
 	await agent.start();
 	let revision = 0;
 	const house: House = {
-		...{ dir, deviceDir, key, voices, broker, store, agent, link, sent, said },
-		account,
+		...{ dir, deviceDir, key, voices, broker, store, agent, link, said },
+		device,
+		account() {
+			// the store first: what it sends was asked for before
+			const answers = sent.read();
+			const files = voices.map((v) => [v.digest, v.files] as const);
+			return account(device.read(), answers, new Map(files));
+		},
 		url: `http://127.0.0.1:${port}`,
 		wished: undefined,
 		async wish(voice) {
 			revision++;
 			house.wished = voice;
-			await account.wish(voice.files);
 			for (;;)
 				try {
 					await broker.ready;

@@ -48,6 +48,26 @@ export class Kept {
 		if (this.#child?.connected) this.#child.send(this.#faults, () => undefined);
 	}
 
+	/** Has it stand still, all its threads. @returns whether it does: it may just be between two lives */
+	async pause(): Promise<boolean> {
+		const child = this.#child;
+		if (!child?.kill("SIGSTOP")) return false;
+		for (;;) {
+			const stat = `/proc/${child.pid}/stat`;
+			const text = await readFile(stat, "utf8").catch(() => "");
+			const state = text.slice(text.lastIndexOf(")") + 2, -1)[0];
+			if (state === "T") return true;
+			// it was killed meanwhile
+			if (state === undefined || state === "Z") return false;
+			await delay(1);
+		}
+	}
+
+	/** Ends {@link pause}. */
+	goOn(): void {
+		this.#child?.kill("SIGCONT");
+	}
+
 	/** Ends it as a power switch would; it comes back. */
 	async kill(): Promise<void> {
 		const child = this.#child;

@@ -1,12 +1,20 @@
 /** What a process of the fault campaign is. */
 export type Role =
 	| { kind: "broker"; port: number; dir: string }
-	| { kind: "store"; url: string; dir: string }
+	| {
+			kind: "store";
+			url: string;
+			dir: string;
+			/** Path. */
+			journal: string;
+	  }
 	| {
 			kind: "agent";
 			url: string;
 			dir: string;
 			port: number;
+			/** Path. */
+			journal: string;
 			/** PEM. */
 			publicKey: string;
 	  };

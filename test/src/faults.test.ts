@@ -1,7 +1,8 @@
 import test from "ava";
-import { campaign, SPEAKER_KILLED } from "./faults.ts";
+import { campaign } from "./faults.ts";
+import { SPEAKER_KILLED } from "./faults-mix.ts";
 
-// A few faults on real processes and a real broker; `node test/dist/faults.js` does 500.
+// A few faults on real processes and a real broker; `npm run bench -- faults` does 500.
 test("random faults end in the voice wished for or the last good one", async (t) => {
 	t.timeout(600_000);
 	const seed = Math.floor(Math.random() * 2 ** 31);

@@ -1,13 +1,10 @@
 // The fault campaign: real processes, a real broker, random faults at random moments.
-import { readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { pathToFileURL } from "node:url";
-import { parseArgs } from "node:util";
-import { openBundle, sha256, trustKeys } from "@wattvox/bundle";
 import type { Reported } from "@wattvox/link";
-import { type House, makeHouse, type Wishable } from "./faults-house.ts";
-import { childrenOf, programOf } from "./faults-process.ts";
+import type { Account } from "./faults-account.ts";
+import { makeHouse, type Wishable } from "./faults-house.ts";
+import { inspect, say } from "./faults-look.ts";
+import { DEATHS, FAULTS, heal, SPEAKER_KILLED } from "./faults-mix.ts";
 
 export interface CampaignOptions {
 	faults: number;
@@ -31,12 +28,8 @@ export interface CampaignResult {
 	/** Requests to the speech API that were answered with speech, and with something else. */
 	spoken: number;
 	refused: number;
-	/** Blocks that the store sent, damaged ones left out. */
-	blocksSent: number;
-	/** Blocks that had to be sent. */
-	blocksNeeded: number;
-	/** Blocks that it may have sent at most, by what the protocol promises. */
-	blocksAllowed: number;
+	/** Where every block that was asked for and sent belongs. */
+	blocks: Omit<Account, "violations">;
 	/** Voices given up because their speaker was killed again and again, and spoken in the end. */
 	givenUp: number;
 	/** Longest time from the end of the faults to the voice wished for, ms. */
@@ -58,160 +51,6 @@ function dice(seed: number): () => number {
 /** The device is where it should be when its speaker was killed too often. */
 const GIVEN_UP = "it gave the voice up";
 
-type Fault = (house: House, random: () => number) => Promise<void>;
-
-/** Deaths while it loads a voice that make a device give the voice up. */
-const DEATHS = 3;
-
-/**
- * What makes a device give a voice up. By chance it does not come: three deaths have to fall into the
- * loading of one voice. A device without another voice is mute for a minute then, so only who asks gets it.
- */
-export const SPEAKER_KILLED = "speaker killed while it loads";
-
-/** Kills every speaker that is to load the voice wished for, until the device says that it has had enough. */
-async function killSpeaker(h: House): Promise<void> {
-	const { wished, said } = h;
-	const { reported } = said;
-	while (
-		said.reported?.bundle !== wished?.digest &&
-		// one that did not prove itself is never loaded
-		(said.reported === reported || said.reported?.state !== "failed")
-	)
-		await delay(5);
-	const enough = () =>
-		said.reported?.reason?.code === "E_MODEL" ||
-		said.reported?.bundle !== wished?.digest;
-	while (!enough()) {
-		for (const pid of await childrenOf(h.agent.pid))
-			if (/speaker\/main/.test(await programOf(pid)) && !enough())
-				try {
-					process.kill(pid, "SIGKILL");
-				} catch {
-					// it ended by itself
-				}
-		await delay(5);
-	}
-}
-
-/** What may go wrong. Each puts itself right again, or `heal` does. */
-const FAULTS: Record<string, Fault> = {
-	"agent killed": (h) => h.agent.kill(),
-	"agent's child killed": async (h, random) => {
-		// the speaker, or the trial when one is under way
-		const children = await childrenOf(h.agent.pid);
-		const pid = children[Math.floor(random() * children.length)];
-		try {
-			if (pid) process.kill(pid, "SIGKILL");
-		} catch {
-			// it ended by itself
-		}
-	},
-	[SPEAKER_KILLED]: killSpeaker,
-	"link cut": async (h) => {
-		h.link.cut();
-		h.account.interrupted();
-	},
-	"link away": async (h, random) => {
-		h.account.interrupted();
-		h.link.closed = true;
-		h.link.cut();
-		await delay(300 * random());
-		h.link.closed = false;
-	},
-	"link slow": async (h, random) => {
-		// so slow that a whole window may seem lost
-		h.account.interrupted();
-		h.link.rate = 20_000 + 200_000 * random();
-		await delay(200 * random());
-	},
-	"broker killed": async (h) => {
-		await h.broker.kill();
-		h.account.interrupted();
-	},
-	"store killed": async (h) => {
-		await h.store.kill();
-		h.account.interrupted();
-	},
-	"blocks damaged": async (h, random) => {
-		h.store.set({ corrupt: 1 + Math.floor(2 * random()) });
-	},
-	"disk full": async (h, random) => {
-		h.agent.set({ full: true });
-		await delay(400 * random());
-		h.agent.set({ full: false });
-	},
-	"clock jumps": async (h, random) => {
-		const years = [-50, -1, 0.01, 1, 200][Math.floor(random() * 5)] ?? 0;
-		h.agent.set({ clockMs: years * 365.25 * 24 * 3600_000 });
-		await delay(200 * random());
-	},
-	"part of a file rots": async (h, random) => {
-		const dir = join(h.deviceDir, "store", "partial");
-		const parts = (await readdir(dir).catch(() => [])).filter((n) =>
-			n.endsWith(".part"),
-		);
-		const name = parts[Math.floor(random() * parts.length)];
-		if (!name) return;
-		const path = join(dir, name);
-		const bytes = await readFile(path).catch(() => Buffer.alloc(0));
-		if (bytes.byteLength === 0) return;
-		const at = Math.floor(random() * bytes.byteLength);
-		bytes[at] = (bytes[at] ?? 0) ^ 0x40;
-		await writeFile(path, bytes, { flag: "r+" }).catch(() => undefined);
-		// found when the pull goes on, or not before the whole file is hashed
-		for (const file of h.voices.flatMap((voice) => voice.files))
-			if (name.startsWith(file.sha256)) return h.account.spoilt(file);
-	},
-};
-
-function heal(h: House): void {
-	h.link.closed = false;
-	h.link.rate = Number.POSITIVE_INFINITY;
-	h.store.set({ corrupt: 0 });
-	h.agent.set({ full: false, clockMs: 0 });
-	// a slow connection has its own queue; a new one does not
-	h.link.cut();
-	h.account.interrupted();
-}
-
-async function say(
-	h: House,
-): Promise<{ status: number; bundle: string | null }> {
-	const reply = await fetch(`${h.url}/v1/audio/speech`, {
-		method: "POST",
-		headers: { "content-type": "application/json" },
-		body: JSON.stringify({ input: "Yes." }),
-		signal: AbortSignal.timeout(20_000),
-	});
-	await reply.arrayBuffer();
-	return {
-		status: reply.status,
-		bundle: reply.headers.get("x-wattvox-bundle"),
-	};
-}
-
-/** Everything that lies on the device is what was signed. */
-async function inspect(h: House): Promise<string[]> {
-	const wrong: string[] = [];
-	const trust = trustKeys([h.key.publicKey]);
-	const blobs = join(h.deviceDir, "store", "blobs", "sha256");
-	// the device removes what nothing points to meanwhile: what is gone is not wrong
-	for (const name of await readdir(blobs).catch(() => [])) {
-		const bytes = await readFile(join(blobs, name)).catch(() => undefined);
-		if (bytes && sha256(bytes) !== name)
-			wrong.push(`blob ${name.slice(0, 8)} is not what its name says`);
-	}
-	const voices = join(h.deviceDir, "voices");
-	for (const name of await readdir(voices).catch(() => []))
-		if (!name.startsWith("."))
-			await openBundle(join(voices, name), trust).catch(async (thrown) => {
-				if ((await readdir(voices)).includes(name))
-					wrong.push(`voice ${name.slice(0, 8)}: ${thrown.message}`);
-			});
-	return wrong;
-}
-
 /** Runs a campaign. */
 export async function campaign(
 	options: CampaignOptions,
@@ -230,9 +69,10 @@ export async function campaign(
 		looks: 0,
 		spoken: 0,
 		refused: 0,
-		blocksSent: 0,
-		blocksNeeded: 0,
-		blocksAllowed: 0,
+		blocks: {
+			...{ asked: 0, needed: 0, again: {} },
+			...{ sent: 0, sentBytes: 0, damaged: 0 },
+		},
 		givenUp: 0,
 		slowestMs: 0,
 		violations: [],
@@ -294,6 +134,9 @@ export async function campaign(
 		const took = performance.now() - begin;
 		result.slowestMs = Math.max(result.slowestMs, Math.round(took));
 		for (const wrong of await inspect(house)) fail(wrong);
+		const { violations, ...blocks } = house.account();
+		result.blocks = blocks;
+		for (const wrong of violations) fail(wrong);
 		log(
 			`look ${result.looks}: ${wished?.good ? "the voice wished for" : "the last good voice"} after ${Math.round(took)} ms`,
 		);
@@ -351,7 +194,8 @@ export async function campaign(
 	try {
 		await wish(pick(good));
 		await look("start");
-		for (let done = 0; done < options.faults; ) {
+		const fine = () => result.violations.length === 0;
+		for (let done = 0; done < options.faults && fine(); ) {
 			if (lastGood) candidates.push(lastGood);
 			let last = "";
 			for (let n = 0; n < every && done < options.faults; n++, done++) {
@@ -364,60 +208,11 @@ export async function campaign(
 				await FAULTS[last]?.(house, random);
 			}
 			await look(last);
-			if (result.violations.length > 0) break;
 		}
 	} finally {
 		over.abort();
 		await prober;
 		await house.stop();
 	}
-	result.blocksSent = house.sent.blocks - house.sent.corrupted;
-	result.blocksNeeded = house.account.needed;
-	result.blocksAllowed = house.account.allowed;
-	if (result.blocksSent > result.blocksAllowed)
-		result.violations.push(
-			`the store sent ${result.blocksSent} blocks; ${result.blocksNeeded} were needed, and with what was interrupted ${result.blocksAllowed} are explained`,
-		);
 	return result;
 }
-
-const USAGE = `npm run bench -- faults [options]
-
-  --faults N       how many (default 500)
-  --seed N         of the dice; the same seed gives the same faults (default: random, printed)
-  --patience N     seconds until the device must be where it should be (default 120);
-                   more on a machine that is busy with other work
-  --json           for programs
-`;
-
-async function main(): Promise<void> {
-	const { values } = parseArgs({
-		options: {
-			faults: { type: "string", default: "500" },
-			seed: { type: "string" },
-			patience: { type: "string", default: "120" },
-			json: { type: "boolean", default: false },
-			help: { type: "boolean", default: false },
-		},
-	});
-	if (values.help) return void process.stdout.write(USAGE);
-	const faults = Number(values.faults);
-	const patienceMs = 1000 * Number(values.patience);
-	if (!(Number.isSafeInteger(faults) && faults > 0 && patienceMs > 0)) {
-		process.stderr.write(USAGE);
-		process.exitCode = 2;
-		return;
-	}
-	const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
-	const log = (text: string) => process.stderr.write(`${text}\n`);
-	log(`seed ${seed}`);
-	const result = await campaign({ faults, seed, patienceMs, log });
-	process.stdout.write(
-		values.json
-			? `${JSON.stringify(result)}\n`
-			: `${JSON.stringify(result, null, 2)}\n`,
-	);
-	process.exitCode = result.violations.length > 0 ? 1 : 0;
-}
-
-if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) await main();

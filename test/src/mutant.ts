@@ -16,8 +16,6 @@ import type { Part } from "./disk-faults.ts";
 export interface Mutation {
 	/** What is taken out, for people. */
 	what: string;
-	/** The part of the faults of the disk that must notice it. */
-	part: Part;
 	/** In which package's dist. */
 	file: `${(typeof PACKAGES)[number]}/dist/${string}.js`;
 	find: string;
@@ -26,9 +24,14 @@ export interface Mutation {
 	replace: string;
 }
 
+/** A mutation that the faults of the disk must notice. */
+export interface DiskMutation extends Mutation {
+	/** The part of them that must. */
+	part: Part;
+}
+
 /** What the faults of the disk run through, and where it lies. */
 export const PACKAGES = ["core", "bundle", "link", "device-agent"] as const;
-const MAIN_FILE = /^(?:disk-|simulated-disk)[a-z-]*\.js$/;
 
 const here = dirname(fileURLToPath(import.meta.url));
 const top = join(here, "..", "..");
@@ -41,11 +44,17 @@ export function packageDir(name: string): string {
 /**
  * A copy of the code with one change, beside the original so that everything else resolves to what is
  * installed. (Node's own module hooks would do without a copy; in Node 20 they hang now and then.)
- * @returns its folder; the main is `disk-faults-main.js` in it
+ * @param mains the programs of this package that go with it
+ * @param more packages to be copied because they use what is changed
+ * @returns its folder, with the mains in it
  */
-export async function makeMutant(mutation: Mutation): Promise<string> {
+export async function makeMutant(
+	mutation: Mutation,
+	mains: RegExp,
+	more: readonly string[] = [],
+): Promise<string> {
 	const dir = await mkdtemp(join(here, "mutant-"));
-	for (const name of PACKAGES) {
+	for (const name of [...PACKAGES, ...more]) {
 		const from = packageDir(name);
 		const to = join(dir, "node_modules", "@wattvox", name);
 		await mkdir(to, { recursive: true });
@@ -59,7 +68,7 @@ export async function makeMutant(mutation: Mutation): Promise<string> {
 		if (existsSync(own)) await symlink(own, join(to, "node_modules"));
 	}
 	for (const main of await readdir(here))
-		if (MAIN_FILE.test(main)) await cp(join(here, main), join(dir, main));
+		if (mains.test(main)) await cp(join(here, main), join(dir, main));
 	const path = join(dir, "node_modules", "@wattvox", mutation.file);
 	const parts = (await readFile(path, "utf8")).split(mutation.find);
 	const nth = mutation.nth ?? 0;

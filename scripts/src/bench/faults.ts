@@ -8,7 +8,7 @@ import { WattvoxError } from "@wattvox/core";
  * @throws WattvoxError E_BUG when the campaign found something, which it has printed then
  */
 export async function run(argv: string[]): Promise<void> {
-	const program = new URL("../../../test/dist/faults.js", import.meta.url);
+	const program = new URL("../../../test/dist/faults-main.js", import.meta.url);
 	const child = spawn(process.execPath, [fileURLToPath(program), ...argv], {
 		stdio: "inherit",
 	});

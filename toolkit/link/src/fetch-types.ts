@@ -21,6 +21,19 @@ export type Channel = Pick<
 	"ready" | "onReady" | "onLost" | "publish" | "subscribe"
 >;
 
+/** Blocks that will be asked for once more, of one {@link Pull.id}. */
+export interface Again {
+	/** The id that its requests carry. */
+	pull: string;
+	/**
+	 * `damaged`: not what was signed. `refused`: the store could not answer. `lost`: the connection went.
+	 * `silence`: nothing came for too long. `overtaken`: later answers came past them.
+	 */
+	why: "damaged" | "refused" | "lost" | "silence" | "overtaken";
+	/** How many. */
+	blocks: number;
+}
+
 export interface FetchOptions {
 	link: Channel;
 	fleet: string;
@@ -40,6 +53,8 @@ export interface FetchOptions {
 	tamperLimit?: number;
 	/** While this says true, one block at a time: the link and the processor are wanted elsewhere. */
 	busy?: () => boolean;
+	/** Told before blocks are asked for again that may have been sent: for logs and accounts. */
+	onAgain?: (again: Again) => void;
 	clock?: Clock;
 	/** Uniform in [0, 1). */
 	random?: () => number;

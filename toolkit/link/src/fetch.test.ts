@@ -2,6 +2,7 @@ import { type Clock, ManualClock, WattvoxError } from "@wattvox/core";
 import test from "ava";
 import fc from "fast-check";
 import {
+	type Again,
 	BlockFetcher,
 	type Channel,
 	type FetchOptions,
@@ -157,8 +158,13 @@ test("whatever gets lost or damaged, each block is taken once and the window is 
 					time === 1 ? (script[index] ?? "good") : "good",
 				);
 				const taken: number[] = [];
-				const f = fetcher(store, clock, { window });
+				let again = 0;
+				const onAgain = ({ blocks }: Again) => {
+					again += blocks;
+				};
+				const f = fetcher(store, clock, { window, onAgain });
 				await pass(f.fetch(wants(30, taken)), clock);
+				t.is(f.counters.asked, 30 + again, "each repeat is told");
 				t.true(store.most() <= window, `${store.most()} of ${window}`);
 				t.is(new Set(taken).size, 30);
 				t.is(taken.length, 30);
@@ -200,6 +206,24 @@ test("after a cut, at most one window is asked for twice", async (t) => {
 	t.is(f.counters.lost, 1);
 	t.is(taken.length, 20);
 	t.true(store.asked.length <= 24, `${store.asked.length}`);
+});
+
+test("it is said why blocks are asked for again", async (t) => {
+	const cases = [
+		["lost", "silence"],
+		["busy", "refused"],
+		["bad", "damaged"],
+	] as const;
+	for (const [what, why] of cases) {
+		const clock = new ManualClock();
+		const store = fakeStore((_, time) => (time === 1 ? what : "good"));
+		const told: Again[] = [];
+		const onAgain = (again: Again) => told.push(again);
+		await pass(fetcher(store, clock, { onAgain }).fetch(wants(1, [])), clock);
+		t.is(told.length, 1, what);
+		t.like(told[0], { why, blocks: 1 });
+		t.regex(told[0]?.pull ?? "", /^[0-9a-f]{16}$/);
+	}
 });
 
 test("silence, refusal, damage and a missing broker each end after their limit", async (t) => {

@@ -1,6 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { backoff, type Clock, systemClock, WattvoxError } from "@wattvox/core";
-import type { FetchCounters, FetchOptions, Want } from "./fetch-types.ts";
+import type {
+	Again,
+	FetchCounters,
+	FetchOptions,
+	Want,
+} from "./fetch-types.ts";
 import {
 	type BlockHeader,
 	decodeBlock,
@@ -287,7 +292,7 @@ export class BlockFetcher {
 				"E_TAMPERED",
 				`block ${want.index} of ${want.kind} ${want.digest.slice(0, 16)} came ${times} times and was never what was signed`,
 			);
-		this.#again.push(want);
+		this.#askAgain("damaged", [want]);
 	}
 
 	/** Looks at the window once a window. */
@@ -313,7 +318,7 @@ export class BlockFetcher {
 			);
 			return;
 		}
-		this.#again.push(want);
+		this.#askAgain("refused", [want]);
 		// the rest of the same request is refused too: one refusal is one step back
 		if (this.#clock.monotonic() < this.#pauseUntil) return;
 		this.#stepBack(
@@ -329,7 +334,7 @@ export class BlockFetcher {
 		for (const [key, asked] of this.#asked) {
 			if (asked.order >= order - 2 * this.#most) break;
 			this.#asked.delete(key);
-			this.#again.push(asked.want);
+			this.#askAgain("overtaken", [asked.want]);
 		}
 	}
 
@@ -347,7 +352,7 @@ export class BlockFetcher {
 			);
 		}
 		this.#offlineSince = this.#clock.monotonic();
-		this.#takeBack();
+		this.#takeBack("lost");
 	}
 
 	#back(): void {
@@ -356,10 +361,17 @@ export class BlockFetcher {
 		this.#ask();
 	}
 
-	#takeBack(): void {
-		for (const { want } of [...this.#asked.values()].reverse())
-			this.#again.push(want);
+	#takeBack(why: Again["why"]): void {
+		const wants = [...this.#asked.values()].map(({ want }) => want);
 		this.#asked.clear();
+		this.#askAgain(why, wants.reverse());
+	}
+
+	/** Puts them before all that was never asked for. */
+	#askAgain(why: Again["why"], wants: readonly Want[]): void {
+		if (wants.length === 0) return;
+		this.#again.push(...wants);
+		this.#o.onAgain?.({ pull: this.#id, why, blocks: wants.length });
 	}
 
 	/** After a sign of trouble: one block at a time, growing again with every block that comes. */
@@ -400,7 +412,7 @@ export class BlockFetcher {
 			if (this.#asked.size > 0 && now - this.#heard > this.#stallWait) {
 				this.counters.stalls++;
 				this.#heard = now;
-				this.#takeBack();
+				this.#takeBack("silence");
 				this.#stepBack(`store ${this.#o.store} does not answer`, "E_TIMEOUT");
 				this.#stallWait = this.#stall();
 			}
