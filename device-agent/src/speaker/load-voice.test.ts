@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { WattvoxError } from "@wattvox/core";
 import { decodeModel, encodeModel } from "@wattvox/onnx";
 import { createEngine, type Engine } from "@wattvox/runtime";
@@ -136,5 +137,46 @@ test("bytes that were not tried are never opened", async (t) => {
 	const { voice, trouble } = await loadVoice(at, trt.options);
 	t.is(trouble?.code, "E_TAMPERED");
 	t.is(trt.closed(), 0, "TensorRT was not even started");
+	await voice.dispose();
+});
+
+test("a voice whose thread dies is said to be dead; one that dies while it loads does not load", async (t) => {
+	const { dir, at } = await house(t);
+	const flag = join(dir, "die");
+	const script = join(dir, "thread.mjs");
+	await writeFile(
+		script,
+		`import { existsSync } from "node:fs";
+const look = () => {
+	if (existsSync(${JSON.stringify(flag)})) throw new Error("made up");
+};
+look();
+setInterval(look, 1);
+await import(${JSON.stringify(import.meta.resolve("@wattvox/runtime"))}.replace("index.js", "worker.js"));`,
+	);
+	const deaths: string[] = [];
+	let died: () => void = () => undefined;
+	const dead = new Promise<void>((resolve) => {
+		died = resolve;
+	});
+	const options = {
+		...{ threads: 1, tensorrt: null, frontend },
+		script: pathToFileURL(script),
+		onDeath({ code, message }: { code: string; message: string }) {
+			deaths.push(`${code}: ${message}`);
+			died();
+		},
+	};
+	const { digest } = at;
+	const { voice } = await loadVoice({ digest, dir }, options);
+	t.true((await voice.speak("Hello.").samples()).length > 0);
+	await writeFile(flag, "");
+	await dead;
+	t.deepEqual(deaths, ["E_BUG: the engine's thread ended: made up"]);
+	await t.throwsAsync(voice.speak("Hello.").samples(), { code: "E_MODEL" });
+	await t.throwsAsync(loadVoice({ digest, dir }, options), {
+		message: /thread ended: made up/,
+	});
+	t.is(deaths.length, 1);
 	await voice.dispose();
 });

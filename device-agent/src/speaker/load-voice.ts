@@ -14,6 +14,10 @@ export interface LoadVoiceOptions {
 	/** Opens TensorRT in this process; another one only in tests. */
 	open?: (shim: string) => Promise<TensorRt>;
 	frontend?: Frontend;
+	/** The thread of a voice that was loaded died, and the voice with it. */
+	onDeath?: (why: Reason) => void;
+	/** What that thread runs; another one only in tests. */
+	script?: URL;
 }
 
 export interface LoadedVoice {
@@ -38,25 +42,34 @@ export async function loadVoice(
 	{ dir, engine }: VoiceAt,
 	options: LoadVoiceOptions,
 ): Promise<LoadedVoice> {
-	const { threads, frontend } = options;
+	const { threads, frontend, script, onDeath } = options;
+	let loaded = false;
+	// while it loads, that is an error of the loading
+	const died = ({ code, message }: Reason) => {
+		if (loaded) onDeath?.({ code, message });
+	};
 	const how = {
 		threads,
 		// a thread of its own: what speaks meanwhile does not wait for this one's loading
-		host: new EngineHost(),
+		host: new EngineHost(script, died),
 		...(frontend && { frontend }),
 	};
-	if (!engine)
-		return { voice: await Voice.load(dir, how), runtime: "onnxruntime" };
+	const load = async (decoder?: TrtEngine) => {
+		const voice = await Voice.load(dir, {
+			...how,
+			...(decoder && { decoder }),
+		});
+		loaded = true;
+		return voice;
+	};
+	if (!engine) return { voice: await load(), runtime: "onnxruntime" };
 	try {
 		const decoder = await openEngine(engine, options);
-		return {
-			voice: await Voice.load(dir, { ...how, decoder }),
-			runtime: "tensorrt",
-		};
+		return { voice: await load(decoder), runtime: "tensorrt" };
 	} catch (thrown) {
 		const { code, message } = asWattvoxError(thrown);
 		return {
-			voice: await Voice.load(dir, how),
+			voice: await load(),
 			runtime: "onnxruntime",
 			trouble: { code, message },
 		};

@@ -43,9 +43,19 @@ const shelf = new VoiceShelf({
 		tell({ kind: "aside", loaded: shelf.loaded, loading: shelf.loading }),
 });
 
+/** Loads a voice; should its thread die, this process ends: its agent starts another, which loads it anew. */
+const load = (at: VoiceAt) =>
+	loadVoice(at, {
+		...config,
+		onDeath({ code, message }) {
+			process.stderr.write(`${code}: ${message}\n`);
+			process.exit(1);
+		},
+	});
+
 /** A voice beside the active one falls back as that one does; the agent hears why. */
 async function loadAside(at: VerifiedVoice) {
-	const { voice, runtime, trouble } = await loadVoice(at, config);
+	const { voice, runtime, trouble } = await load(at);
 	const { digest, memory, engine } = at;
 	if (engine && trouble)
 		tell({ kind: "engine-trouble", digest, engine: engine.id, ...trouble });
@@ -56,7 +66,7 @@ async function loadAside(at: VerifiedVoice) {
 	};
 }
 
-async function load(at: VoiceAt, ask: number): Promise<void> {
+async function become(at: VoiceAt, ask: number): Promise<void> {
 	const { digest } = at;
 	const engine = at.engine?.id ?? null;
 	try {
@@ -68,7 +78,7 @@ async function load(at: VoiceAt, ask: number): Promise<void> {
 					trouble = undefined;
 					return here;
 				}
-				const loaded = await loadVoice(at, config);
+				const loaded = await load(at);
 				trouble = loaded.trouble;
 				return new SharedVoice(loaded.voice, digest, trouble ? null : engine);
 			},
@@ -111,7 +121,7 @@ const server = new SpeechServer({
 process.on("message", (message: ToSpeaker) => {
 	switch (message.kind) {
 		case "swap":
-			void load(message, message.ask);
+			void become(message, message.ask);
 			break;
 		case "offers":
 			void server.voices.offer(message.offers);
@@ -144,4 +154,4 @@ try {
 	});
 	process.disconnect();
 }
-if (config.voice) await load(config.voice, config.ask);
+if (config.voice) await become(config.voice, config.ask);

@@ -52,10 +52,18 @@ export class EngineHost {
 	#generation = 0;
 
 	readonly #script: URL;
+	readonly #onDeath: (why: WattvoxError) => void;
 
-	/** @param script what the thread runs; another one only in tests */
-	constructor(script = new URL("./worker.js", import.meta.url)) {
+	/**
+	 * @param script what the thread runs; another one only in tests
+	 * @param onDeath told when the thread died, and its engines with it
+	 */
+	constructor(
+		script = new URL("./worker.js", import.meta.url),
+		onDeath: (why: WattvoxError) => void = () => undefined,
+	) {
 		this.#script = script;
+		this.#onDeath = onDeath;
 	}
 
 	/** Rises when the thread died: engines of an older generation are gone. */
@@ -213,14 +221,13 @@ export class EngineHost {
 			"ERR_WORKER_OUT_OF_MEMORY"
 				? "E_MEMORY"
 				: "E_BUG";
-		for (const job of jobs)
-			job.reject(
-				new WattvoxError(
-					code,
-					`the engine's thread ended: ${error?.message ?? "no reason given"}`,
-					{ cause: error },
-				),
-			);
+		const why = new WattvoxError(
+			code,
+			`the engine's thread ended: ${error?.message ?? "no reason given"}`,
+			{ cause: error },
+		);
+		for (const job of jobs) job.reject(why);
+		this.#onDeath(why);
 	}
 }
 
