@@ -21,9 +21,13 @@ export async function readStatus(dataDir: string): Promise<WrittenStatus> {
 		const running = (await agentOf(dataDir)) === written.pid;
 		return { running, ...written };
 	} catch (cause) {
-		throw new WattvoxError("E_FILE_MISSING", `no agent ever ran on ${path}`, {
-			cause,
-		});
+		throw new WattvoxError(
+			"E_FILE_MISSING",
+			`no agent ever ran on ${dataDir}`,
+			{
+				cause,
+			},
+		);
 	}
 }
 

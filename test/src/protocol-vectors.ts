@@ -236,6 +236,15 @@ const REPORTED: Omit<Reported, "bundle"> = {
 	state: "active",
 	deviceClass: "orin-nano",
 	measured: true,
+	board: {
+		model: "NVIDIA Jetson Orin Nano Developer Kit",
+		l4t: "36.4.0",
+		tensorrt: "10.3.0",
+		powerMode: "15W",
+		temperatures: { "cpu-thermal": 48.5 },
+		gpuLoad: null,
+		at: AT,
+	},
 	runtime: { name: "onnxruntime" },
 	joules: {
 		verdict: "passed",

@@ -27,8 +27,8 @@ export interface RootChange {
  * Makes the next root of a chain, or the first one when `file` is undefined, and signs it.
  * @param keys private root keys: enough of the old root's and of the new one's
  * @returns the root file with the new root at its end
- * @throws WattvoxError E_USAGE (a change that changes nothing there is), E_SIGNATURE (too few keys),
- * E_FILE_FORMAT
+ * @throws WattvoxError E_USAGE (a change that changes nothing there is), E_KEY (too few keys, or others),
+ * E_SIGNATURE, E_FILE_FORMAT
  */
 export function rotateRoot(
 	file: Uint8Array | undefined,
@@ -49,7 +49,7 @@ export function rotateRoot(
 		if (id.length < 8 || found.length !== 1)
 			throw new WattvoxError(
 				"E_USAGE",
-				`${found.length || "no"} ${role} key begins with "${id}": give at least 8 characters of one`,
+				`${found.length || "no"} ${role} key begins with "${id}": there are ${short(roles[role])}; give at least 8 characters of one`,
 			);
 		roles[role] = roles[role].filter((k) => k !== found[0]);
 	}
@@ -76,6 +76,23 @@ export function rotateRoot(
 		},
 	};
 	const signed = signRoot(root, keys);
+	for (const by of before ? [before, root] : [root]) checkSigners(by, keys);
 	verifyRoot(signed, before);
 	return { bytes: rootFileBytes([...chain, signed]), root };
 }
+
+/** Says which keys are missing before the signatures are counted. */
+function checkSigners(
+	{ version, roles: { root } }: Root,
+	keys: readonly PrivateKey[],
+): void {
+	const good = new Set(root.keys.filter((id) => keys.some((k) => k.id === id)));
+	if (good.size < root.threshold)
+		throw new WattvoxError(
+			"E_KEY",
+			`${root.threshold} of root ${version}'s root keys (${short(root.keys)}) must sign, and ${good.size} of them sign here`,
+		);
+}
+
+const short = (ids: readonly string[]): string =>
+	ids.map((id) => id.slice(0, 16)).join(", ") || "none";

@@ -10,7 +10,7 @@ export const energyAttest = command({
 	about: "Measure joules per second of speech here, and sign what was found",
 	examples: [
 		[
-			"energy attest voice/ --trust keys/builder.pub --key keys/fleet.key",
+			"energy attest voice/ --trust keys/release.pub --key keys/fleet.key",
 			"on a quiet device: 10 s of idling, 30 s of speech",
 		],
 	],

@@ -8,7 +8,7 @@ export const exportCommand = command({
 	about: "A run's voice as a signed bundle, checked against what was trained",
 	examples: [
 		[
-			"export --run run/ --out voice/ --key keys/builder.key",
+			"export --run run/ --out voice/ --key keys/release.key",
 			"after `distil`, or after `train --teacher`",
 		],
 	],
@@ -27,7 +27,7 @@ export const exportCommand = command({
 		key: {
 			type: "string",
 			demandOption: true,
-			describe: "The builder's private key",
+			describe: "The release key: signs the bundle",
 		},
 		carbon: {
 			type: "string",

@@ -10,7 +10,7 @@ export const inspect = command({
 	usage: "inspect <bundle>",
 	about: "What a bundle is, who signed it, what it cost",
 	examples: [
-		["inspect voice/ --trust keys/builder.pub", "checks signature and files"],
+		["inspect voice/ --trust keys/release.pub", "checks signature and files"],
 		[
 			"inspect voice/ --trust keys --attestations attestations",
 			"with what devices have measured",

@@ -6,7 +6,7 @@ export const keysNew = command({
 	usage: "keys new <name>",
 	about: "Make a key pair that signs bundles and desired states",
 	examples: [
-		["keys new keys/builder", "writes keys/builder.key and keys/builder.pub"],
+		["keys new keys/release", "writes keys/release.key and keys/release.pub"],
 	],
 	positionals: {
 		name: {

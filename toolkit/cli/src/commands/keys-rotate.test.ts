@@ -49,14 +49,34 @@ test("keys rotate makes a root, then the next one; devices follow from the first
 
 	// neither a stranger's signature nor nonsense changes the file
 	const before = await readFile(root);
-	const bad = [
-		["--sign", file("fleet.key"), "--remove", `root=${file("root.pub")}`],
-		["--remove", "release=ffffffffffff"],
-		["--add", "king=k.pub"],
-		["--threshold", "3"],
+	const fresh = ids.fresh?.slice(0, 16);
+	const bad: [string[], RegExp][] = [
+		[
+			["--sign", file("fleet.key"), "--remove", `root=${file("root.pub")}`],
+			/E_FILE_FORMAT/,
+		],
+		[
+			["--remove", "release=ffffffffffff"],
+			new RegExp(
+				`no release key begins with "ffffffffffff": there are ${fresh}`,
+			),
+		],
+		[["--add", "king=k.pub"], /E_USAGE/],
+		[["--threshold", "3"], /fewer root keys than the threshold/],
 	];
-	for (const more of bad)
-		t.not((await rotate(...more)).code, 0, more.join(" "));
+	const plain = ["keys", "rotate", root, "--sign"];
+	for (const [more, why] of bad) {
+		const refused = await cli([...plain, file("root.key"), ...more]);
+		t.not(refused.code, 0, more.join(" "));
+		t.regex(refused.err, why);
+	}
+	const other = await cli([
+		...[...plain, file("fleet.key")],
+		...["--add", `builder=${file("fresh.pub")}`],
+	]);
+	t.is(other.code, 4);
+	const whose = `1 of root 2's root keys \\(${ids.root?.slice(0, 16)}\\) must sign, and 0`;
+	t.regex(other.err, new RegExp(`E_KEY: ${whose}`));
 	t.deepEqual(await readFile(root), before);
 });
 
