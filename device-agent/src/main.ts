@@ -43,6 +43,8 @@ const HELP = `wattvox-agent: the device's side of wattvox
                        and brings them to the store, where its siblings find them
       --pull-engines   build none: take only the engines that the class's station signed, and
                        speak on ONNX Runtime until they are in the store
+      --wait-engines N wait so many minutes for such an engine before it builds its own
+                       (default 0)
       --username NAME  for the broker; the password comes from WATTVOX_BROKER_PASSWORD
       --ca FILE        certificate authority of the broker, PEM (default: those of Node)
       --tls-cert FILE  own certificate for the broker, PEM, with --tls-key FILE
@@ -89,6 +91,7 @@ const OPTIONS = {
 	"engine-memory-mb": { type: "string" },
 	"builder-key": { type: "string" },
 	"pull-engines": { type: "boolean" },
+	"wait-engines": { type: "string" },
 	username: { type: "string" },
 	ca: { type: "string" },
 	"tls-cert": { type: "string" },
@@ -102,6 +105,9 @@ const OPTIONS = {
 	json: { type: "boolean" },
 	help: { type: "boolean", short: "h" },
 } as const;
+
+/** Minutes that a device may wait for an engine: a week. */
+const WAIT_MOST = 7 * 24 * 60;
 
 type Values = ReturnType<
 	typeof parseArgs<{ options: typeof OPTIONS; allowPositionals: true }>
@@ -243,6 +249,11 @@ function engineOf(values: Values): { engine?: EngineSettings } {
 		throw usage("--pull-engines needs --shim");
 	if (pullOnly && values["builder-key"] !== undefined)
 		throw usage("--pull-engines builds none, --builder-key builds for others");
+	const wait = number(values["wait-engines"], "wait-engines", 0, WAIT_MOST);
+	if (wait && (pullOnly || shim === undefined || values["builder-key"]))
+		throw usage(
+			"--wait-engines needs --shim, and goes without --pull-engines and --builder-key",
+		);
 	const name = "engine-memory-mb";
 	const memory = number(values[name], name, 256, 1_000_000);
 	if (shim === undefined) return {};
@@ -251,6 +262,7 @@ function engineOf(values: Values): { engine?: EngineSettings } {
 		engine: {
 			...{ shim, precision: precision as "fp32", pullOnly },
 			...(memoryBytes && { memoryBytes }),
+			...(wait && { patienceMs: wait * 60_000 }),
 		},
 	};
 }

@@ -9,6 +9,7 @@ import { newKey, trustKeys } from "@wattvox/bundle";
 import { createLog, ManualClock, systemClock } from "@wattvox/core";
 import type { EngineKey } from "@wattvox/runtime/tensorrt";
 import test, { type ExecutionContext } from "ava";
+import type { Reason } from "../planner.ts";
 import { EngineCache } from "./engine-cache.ts";
 import { Engines, type EnginesOptions } from "./engines.ts";
 import { engineId } from "./entries.ts";
@@ -235,6 +236,49 @@ else end({ kind: "ready", engine: { id: "e" }, figures: {} });`,
 	t.deepEqual(all.view(VOICE), { state: "ready", id: "e" });
 	t.is(asked.length - before, 1);
 	t.deepEqual(await jobs(), ["store", "store", "store"]);
+});
+
+test("a device that waits for the station a while builds its own when that has passed, and not before", async (t) => {
+	const clock = new ManualClock();
+	const asked: string[] = [];
+	const { all, prepare, dir } = await engines(
+		t,
+		`writeFileSync(new URL("./job-" + job.from, import.meta.url), "");
+if (job.from === "store") end({ kind: "absent", keys: [{ onnx: "a" }], message: "none yet" });
+else end({ kind: "ready", engine: { id: "own" }, figures: {} });`,
+		{
+			clock,
+			settings: { patienceMs: 600_000 },
+			carrier: {
+				async bring(key) {
+					asked.push(key.onnx);
+					return null;
+				},
+				offer: () => undefined,
+			},
+		},
+	);
+	const at = () => {
+		const view = all.view(VOICE);
+		return view.state === "waiting" ? view.at : Number.NaN;
+	};
+	await prepare();
+	t.like(all.view(VOICE), { state: "waiting" });
+	t.regex(
+		(all.view(VOICE) as { reason: Reason }).reason.message,
+		/^waits for 10 min at most for engine [0-9a-f]{12} of a build station; none yet/,
+	);
+	let looks = 0;
+	while (clock.monotonic() < 600_000) {
+		t.true(at() <= 600_000, "it is looked for no later than that");
+		t.false(existsSync(join(dir, "job-anywhere")));
+		await clock.advance(at() - clock.monotonic());
+		await prepare();
+		looks++;
+	}
+	t.deepEqual(all.view(VOICE), { state: "ready", id: "own" });
+	t.is(asked.length, looks - 1);
+	t.true(looks > 1);
 });
 
 test("what came and did not hold for a voice is no news; other bytes are, also to voices that speak by the old ones", async (t) => {

@@ -18,6 +18,8 @@ export interface EngineSettings extends EngineWish {
 	shim: string;
 	/** Builds nothing: takes what a build station of its class signed, and waits for that. Default false. */
 	pullOnly?: boolean | undefined;
+	/** How long it waits for that, voice by voice, before it builds its own, ms. Default 0. */
+	patienceMs?: number | undefined;
 	/** Ceiling of the first and of any wait between two looks into the store, ms. Default 1 and 30 min. */
 	waitMs?: { base: number; max: number } | undefined;
 }
@@ -62,7 +64,7 @@ type Known = Exclude<EngineView, { state: "wanted" }>;
  *   in a child, beside the voice that speaks.
  * - One that was built elsewhere is opened only while the key that signed it is trusted for engines.
  * - One that failed, in its trial or in the speaker, stays failed until the agent starts again.
- * - A device that is to build none builds none; while it waits it asks the store, and starts no job before
+ * - A device that is to build none, or not yet, builds none; while it waits it asks the store, and starts no job before
  *   something has come. What came and did not hold for a voice is not taken for it again; other bytes are.
  */
 export class Engines {
@@ -73,6 +75,8 @@ export class Engines {
 	readonly #looked = new Set<string>();
 	/** What would do for the voice that waits. */
 	#missing: { voice: string; keys: readonly EngineKey[] } | undefined;
+	/** Until when, monotonic ms, a voice's engine is not to be built here. */
+	#patience: { voice: string; until: number } | undefined;
 	readonly #retry: Retry;
 	readonly #cache: EngineCache;
 
@@ -127,13 +131,15 @@ export class Engines {
 	 * @throws the signal's reason; then it is still to be done
 	 */
 	async prepare(of: VoiceOfEngine, signal: AbortSignal): Promise<void> {
-		const { carrier, settings } = this.#o;
+		const { carrier, clock } = this.#o;
 		const { voice } = of;
-		if (this.#missing?.voice === voice && !(await this.#came(signal))) {
-			this.#wait(voice, this.#missing.keys);
+		const builds = this.#buildsFrom(voice) <= clock.monotonic();
+		const waited = !builds && this.#missing?.voice === voice;
+		if (waited && !(await this.#came(signal))) {
+			this.#wait(voice, this.#missing?.keys ?? []);
 			return;
 		}
-		const from = settings.pullOnly ? "store" : "anywhere";
+		const from = builds ? "anywhere" : "store";
 		const id = await this.#attempt(of, from, signal);
 		if (id === undefined) return;
 		this.#missing = undefined;
@@ -161,7 +167,13 @@ export class Engines {
 		const { settings, carrier, threads, log, main } = this.#o;
 		const { voice } = of;
 		const { dir: cache } = this.#cache;
-		const { shim, pullOnly: _, waitMs: __, ...wish } = settings;
+		const {
+			shim,
+			pullOnly: _,
+			patienceMs: __,
+			waitMs: ___,
+			...wish
+		} = settings;
 		let made: { engine: EngineAt; figures: EngineFigures };
 		try {
 			const builders = await this.#builders();
@@ -234,17 +246,31 @@ export class Engines {
 		return all.map(({ plan }) => plan);
 	}
 
+	/** From when on a voice's engine may be built here, monotonic ms. */
+	#buildsFrom(voice: string): number {
+		const { settings, clock } = this.#o;
+		if (settings.pullOnly) return Number.POSITIVE_INFINITY;
+		if (this.#patience?.voice !== voice)
+			this.#patience = {
+				voice,
+				until: clock.monotonic() + (settings.patienceMs ?? 0),
+			};
+		return this.#patience.until;
+	}
+
 	#wait(voice: string, keys: readonly EngineKey[], why?: string): void {
 		this.#missing = { voice, keys };
-		const { station = () => "a build station" } = this.#o;
+		const { settings, station = () => "a build station" } = this.#o;
 		const names = keys.map((key) => engineId(key).slice(0, 12)).join(" or ");
-		const message = `waits for engine ${names} of ${station()}${why ? `; ${why}` : ""}`;
+		const minutes = Math.round((settings.patienceMs ?? 0) / 60_000);
+		const most = settings.pullOnly ? "" : ` for ${minutes} min at most`;
+		const message = `waits${most} for engine ${names} of ${station()}${why ? `; ${why}` : ""}`;
 		const known = this.#known.get(voice);
 		const reason: Reason =
 			known?.state === "waiting" && why === undefined
 				? known.reason
 				: { code: "E_ENGINE_NONE", message };
-		const at = this.#retry.later();
+		const at = Math.min(this.#retry.later(), this.#buildsFrom(voice));
 		this.#known.set(voice, { state: "waiting", reason, at });
 		this.#o.log.info({ bundle: voice, code: reason.code }, reason.message);
 	}

@@ -107,6 +107,12 @@ export const agentRun = command({
 			describe:
 				"Build no engine: take only those that the build station of its class signed, and speak on ONNX Runtime until they are in the store",
 		},
+		"wait-engines": {
+			type: "number",
+			default: 0,
+			describe:
+				"Minutes to wait for such an engine before the device builds its own",
+		},
 		...BROKER_OPTIONS,
 	},
 	service: true,
@@ -125,6 +131,14 @@ export const agentRun = command({
 			throw new WattvoxError(
 				"E_USAGE",
 				"--pull-engines needs --shim, and goes without --builder-key",
+			);
+		const wait = args["wait-engines"];
+		if (!(wait >= 0))
+			throw new WattvoxError("E_USAGE", "--wait-engines is 0 minutes or more");
+		if (wait > 0 && (args.shim === undefined || pullOnly || key !== undefined))
+			throw new WattvoxError(
+				"E_USAGE",
+				"--wait-engines needs --shim, and goes without --pull-engines and --builder-key",
 			);
 		const agent = new Agent({
 			broker: await brokerAccess(args),
@@ -145,7 +159,10 @@ export const agentRun = command({
 			...(args.class !== undefined && { deviceClass: args.class }),
 			...(args["host-root"] !== undefined && { hostRoot: args["host-root"] }),
 			...(args.shim !== undefined && {
-				engine: { shim: args.shim, precision: args.precision, pullOnly },
+				engine: {
+					...{ shim: args.shim, precision: args.precision, pullOnly },
+					patienceMs: wait * 60_000,
+				},
 			}),
 			...(key !== undefined && { builder: await bundle.loadPrivateKey(key) }),
 			log: createLog("agent", { level: logLevel(io.env, "info") }),

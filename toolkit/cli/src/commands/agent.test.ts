@@ -103,6 +103,11 @@ test("a build station needs the shim, and a key that is one", async (t) => {
 		t.is(pull.code, 2);
 		t.regex(pull.err, /--pull-engines needs --shim, and goes without/);
 	}
+	for (const more of [[], ["--shim", join(dir, "shim.so"), "--pull-engines"]]) {
+		const wait = await cli([...run, "--wait-engines", "10", ...more]);
+		t.is(wait.code, 2);
+		t.regex(wait.err, /--wait-engines needs --shim, and goes without/);
+	}
 	const bare = await cli([...run, "--builder-key", privatePath]);
 	t.is(bare.code, 2);
 	t.regex(bare.err, /--builder-key needs --shim/);
