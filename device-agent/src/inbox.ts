@@ -18,6 +18,8 @@ export interface InboxOptions {
 /** What comes from the fleet, unverified. What is refused changes nothing; it is said why. */
 export class Inbox {
 	readonly #o: InboxOptions;
+	/** The last desired state, if nobody that is trusted signed it: a root that comes after it may tell who did. */
+	#unknown: Buffer | undefined;
 
 	constructor(options: InboxOptions) {
 		this.#o = options;
@@ -27,8 +29,10 @@ export class Inbox {
 	desired(payload: Buffer): void {
 		const { wishes, work, reporter, onNews } = this.#o;
 		const heard = wishes.hear(payload);
+		this.#unknown = undefined;
 		if (heard === "known") return;
 		if (heard !== "new") {
+			this.#unknown = payload;
 			this.#refuse(heard);
 			return;
 		}
@@ -43,8 +47,11 @@ export class Inbox {
 		const { trust, work, onNews } = this.#o;
 		const heard = trust.hear(payload);
 		if (heard === "known") return;
-		if (heard === "new") work.renew();
-		else this.#refuse(heard);
+		if (heard === "new") {
+			work.renew();
+			// a broker gives what it kept in any order
+			if (this.#unknown) this.desired(this.#unknown);
+		} else this.#refuse(heard);
 		onNews();
 	}
 

@@ -40,12 +40,16 @@ export class Retry {
 	}
 }
 
-/** Failures of a pull that the same bundle will always bring. */
-const BAD_BUNDLE: ReadonlySet<string> = new Set([
-	"E_SIGNATURE",
-	"E_FILE_FORMAT",
-	"E_EXPIRED",
-]);
+/**
+ * Failures that the same bundle will always bring. What came by the broker is not among them before a signature
+ * holds: whoever answers in the store's place would keep a good bundle from the device for good. Nor is expiry:
+ * a clock that was ahead may be put right.
+ */
+const BAD_BUNDLE: Readonly<Record<string, ReadonlySet<string>>> = {
+	pull: new Set(["E_FILE_FORMAT"]),
+	"lay-out": new Set(["E_SIGNATURE", "E_FILE_FORMAT"]),
+	activate: new Set(["E_SIGNATURE", "E_FILE_FORMAT"]),
+};
 /** Failures of a trial that have other causes than the bundle. */
 const NOT_ITS_FAULT: ReadonlySet<string> = new Set([
 	"E_MEMORY",
@@ -57,7 +61,5 @@ const NOT_ITS_FAULT: ReadonlySet<string> = new Set([
 /** Whether a step's failure would only repeat, so that the bundle is to be rejected. */
 export function repeats(step: Step, { code }: WattvoxError): boolean {
 	if (step.do === "try") return !NOT_ITS_FAULT.has(code);
-	return (
-		["pull", "lay-out", "activate"].includes(step.do) && BAD_BUNDLE.has(code)
-	);
+	return BAD_BUNDLE[step.do]?.has(code) ?? false;
 }

@@ -92,7 +92,9 @@ test("only failures that would repeat reject a bundle", (t) => {
 			| "E_SIGNATURE"
 			| "E_MEMORY"
 			| "E_PULL"
-			| "E_TAMPERED",
+			| "E_TAMPERED"
+			| "E_EXPIRED"
+			| "E_FILE_FORMAT",
 	) => new WattvoxError(code, "x");
 	const digest = "a".repeat(64);
 	const pull = { do: "pull", digest, store: "s" } as const;
@@ -100,7 +102,12 @@ test("only failures that would repeat reject a bundle", (t) => {
 	t.true(repeats(attempt, error("E_GOLDEN")));
 	t.true(repeats(attempt, error("E_MODEL")));
 	t.false(repeats(attempt, error("E_MEMORY")));
-	t.true(repeats(pull, error("E_SIGNATURE")));
+	// before a signature holds, anybody may have answered
+	t.false(repeats(pull, error("E_SIGNATURE")));
+	t.true(repeats(pull, error("E_FILE_FORMAT")));
+	// a clock that is ahead may be put right
+	t.false(repeats(pull, error("E_EXPIRED")));
+	t.true(repeats({ do: "lay-out", digest }, error("E_SIGNATURE")));
 	t.false(repeats(pull, error("E_PULL")));
 	t.false(repeats(pull, error("E_TAMPERED")));
 	t.false(repeats({ do: "lay-out", digest }, error("E_TAMPERED")));

@@ -9,6 +9,17 @@ test("the system clock's monotonic time does not run backwards and sleeps at lea
 	t.true(Math.abs(systemClock.wall() - Date.now()) < 1000);
 });
 
+test("the system clock sleeps longer than Node's timers count", async (t) => {
+	const over = new AbortController();
+	const asleep = systemClock.sleep(2 ** 33, over.signal).then(
+		() => "woke",
+		() => "asleep",
+	);
+	await systemClock.sleep(50);
+	over.abort();
+	t.is(await asleep, "asleep");
+});
+
 for (const [name, make] of [
 	["system", () => systemClock],
 	["manual", () => new ManualClock()],

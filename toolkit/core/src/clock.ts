@@ -1,5 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 
+/** Node's timers ring at once beyond this, ms: 24.8 days. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
 /**
  * Time as a port. Durations come from `monotonic`, which no correction of the wall clock moves;
  * `wall` only dates things.
@@ -23,7 +26,12 @@ export const systemClock: Clock = {
 	async sleep(ms, signal) {
 		signal?.throwIfAborted();
 		try {
-			await delay(Math.max(0, ms), undefined, signal ? { signal } : {});
+			let left = Math.max(0, ms);
+			do {
+				const now = Math.min(left, TIMER_MAX_MS);
+				await delay(now, undefined, signal ? { signal } : {});
+				left -= now;
+			} while (left > 0);
 		} catch (thrown) {
 			// timers/promises wraps the reason in an AbortError of its own
 			signal?.throwIfAborted();

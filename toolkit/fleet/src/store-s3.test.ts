@@ -1,4 +1,6 @@
+import { createServer } from "node:http";
 import { createRequire } from "node:module";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { FolderStore } from "@wattvox/bundle";
 import { temporaryDir } from "@wattvox/bundle/testing";
@@ -88,6 +90,34 @@ test("what is not there is undefined, past the end is undefined", async (t) => {
 			);
 		t.is(await store.readBlock(sha256, 16 * blocks.length), undefined);
 	}
+});
+
+test("a server that lies about sizes and knows no ranges costs no more memory than what was asked for", async (t) => {
+	let sent = 0;
+	const endless = createServer((_, reply) => {
+		// no length; it would never end
+		reply.writeHead(200);
+		const piece = Buffer.alloc(1 << 20, 7);
+		const more = () => {
+			sent++;
+			if (!reply.destroyed) reply.write(piece, () => setImmediate(more));
+		};
+		reply.on("error", () => undefined);
+		more();
+	});
+	await new Promise<void>((resolve) => endless.listen(0, "127.0.0.1", resolve));
+	t.teardown(() => {
+		endless.closeAllConnections();
+		endless.close();
+	});
+	const { port } = endless.address() as AddressInfo;
+	const store = new S3Store({
+		...{ bucket: "b", endpoint: `http://127.0.0.1:${port}`, ...KEYS },
+	});
+	const digest = "0".repeat(64);
+	t.is((await store.readBlock(digest, 17))?.byteLength, 65_536);
+	await t.throwsAsync(store.readManifest(digest), { code: "E_FILE_FORMAT" });
+	t.true(sent < 200, `${sent} MiB were sent`);
 });
 
 test("a refusal ends at once and names no secret; a silent server ends too", async (t) => {

@@ -176,23 +176,23 @@ export class S3Store implements BlockSource {
 			await reply.body?.cancel();
 			return Buffer.alloc(0);
 		}
-		const bytes = Buffer.from(await reply.arrayBuffer());
 		// a server that knows no ranges sends all of it
-		return reply.status === 206
-			? bytes.subarray(0, length)
-			: bytes.subarray(at, at + length);
+		return readPart(reply, reply.status === 206 ? 0 : at, length);
 	}
 
 	async #get(name: string, most: number): Promise<Buffer | undefined> {
 		const reply = await this.#ask(name, {}, [404]);
-		const size = Number(reply.headers.get("content-length") ?? 0);
-		if (reply.status === 404 || size > most) {
+		if (reply.status === 404) {
 			await reply.body?.cancel();
-			if (size > most && reply.status !== 404)
-				throw new WattvoxError("E_FILE_FORMAT", `${name} has ${size} bytes`);
 			return undefined;
 		}
-		return Buffer.from(await reply.arrayBuffer());
+		const bytes = await readPart(reply, 0, most + 1);
+		if (bytes.byteLength > most)
+			throw new WattvoxError(
+				"E_FILE_FORMAT",
+				`${name} has more than ${most} bytes`,
+			);
+		return bytes;
 	}
 
 	/** Whether the bucket has an object of just these bytes. */
@@ -211,7 +211,7 @@ export class S3Store implements BlockSource {
 		// an MD5 of something else, or no MD5: of an upload in parts, or one that the bucket encrypts
 		const reply = await this.#ask(name, {}, [404], signal);
 		if (reply.status === 404) return false;
-		return bytes.equals(Buffer.from(await reply.arrayBuffer()));
+		return bytes.equals(await readPart(reply, 0, bytes.byteLength + 1));
 	}
 
 	async #put(name: string, bytes: Buffer, signal?: AbortSignal): Promise<void> {
@@ -270,6 +270,35 @@ export class S3Store implements BlockSource {
 			},
 		);
 	}
+}
+
+/**
+ * Part of an answer, and no more of it in memory, whatever its headers say.
+ * @param from bytes that are passed over
+ * @param most bytes; fewer where the answer ends
+ * @throws WattvoxError E_PULL (it breaks off)
+ */
+async function readPart(
+	reply: Response,
+	from: number,
+	most: number,
+): Promise<Buffer> {
+	const pieces: Uint8Array[] = [];
+	let at = 0;
+	let length = 0;
+	try {
+		for await (const piece of (reply.body ?? []) as AsyncIterable<Uint8Array>) {
+			const found = piece.subarray(Math.max(0, from - at));
+			at += piece.byteLength;
+			const wanted = found.subarray(0, most - length);
+			if (wanted.byteLength > 0) pieces.push(wanted);
+			length += wanted.byteLength;
+			if (length === most) break;
+		}
+	} catch (cause) {
+		throw new WattvoxError("E_PULL", "the store's answer broke off", { cause });
+	}
+	return Buffer.concat(pieces, length);
 }
 
 /** What is damaged is as good as not there; that the server does not answer is another matter. */

@@ -89,11 +89,13 @@ export async function pullBundle(options: PullOptions): Promise<PullResult> {
 				MANIFEST_MAX_BYTES,
 				signal,
 			));
-		const { manifest, signer } = verifyManifest(known, options);
+		const signer = verifyManifest(known, options);
+		// what has expired, by this clock, is not asked for a second time when the clock has been put right
+		if (!here && !files) await into.stage(known.bytes, known.signature);
+		const manifest = readInTime(known.bytes, options);
 		const totalBytes = manifest.files.reduce((sum, f) => sum + f.size, 0);
 		let kept = { keptBytes: totalBytes, copiedBytes: 0 };
 		if (!here) {
-			if (!files) await into.stage(known.bytes, known.signature);
 			kept = await fetchBlobs(fetcher, manifest, totalBytes, options);
 			await into.commit(digest);
 		}
@@ -116,18 +118,21 @@ async function staged(
 ): Promise<ManifestFiles | undefined> {
 	const files = await options.into.staged(options.digest);
 	try {
-		if (files) verifyManifest(files, { ...options, allowExpired: true });
+		if (files) verifyManifest(files, options);
 		return files;
 	} catch {
 		return undefined;
 	}
 }
 
-/** The signature first, then the digest that was asked for, and only then what it says. */
+/**
+ * The signature first, then the digest that was asked for; what it says is not looked at.
+ * @returns the signer's key id
+ */
 function verifyManifest(
 	{ bytes, signature }: ManifestFiles,
-	{ digest, trust, allowExpired = false, clock = systemClock }: PullOptions,
-): { manifest: Manifest; signer: string } {
+	{ digest, trust }: PullOptions,
+): string {
 	const signer = verifyBytes(
 		"manifest",
 		bytes,
@@ -136,6 +141,14 @@ function verifyManifest(
 	);
 	if (bundleDigest(bytes) !== digest)
 		throw new WattvoxError("E_TAMPERED", `this is not bundle ${digest}`);
+	return signer;
+}
+
+/** What a manifest that was verified says, while it may be pulled. */
+function readInTime(
+	bytes: Buffer,
+	{ digest, trust, allowExpired = false, clock = systemClock }: PullOptions,
+): Manifest {
 	if (!allowExpired) checkTrustTime(trust, clock.wall());
 	const manifest = parseManifest(bytes);
 	if (!allowExpired && isExpired(manifest, clock.wall()))
@@ -143,7 +156,7 @@ function verifyManifest(
 			"E_EXPIRED",
 			`bundle ${digest.slice(0, 16)} expired on ${manifest.expires}`,
 		);
-	return { manifest, signer };
+	return manifest;
 }
 
 /** @returns bytes that were here before */

@@ -12,7 +12,10 @@ import { topic } from "./topics.ts";
 const digest = "ab".repeat(32);
 
 /** A server whose store answers when the test says so. */
-async function setUp(more: Partial<BlockServerOptions> = {}) {
+async function setUp({
+	hold,
+	...more
+}: Partial<BlockServerOptions> & { hold?: () => Promise<void> } = {}) {
 	const sent: { device: string; header: BlockHeader; bytes: number }[] = [];
 	const reads: (() => void)[] = [];
 	let reading = 0;
@@ -51,6 +54,7 @@ async function setUp(more: Partial<BlockServerOptions> = {}) {
 				if (!message || !name.endsWith("/block")) throw new Error(name);
 				const bytes = message.bytes.byteLength;
 				sent.push({ device, header: message.header, bytes });
+				await hold?.();
 			},
 		},
 		source,
@@ -139,6 +143,40 @@ test("what is not there is said, what fails is said, another store's business is
 		],
 	);
 	t.is(s.sent[1]?.header.signature, "sig");
+});
+
+test("a flood of requests does not become one of refusals that wait", async (t) => {
+	let sent = 0;
+	let stuck = true;
+	const waiting: (() => void)[] = [];
+	const s = await setUp({
+		...{ concurrency: 1, queueLimit: 1 },
+		hold: async () => {
+			sent++;
+			// a connection that takes nothing
+			if (stuck) await new Promise<void>((resolve) => waiting.push(resolve));
+		},
+	});
+	const blocks = Array.from({ length: 256 }, (_, n) => n);
+	for (let n = 0; n < 100; n++) s.ask("a", blocks);
+	t.is(sent, 1024);
+	t.true(s.server.counters.refused > 25_000);
+	stuck = false;
+	for (const go of waiting.splice(0)) go();
+	await s.drain();
+	s.ask("a", [30, 31, 32]);
+	t.true(sent > 1024);
+});
+
+test("a block beyond all files is not there", async (t) => {
+	const s = await setUp();
+	for (const kind of ["blob", "manifest"] as const)
+		s.ask("a", [Number.MAX_SAFE_INTEGER], { kind });
+	await s.drain();
+	t.deepEqual(
+		s.sent.map((m) => m.header.error),
+		["unknown", "unknown"],
+	);
 });
 
 test("when the connection goes, what waits is forgotten: whoever asked asks again", async (t) => {

@@ -30,6 +30,11 @@ export interface BlockServerOptions {
 	totalLimit?: number;
 }
 
+/** Refusals that may be on their way at once: a flood of requests must not become one of answers that wait. */
+const REFUSALS = 1024;
+/** The last block that a file may have: its place has to be a number of bytes. */
+const LAST_BLOCK = Math.floor(Number.MAX_SAFE_INTEGER / BLOCK_BYTES) - 1;
+
 interface Found {
 	bytes: Uint8Array;
 	extra: Pick<BlockHeader, "size" | "signature">;
@@ -59,6 +64,7 @@ export class BlockServer {
 	readonly #queues = new Map<string, Map<string, Job>>();
 	#waiting = 0;
 	#active = 0;
+	#refusing = 0;
 	#off: (() => void | Promise<void>)[] = [];
 	#idle: (() => void)[] = [];
 
@@ -174,6 +180,7 @@ export class BlockServer {
 
 	/** The bytes of one block and what its header says beside them; undefined when there is none. */
 	async #find(job: Job): Promise<Found | undefined> {
+		if (job.index > LAST_BLOCK) return undefined;
 		if (job.kind === "blob") {
 			const bytes = await this.#o.source.readBlock(job.digest, job.index);
 			return bytes && { bytes, extra: {} };
@@ -189,14 +196,18 @@ export class BlockServer {
 		return found && { ...found, extra: { ...found.extra, signature } };
 	}
 
+	/** Says no, unless too many of those wait to go out: to who hears nothing it is silence, and asks again. */
 	async #refuse(
 		to: string,
 		job: Job,
 		error: NonNullable<BlockHeader["error"]>,
 	): Promise<void> {
 		this.counters.refused++;
+		if (this.#refusing >= REFUSALS) return;
+		this.#refusing++;
 		const message = encodeBlock({ v: 1, ...job, error });
 		await this.#o.link.publish(to, message).catch(() => undefined);
+		this.#refusing--;
 	}
 }
 
