@@ -1,6 +1,6 @@
 // One process of the fault campaign: a broker, a store's server, or a device's agent. Its parent tells
 // it over IPC what is to go wrong inside it.
-import { FolderStore, type loadTrust, trustKeys } from "@wattvox/bundle";
+import { FolderStore, RootTrust } from "@wattvox/bundle";
 import { createLog } from "@wattvox/core";
 import { type DeviceEvent, Journal } from "./faults-journal.ts";
 import type { Role } from "./faults-roles.ts";
@@ -30,16 +30,6 @@ function heard(line: string, journal: Journal<DeviceEvent>): void {
 	if (said.msg !== "blocks are asked for again") return;
 	const { pull, why, blocks } = said;
 	journal.write({ is: "again", pull, why, blocks });
-}
-
-async function publicTrust(pem: string): ReturnType<typeof loadTrust> {
-	const { createPublicKey, createHash } = await import("node:crypto");
-	const key = createPublicKey(pem);
-	const { x } = key.export({ format: "jwk" });
-	const raw = Buffer.from(String(x), "base64url");
-	return trustKeys([
-		{ id: createHash("sha256").update(raw).digest("hex"), key },
-	]);
 }
 
 switch (role.kind) {
@@ -87,7 +77,7 @@ switch (role.kind) {
 			fleet: "f",
 			device: "d1",
 			dataDir: role.dir,
-			trust: await publicTrust(role.publicKey),
+			trust: RootTrust.open(Buffer.from(role.roots, "base64")),
 			port: role.port,
 			// a tiny voice on a busy machine is no measure of speed
 			limits: { realTimeFactor: 1000 },

@@ -6,7 +6,8 @@ import {
 	FolderStore,
 	newKey,
 	type PrivateKey,
-	publicPem,
+	type Root,
+	rotateRoot,
 	trustKeys,
 	writeBundle,
 } from "@wattvox/bundle";
@@ -39,6 +40,7 @@ export interface Wishable {
 export interface House {
 	dir: string;
 	deviceDir: string;
+	/** Signs voices. */
 	key: PrivateKey;
 	voices: Wishable[];
 	broker: Kept;
@@ -57,6 +59,10 @@ export interface House {
 	wished: Wishable | undefined;
 	/** Wishes for a voice. */
 	wish(voice: Wishable): Promise<void>;
+	/** Wishes for one by a wish that has expired already. */
+	wishExpired(voice: Wishable): Promise<void>;
+	/** Gives the fleet another key by a new root, and wishes by it for the voice wished for last. */
+	rotate(): Promise<void>;
 	stop(): Promise<void>;
 }
 
@@ -65,6 +71,8 @@ export async function makeHouse(log: (text: string) => void): Promise<House> {
 	const dir = await mkdtemp(join(tmpdir(), "wattvox-house-"));
 	const key = newKey();
 	const trust = trustKeys([key.publicKey]);
+	let fleet = firstRoot(key);
+	const { bytes: firstRoots } = fleet;
 	const folder = new FolderStore(join(dir, "store"));
 	log("making voices");
 	const voices: Wishable[] = [];
@@ -121,7 +129,7 @@ export async function makeHouse(log: (text: string) => void): Promise<House> {
 			dir: deviceDir,
 			port,
 			journal: device.path,
-			publicKey: publicPem(key.publicKey),
+			roots: firstRoots.toString("base64"),
 		}),
 		(message) => {
 			if (message.reported) said.reported = message.reported as Reported;
@@ -132,6 +140,21 @@ export async function makeHouse(log: (text: string) => void): Promise<House> {
 	log("starting the device");
 	await agent.start();
 	let revision = 0;
+	const tell = async (voice: Wishable, more: { validMs?: number } = {}) => {
+		revision++;
+		for (;;)
+			try {
+				await broker.ready;
+				await publish(voice.path, folder, {
+					...{ fleet: "f", devices: ["d1"], revision, ...more },
+					...{ key: fleet.key, roots: fleet.bytes },
+					broker: { url: brokerUrl, connectTimeoutMs: 3000 },
+				});
+				return;
+			} catch {
+				// the broker went meanwhile; it comes back
+			}
+	};
 	const house: House = {
 		...{ dir, deviceDir, key, voices, broker, store, agent, link, said },
 		device,
@@ -144,22 +167,13 @@ export async function makeHouse(log: (text: string) => void): Promise<House> {
 		url: `http://127.0.0.1:${port}`,
 		wished: undefined,
 		async wish(voice) {
-			revision++;
 			house.wished = voice;
-			for (;;)
-				try {
-					await broker.ready;
-					await publish(voice.path, folder, {
-						fleet: "f",
-						devices: ["d1"],
-						key,
-						revision,
-						broker: { url: brokerUrl, connectTimeoutMs: 3000 },
-					});
-					return;
-				} catch {
-					// the broker went meanwhile; it comes back
-				}
+			await tell(voice);
+		},
+		wishExpired: (voice) => tell(voice, { validMs: -1000 }),
+		async rotate() {
+			if (fleet.root.version < MOST_ROOTS) fleet = nextRoot(fleet);
+			if (house.wished) await tell(house.wished);
 		},
 		async stop() {
 			await Promise.all([agent.stop(), store.stop(), broker.stop()]);
@@ -168,6 +182,43 @@ export async function makeHouse(log: (text: string) => void): Promise<House> {
 		},
 	};
 	return house;
+}
+
+/** Whom the fleet believes, and the keys that say so. */
+interface Fleet {
+	/** Signs roots. */
+	rootKey: PrivateKey;
+	/** Signs wishes. */
+	key: PrivateKey;
+	root: Root;
+	/** Of the root file. */
+	bytes: Buffer;
+}
+
+/** What a root file can hold. */
+const MOST_ROOTS = 30;
+const years = { created: new Date(), expires: new Date("2126-01-01") };
+
+function firstRoot(release: PrivateKey): Fleet {
+	const [rootKey, key] = [newKey(), newKey()];
+	const add = [
+		{ role: "root", key: rootKey.publicKey },
+		{ role: "release", key: release.publicKey },
+		{ role: "fleet", key: key.publicKey },
+	] as const;
+	const change = { add, remove: [], ...years };
+	return { rootKey, key, ...rotateRoot(undefined, change, [rootKey]) };
+}
+
+/** Another key in the place of the fleet's. */
+function nextRoot({ rootKey, key, bytes }: Fleet): Fleet {
+	const fresh = newKey();
+	const change = {
+		add: [{ role: "fleet", key: fresh.publicKey } as const],
+		remove: [{ role: "fleet", id: key.id } as const],
+		...years,
+	};
+	return { rootKey, key: fresh, ...rotateRoot(bytes, change, [rootKey]) };
 }
 
 async function goldenOf(files: ReturnType<typeof tinyVoice>): Promise<Golden> {

@@ -14,35 +14,38 @@ export type Fault = (house: House, random: () => number) => Promise<void>;
 export const DEATHS = 3;
 
 /**
- * What makes a device give a voice up. By chance it does not come: three deaths have to fall into the
- * loading of one voice. A device without another voice is mute for a minute then, so only who asks gets it.
+ * What makes a device give a voice up, which chance alone does not: three deaths have to fall into the loading
+ * of one voice. A device without another voice is mute for a minute then.
  */
 export const SPEAKER_KILLED = "speaker killed while it loads";
 
 /** Once some blocks came, and before all did where there are many. */
 export const KILLED_PULLING = "agent killed while it pulls";
 
+/** After this long it is enough, ms: on a machine that is busy a device may not get so far. */
+const KILLING_MS = 20_000;
+
 /** Kills every speaker that is to load the voice wished for, until the device says that it has had enough. */
 async function killSpeaker(h: House): Promise<void> {
+	// or the voice may never come
+	heal(h);
 	const { wished, said } = h;
 	const { reported } = said;
+	const over = performance.now() + KILLING_MS;
 	while (
+		performance.now() < over &&
 		said.reported?.bundle !== wished?.digest &&
 		// one that did not prove itself is never loaded
 		(said.reported === reported || said.reported?.state !== "failed")
 	)
 		await delay(5);
 	const enough = () =>
+		performance.now() > over ||
 		said.reported?.reason?.code === "E_MODEL" ||
 		said.reported?.bundle !== wished?.digest;
 	while (!enough()) {
 		for (const pid of await childrenOf(h.agent.pid))
-			if (/speaker\/main/.test(await programOf(pid)) && !enough())
-				try {
-					process.kill(pid, "SIGKILL");
-				} catch {
-					// it ended by itself
-				}
+			if (/speaker\/main/.test(await programOf(pid)) && !enough()) end(pid);
 		await delay(5);
 	}
 }
@@ -67,13 +70,27 @@ export const FAULTS: Record<string, Fault> = {
 		// the speaker, or the trial when one is under way
 		const children = await childrenOf(h.agent.pid);
 		const pid = children[Math.floor(random() * children.length)];
-		try {
-			if (pid) process.kill(pid, "SIGKILL");
-		} catch {
-			// it ended by itself
-		}
+		if (pid) end(pid);
 	},
 	[SPEAKER_KILLED]: killSpeaker,
+	"trial killed": async (h) => {
+		// when there is none for a while, none is killed
+		for (let turns = 0; turns < 50; turns++) {
+			for (const pid of await childrenOf(h.agent.pid))
+				if (/trial-main/.test(await programOf(pid))) return end(pid);
+			await delay(20);
+		}
+	},
+	"keys rotated": (h) => h.rotate(),
+	"a wish that has expired": async (h, random) => {
+		const others = h.voices.filter((v) => v.good && v !== h.wished);
+		const other = others[Math.floor(random() * others.length)];
+		const { wished } = h;
+		if (!other || !wished) return;
+		await h.wishExpired(other);
+		await delay(300 * random());
+		await h.wish(wished);
+	},
 	"link cut": async (h) => {
 		h.link.cut();
 	},
@@ -108,6 +125,14 @@ export const FAULTS: Record<string, Fault> = {
 	},
 	"part of a file rots": rotPart,
 };
+
+function end(pid: number): void {
+	try {
+		process.kill(pid, "SIGKILL");
+	} catch {
+		// it ended by itself
+	}
+}
 
 /** Turns one bit of a file that is still coming, while its device stands still. */
 async function rotPart(h: House, random: () => number): Promise<void> {

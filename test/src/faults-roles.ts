@@ -15,6 +15,6 @@ export type Role =
 			port: number;
 			/** Path. */
 			journal: string;
-			/** PEM. */
-			publicKey: string;
+			/** The first root file that it was given, base64. */
+			roots: string;
 	  };

@@ -12,7 +12,7 @@ export interface CampaignOptions {
 	seed: number;
 	/** Faults between two looks at the whole device. */
 	every?: number;
-	/** Faults to choose from. Default: all but {@link SPEAKER_KILLED}. */
+	/** Faults to choose from. Default: all. */
 	only?: readonly string[];
 	/** Longest time to come back after the last fault, ms. */
 	patienceMs?: number;
@@ -77,8 +77,7 @@ export async function campaign(
 		slowestMs: 0,
 		violations: [],
 	};
-	const names =
-		options.only ?? Object.keys(FAULTS).filter((n) => n !== SPEAKER_KILLED);
+	const names = options.only ?? Object.keys(FAULTS);
 	const good = house.voices.filter((v) => v.good);
 	const pick = <T>(from: readonly T[]): T =>
 		from[Math.floor(random() * from.length)] as T;
@@ -89,6 +88,7 @@ export async function campaign(
 	let candidates: Wishable[] = [];
 	/** What it spoke with at each look. */
 	const spoken: Wishable[] = [];
+	const everWished = new Set<Wishable>();
 	/** Since the last look. */
 	let childKills = 0;
 
@@ -101,8 +101,11 @@ export async function campaign(
 						if (status === 200) result.spoken++;
 						else result.refused++;
 						const voice = house.voices.find((v) => v.digest === bundle);
-						if (status === 200 && !voice?.good)
+						if (status !== 200) return;
+						if (!voice?.good)
 							result.violations.push("a voice spoke that did not pass");
+						else if (!everWished.has(voice))
+							result.violations.push("a voice spoke whose wish had expired");
 					},
 					// its process was killed; it comes back
 					() => undefined,
@@ -187,6 +190,7 @@ export async function campaign(
 
 	const wish = async (voice: Wishable) => {
 		wished = voice;
+		everWished.add(voice);
 		if (voice.good) candidates.push(voice);
 		await house.wish(voice);
 	};
@@ -202,6 +206,10 @@ export async function campaign(
 				if (n === 0 || random() < 0.2) await wish(pick(house.voices));
 				await delay(600 * random() ** 2);
 				last = pick(names);
+				// it takes its time, and leaves a device mute that has no other voice
+				const other = wished?.good && spoken.some((v) => v !== wished);
+				if (last === SPEAKER_KILLED && !options.only)
+					if (!other || random() < 0.5) last = "trial killed";
 				result.faults[last] = (result.faults[last] ?? 0) + 1;
 				if (last === "agent's child killed") childKills++;
 				if (last === SPEAKER_KILLED) childKills += DEATHS;
