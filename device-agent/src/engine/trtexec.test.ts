@@ -41,15 +41,15 @@ const model = Buffer.from("a model");
 /** Options that each version's parser knows, of those that a build may want; any other is an error to it. */
 const KNOWN: Record<string, string> = {
 	"8.5.2":
-		"onnx saveEngine timingCacheFile memPoolSize buildOnly refit fp16 int8 best minShapes",
+		"onnx saveEngine timingCacheFile memPoolSize buildOnly refit noTF32 fp16 int8 best minShapes",
 	"8.6.1":
-		"onnx saveEngine timingCacheFile memPoolSize buildOnly skipInference refit fp16 int8 best builderOptimizationLevel",
+		"onnx saveEngine timingCacheFile memPoolSize buildOnly skipInference refit noTF32 fp16 int8 best builderOptimizationLevel",
 	"10.3.0":
-		"onnx saveEngine timingCacheFile memPoolSize skipInference refit fp16 bf16 int8 best stronglyTyped builderOptimizationLevel",
+		"onnx saveEngine timingCacheFile memPoolSize skipInference refit noTF32 fp16 bf16 int8 best stronglyTyped builderOptimizationLevel",
 	"10.16.2":
-		"onnx saveEngine timingCacheFile memPoolSize skipInference refit fp16 bf16 int8 best stronglyTyped builderOptimizationLevel",
+		"onnx saveEngine timingCacheFile memPoolSize skipInference refit noTF32 fp16 bf16 int8 best stronglyTyped builderOptimizationLevel",
 	"11.1.0":
-		"onnx saveEngine timingCacheFile memPoolSize skipInference refit builderOptimizationLevel",
+		"onnx saveEngine timingCacheFile memPoolSize skipInference refit noTF32 builderOptimizationLevel",
 };
 
 test("no version is given an option that it does not know", (t) => {
@@ -66,7 +66,8 @@ test("no version is given an option that it does not know", (t) => {
 							t.true(known.split(" ").includes(name), `${version} ${arg}`);
 						}
 						// What was asked for is in it, or it was refused.
-						if (precision !== "fp32") t.true(args.includes(`--${precision}`));
+						const asked = precision === "fp32" ? "noTF32" : precision;
+						t.true(args.includes(`--${asked}`));
 						t.is(args.includes("--refit"), refit);
 						t.is(args.includes("--builderOptimizationLevel=3"), level === 3);
 					} catch (thrown) {
@@ -83,6 +84,7 @@ test("arguments by version: what 8.5 calls otherwise", (t) => {
 		"--timingCacheFile=t.bin",
 		"--memPoolSize=workspace:512",
 		"--buildOnly",
+		"--noTF32",
 		"--refit",
 	]);
 	t.deepEqual(

@@ -53,7 +53,8 @@ export function trtexecArguments(
 		// in MiB, as every version reads it
 		`--memPoolSize=workspace:${Math.max(1, Math.floor(workspaceBytes / 2 ** 20))}`,
 		since86 ? "--skipInference" : "--buildOnly",
-		...(precision === "fp32" ? [] : [`--${precision}`]),
+		// as the shim: single precision is not rounded to TF32 by the way
+		precision === "fp32" ? "--noTF32" : `--${precision}`,
 		...(request.refit ? ["--refit"] : []),
 		...(request.level !== undefined
 			? [`--builderOptimizationLevel=${request.level}`]

@@ -100,6 +100,9 @@ int32_t wv_build_open(wv_runtime* runtime, wv_build** out, char* why) {
 		if (!build->network || !build->config) failAsLogged(WV_BUILD, "the builder has no network");
 		build->parser.reset(nvonnxparser::createParser(*build->network, theLog()));
 		if (!build->parser) failAsLogged(WV_BUILD, "there is no ONNX parser");
+		// TensorRT's default, where the GPU has it: products of numbers that were rounded to 11 bits. Who asked for
+		// no lower precision gets none.
+		build->config->clearFlag(nvinfer1::BuilderFlag::kTF32);
 #if NV_TENSORRT_MAJOR >= 10
 		build->config->setProgressMonitor(&build->progress);
 #endif
@@ -157,6 +160,7 @@ int32_t wv_build_set(wv_build* build, int32_t option, int64_t value, char* why) 
 				if (option == WV_OPTION_BF16) fail(WV_UNSUPPORTED, "bf16 needs TensorRT 10");
 				config.setFlag(nvinfer1::BuilderFlag::kFP16);
 #endif
+				config.setFlag(nvinfer1::BuilderFlag::kTF32);
 				return;
 			case WV_OPTION_REFIT:
 				if (value) config.setFlag(nvinfer1::BuilderFlag::kREFIT);

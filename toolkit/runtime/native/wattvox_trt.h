@@ -114,7 +114,8 @@ WV_API int32_t wv_runtime_facts(wv_runtime *runtime, wv_facts *out, char *why);
 /* --- building: open, parse, set, range, cache, then run once, read the results, close ------------- */
 
 enum wv_option {
-	WV_OPTION_FP16 = 0,      /* 1 allows half precision */
+	/* 1 allows half precision, and TF32 beside it; without either, single precision is not rounded to TF32 */
+	WV_OPTION_FP16 = 0,
 	WV_OPTION_BF16 = 1,
 	WV_OPTION_REFIT = 2,     /* 1 makes every weight refittable */
 	WV_OPTION_WORKSPACE = 3, /* bytes */

@@ -30,6 +30,19 @@ for (const version of ["10.3.0", "8.5.2"] as const) {
 		},
 	);
 
+	compiled(
+		`compiled for ${version}, single precision is not rounded to TF32`,
+		async (t) => {
+			const trt = await NativeTensorRt.open(await makeBelieve(version));
+			const last = () => trt.lastLog().at(-1)?.text;
+			await build(trt, affine());
+			t.is(last(), "made-believe an engine");
+			await build(trt, affine(), { precision: "fp16" });
+			t.is(last(), "made-believe an engine, TF32 allowed");
+			await trt.close();
+		},
+	);
+
 	compiled(`compiled for ${version}, it says what it runs on`, async (t) => {
 		const trt = await NativeTensorRt.open(await makeBelieve(version));
 		const { tensorrt, headers, device } = trt.facts;

@@ -133,7 +133,7 @@ export interface BuildOptions {
 	/** At least one where an input has a free dimension. A run uses the first that its shapes fit. */
 	profiles?: readonly Profile[] | undefined;
 	/**
-	 * Lower precision is allowed, layer by layer, not forced; fp32 by default. TensorRT 11 takes it from
+	 * Lower precision is allowed, layer by layer, not forced; fp32 by default, which does not round to TF32. TensorRT 11 takes it from
 	 * the model alone: E_OP_UNSUPPORTED for another one than fp32 there. bf16 needs TensorRT 10.
 	 */
 	precision?: Precision | undefined;

@@ -6,7 +6,7 @@
 namespace nvinfer1 {
 
 enum class NetworkDefinitionCreationFlag : int32_t { kEXPLICIT_BATCH };
-enum class BuilderFlag : int32_t { kFP16, kREFIT = 4, kBF16 = 17 };
+enum class BuilderFlag : int32_t { kFP16, kREFIT = 4, kTF32 = 7, kBF16 = 17 };
 enum class MemoryPoolType : int32_t { kWORKSPACE };
 
 class ITensor {
@@ -54,6 +54,7 @@ class IBuilderConfig {
 public:
 	virtual ~IBuilderConfig() = default;
 	virtual void setFlag(BuilderFlag flag) = 0;
+	virtual void clearFlag(BuilderFlag flag) = 0;
 	virtual void setMemoryPoolLimit(MemoryPoolType pool, size_t bytes) = 0;
 	virtual int32_t addOptimizationProfile(IOptimizationProfile* profile) = 0;
 	virtual ITimingCache* createTimingCache(void const* data, size_t size) = 0;

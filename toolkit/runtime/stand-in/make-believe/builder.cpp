@@ -94,9 +94,14 @@ public:
 class Config : public IBuilderConfig {
 public:
 	bool refit = false;
+	bool tf32 = true;  // as TensorRT's is
 	std::vector<Profile*> profiles;
 	Cache* cache = nullptr;
-	void setFlag(BuilderFlag flag) override { refit = refit || flag == BuilderFlag::kREFIT; }
+	void setFlag(BuilderFlag flag) override {
+		refit = refit || flag == BuilderFlag::kREFIT;
+		tf32 = tf32 || flag == BuilderFlag::kTF32;
+	}
+	void clearFlag(BuilderFlag flag) override { tf32 = tf32 && flag != BuilderFlag::kTF32; }
 	void setMemoryPoolLimit(MemoryPoolType, size_t) override {}
 	int32_t addOptimizationProfile(IOptimizationProfile* profile) override {
 		profiles.push_back(static_cast<Profile*>(profile));
@@ -169,10 +174,8 @@ private:
 			if (!config.monitor->stepComplete("Building Engine", step)) return false;
 		}
 		config.monitor->phaseFinish("Building Engine");
-#else
-		(void)config;
 #endif
-		logger_.log(ILogger::Severity::kINFO, "made-believe an engine");
+		logger_.log(ILogger::Severity::kINFO, config.tf32 ? "made-believe an engine, TF32 allowed" : "made-believe an engine");
 		return true;
 	}
 	ILogger& logger_;
