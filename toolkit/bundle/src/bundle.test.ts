@@ -1,5 +1,6 @@
 import {
 	chmod,
+	copyFile,
 	mkdir,
 	readdir,
 	readFile,
@@ -86,6 +87,17 @@ test("another key's bundle is refused, and so is another document's signature", 
 	await t.throwsAsync(openBundle(dir, trust), { code: "E_SIGNATURE" });
 	await writeFile(join(dir, "manifest.sig"), "nonsense");
 	await t.throwsAsync(openBundle(dir, trust), { code: "E_SIGNATURE" });
+});
+
+test("mix and match: files of one bundle under the manifest of another are refused", async (t) => {
+	const one = await sample(t);
+	const two = join(await temporaryDir(t), "voice");
+	const others = sampleFiles({ voice: "berta" });
+	await writeBundle(two, others, sampleMeta("berta"), key);
+	for (const name of ["manifest.json", "manifest.sig"])
+		await copyFile(join(two, name), join(one.dir, name));
+	const opened = openBundle(one.dir, trust);
+	await t.throwsAsync(opened, { code: "E_TAMPERED" });
 });
 
 test("links, missing files, extra files and resized files are refused", async (t) => {

@@ -333,6 +333,25 @@ test("a wrong signature ends the pull before any file is asked for", async (t) =
 	t.deepEqual(await readdir(s.into.root).catch(() => []), []);
 });
 
+test("mix and match: another bundle's manifest, well signed, is not the one that was asked for", async (t) => {
+	const s = await setUp(t, { serve: false });
+	const other = await makeSample(s.root, {
+		...{ voice: "berta", decoderBytes: 70_000, key: s.key },
+	});
+	const server = new StoreServer({
+		source: {
+			readManifest: () => s.source.readManifest(other.digest),
+			readBlock: (sha256, index) => s.source.readBlock(sha256, index),
+		},
+		broker: { url: s.broker.url },
+	});
+	await server.start();
+	t.teardown(() => server.stop());
+	await t.throwsAsync(s.pull(), { code: "E_TAMPERED", message: /not bundle/ });
+	t.is(server.counters?.blocks, 1, "none of its files was asked for");
+	t.deepEqual(await s.into.bundles(), []);
+});
+
 test("what a damaged disk left of the manifest does not block later pulls", async (t) => {
 	const s = await setUp(t);
 	const found = await s.source.readManifest(s.digest);
