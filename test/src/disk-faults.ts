@@ -3,6 +3,7 @@ import { carriage } from "./disk-carriage.ts";
 import { powerCuts } from "./disk-cuts.ts";
 import { damage } from "./disk-damage.ts";
 import { engines } from "./disk-engines.ts";
+import { fleetSide } from "./disk-fleet.ts";
 import { publishing } from "./disk-publishing.ts";
 import { strangers } from "./disk-strangers.ts";
 import { makeWorld, type World } from "./disk-world.ts";
@@ -16,6 +17,8 @@ const PARTS = {
 	damage,
 	/** Engines that rot, and other ones in their place. */
 	engines,
+	/** What a broker and a bucket keep. */
+	fleet: fleetSide,
 	/** Bundles that are written and put into a store while the power is cut. */
 	publishing,
 	/** Engines that come and go, and readings that wait, while the power is cut. */

@@ -4,6 +4,8 @@ const FILES = "core/dist/files.js";
 const DISK = "bundle/dist/disk.js";
 const PARTIAL = "bundle/dist/partial.js";
 const STORE = "bundle/dist/store.js";
+const BUCKET = "fleet/dist/store-s3.js";
+const RETAINED = "fleet/dist/broker-retained.js";
 const BUNDLE = "bundle/dist/bundle.js";
 const INSPECT = "bundle/dist/inspect.js";
 const ROOT = "bundle/dist/root.js";
@@ -360,5 +362,47 @@ export const MUTATIONS: readonly DiskMutation[] = [
 		file: STORE,
 		find: "await copy.datasync();",
 		replace: "void 0;",
+	},
+	{
+		what: "the flush of a broker's messages",
+		part: "fleet",
+		file: RETAINED,
+		find: "await this.#log?.datasync();",
+		replace: "void 0;",
+	},
+	{
+		what: "the checksum of a broker's message",
+		part: "fleet",
+		file: RETAINED,
+		find: "line.slice(0, 8) !== checksum(body)",
+		replace: "false",
+	},
+	{
+		what: "the hash of a file that goes into a bucket",
+		part: "fleet",
+		file: BUCKET,
+		find: "sha256(bytes) !== file.sha256",
+		replace: "false",
+	},
+	{
+		what: "the digest of a manifest that goes into a bucket",
+		part: "fleet",
+		file: BUCKET,
+		find: "bundleDigest(manifestBytes) !== digest",
+		replace: "false",
+	},
+	{
+		what: "the hash of a file that a bucket has",
+		part: "fleet",
+		file: BUCKET,
+		find: "tag === md5",
+		replace: "true",
+	},
+	{
+		what: "the digest of a manifest whose costs are shown",
+		part: "fleet",
+		file: "fleet/dist/server/voice-costs.js",
+		find: "bundleDigest(found.bytes) === bundle",
+		replace: "true",
 	},
 ];

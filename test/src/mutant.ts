@@ -17,7 +17,7 @@ export interface Mutation {
 	/** What is taken out, for people. */
 	what: string;
 	/** In which package's dist. */
-	file: `${(typeof PACKAGES)[number]}/dist/${string}.js`;
+	file: `${(typeof PACKAGES)[number] | "fleet"}/dist/${string}.js`;
 	find: string;
 	/** Which of several such places, from 0. */
 	nth?: number;
@@ -54,7 +54,8 @@ export async function makeMutant(
 	more: readonly string[] = [],
 ): Promise<string> {
 	const dir = await mkdtemp(join(here, "mutant-"));
-	for (const name of [...PACKAGES, ...more]) {
+	const changed = mutation.file.split("/")[0] ?? "";
+	for (const name of new Set([...PACKAGES, ...more, changed])) {
 		const from = packageDir(name);
 		const to = join(dir, "node_modules", "@wattvox", name);
 		await mkdir(to, { recursive: true });

@@ -271,6 +271,12 @@ export class SimulatedDisk {
 			else node.flushed = Buffer.from(node.data);
 			changed(what);
 		};
+		// handles that write so are new, or open for appending
+		const append = async (data: string | Uint8Array) => {
+			await real.writeFile(data);
+			const at = node.kind === "file" ? node.data.byteLength : 0;
+			put(Buffer.from(data as Uint8Array), at);
+		};
 		Object.assign(handle, {
 			async write(bytes: Uint8Array, from: number, length: number, at: number) {
 				const done = await real.write(bytes, from, length, at);
@@ -285,13 +291,8 @@ export class SimulatedDisk {
 				changed("write");
 				return done;
 			},
-			async writeFile(data: string | Uint8Array) {
-				await real.writeFile(data);
-				put(
-					Buffer.from(data as Uint8Array),
-					node.kind === "file" ? node.data.byteLength : 0,
-				);
-			},
+			writeFile: append,
+			appendFile: append,
 			async truncate(size: number) {
 				await real.truncate(size);
 				if (node.kind === "file") node.data = node.data.subarray(0, size);

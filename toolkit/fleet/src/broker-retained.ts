@@ -2,7 +2,7 @@ import type { FileHandle } from "node:fs/promises";
 import { mkdir, open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import { outputError, syncDir, writeAtomic } from "@wattvox/core";
+import { outputError, writeAtomic } from "@wattvox/core";
 
 /** A retained message. */
 export interface Retained {
@@ -120,7 +120,6 @@ export class RetainedStore {
 		await writeAtomic(this.#path, text);
 		await this.#log?.close();
 		this.#log = await open(this.#path, "a");
-		await syncDir(this.#dir);
 		this.#logBytes = Buffer.byteLength(text);
 	}
 }
