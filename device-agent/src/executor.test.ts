@@ -1,4 +1,8 @@
-import { ManualClock, type WattvoxError } from "@wattvox/core";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { FolderStore, newKey, trustKeys, writeBundle } from "@wattvox/bundle";
+import { sampleFiles, sampleMeta, temporaryDir } from "@wattvox/bundle/testing";
+import { ManualClock, systemClock, type WattvoxError } from "@wattvox/core";
 import test from "ava";
 import { Executor, type ExecutorOptions } from "./executor.ts";
 import { DEADLINES, type Step, type Work } from "./planner.ts";
@@ -95,6 +99,44 @@ test("one that ends after all says so, and counts as what it came to", async (t)
 	t.deepEqual(told, ["E_TIMEOUT", undefined]);
 	t.is(clock.sleeping, 0);
 });
+
+for (const speaking of [false, true])
+	test(`a pull asks for ${speaking ? "one block at a time while the device speaks" : "many blocks at a time"}`, async (t) => {
+		const root = await temporaryDir(t);
+		const key = newKey();
+		const { digest } = await writeBundle(
+			join(root, "bundle"),
+			sampleFiles({ decoderBytes: 1_000_000 }),
+			sampleMeta("ada"),
+			key,
+		);
+		const read = (name: string) => readFile(join(root, "bundle", name));
+		const store = new FolderStore(join(root, "store"));
+		await store.stage(await read("manifest.json"), await read("manifest.sig"));
+		let asked: (blocks: number) => void = () => undefined;
+		const first = new Promise<number>((resolve) => (asked = resolve));
+		const stop = new AbortController();
+		const { executor } = setUp({
+			...{ state: { store }, speaker: { speaking }, clock: systemClock },
+			...{ fleet: "f", device: "d", trust: trustKeys([key.publicKey]) },
+			onProgress: () => undefined,
+			link: async () => ({
+				ready: true,
+				...{ onReady: () => () => undefined, onLost: () => () => undefined },
+				subscribe: async () => async () => undefined,
+				publish: async (_: string, payload: Buffer) =>
+					asked(JSON.parse(String(payload)).blocks.length),
+			}),
+		});
+		const done = executor.execute(
+			{ do: "pull", digest, store: "s" },
+			stop.signal,
+		);
+		const blocks = await first;
+		t.true(speaking ? blocks === 1 : blocks > 1, `${blocks} blocks`);
+		stop.abort(new Error("enough"));
+		await t.throwsAsync(done, { message: "enough" });
+	});
 
 test("who only waits is not timed", async (t) => {
 	const { executor, clock } = setUp();
