@@ -23,13 +23,15 @@ export const SPEAKER_KILLED = "speaker killed while it loads";
 export const KILLED_PULLING = "agent killed while it pulls";
 
 /** After this long it is enough, ms: on a machine that is busy a device may not get so far. */
-const KILLING_MS = 20_000;
+const KILLING_MS = 120_000;
 
 /** Kills every speaker that is to load the voice wished for, until the device says that it has had enough. */
 async function killSpeaker(h: House): Promise<void> {
 	// or the voice may never come
 	heal(h);
 	const { wished, said } = h;
+	// given up already: it has to be asked for again
+	if (wished && said.reported?.reason?.code === "E_MODEL") await h.wish(wished);
 	const { reported } = said;
 	const over = performance.now() + KILLING_MS;
 	while (

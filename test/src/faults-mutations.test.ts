@@ -63,7 +63,16 @@ for (const { noticed, ...mutation } of WASTE)
 		t.teardown(() => rm(dir, { recursive: true }));
 		const main = join(dir, "faults-main.js");
 		// of this seed's voices the second is another one than the first
-		const args = ["--faults", "1", "--seed", "2", "--only", KILLED_PULLING];
+		const args = [
+			"--faults",
+			"1",
+			"--seed",
+			"2",
+			"--only",
+			KILLED_PULLING,
+			"--patience",
+			"240",
+		];
 		const { stdout } = await lanes
 			.run(() => run(process.execPath, [main, ...args, "--json"]))
 			.catch((thrown: { stdout?: string; stderr?: string }) => {
