@@ -214,6 +214,12 @@ it("an update while speaking drops no request", async (t) => {
 	t.true(replies.every((r) => r.status === 200 && r.bytes.length > 1000));
 	t.is(replies[0]?.bundle, a.digest);
 	t.is(replies.at(-1)?.bundle, b.digest);
+	// the swap is in none of them: each voice says the same each time
+	const sounds = replies.map(({ bundle, bytes }) => [
+		bundle,
+		Buffer.from(bytes).toString("base64"),
+	]);
+	t.is(new Set(sounds.map((s) => s.join())).size, 2);
 	t.is(agent.status().speaker.restarts, 0);
 });
 

@@ -1,6 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Clock, WattvoxError, writeAtomic } from "@wattvox/core";
+import {
+	type Clock,
+	unlessShortage,
+	WattvoxError,
+	writeAtomic,
+} from "@wattvox/core";
 import type { Budget } from "@wattvox/link";
 import { z } from "zod";
 
@@ -87,7 +92,8 @@ export class ByteBudget implements Budget {
 				JSON.parse(await readFile(this.#path, "utf8")),
 			);
 			return { day, bytes };
-		} catch {
+		} catch (thrown) {
+			unlessShortage(thrown);
 			return { day: "", bytes: 0 };
 		}
 	}

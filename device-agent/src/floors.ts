@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RootTrust, type Trust } from "@wattvox/bundle";
-import { type Clock, writeAtomic } from "@wattvox/core";
+import { type Clock, unlessShortage, writeAtomic } from "@wattvox/core";
 import type { SignedDesired } from "@wattvox/link";
 import { z } from "zod";
 
@@ -43,7 +43,8 @@ export class Floors {
 		try {
 			const read = JSON.parse(await readFile(this.#path, "utf8"));
 			this.#keys = zFloors.parse(read).keys;
-		} catch {
+		} catch (thrown) {
+			unlessShortage(thrown);
 			// none yet, or a damaged disk: the kept desired state is a floor too
 			this.#keys = {};
 		}

@@ -19,6 +19,7 @@ import {
 	asWattvoxError,
 	ERRORS,
 	type ErrorCode,
+	unlessShortage,
 	WattvoxError,
 	writeAtomic,
 } from "@wattvox/core";
@@ -64,6 +65,8 @@ const REJECTED_KEPT = 32;
  * INVARIANTS
  * - Each file is replaced whole (rename), so a crash leaves the old or the new one.
  * - `voices/<digest>` exists only when all of it was verified.
+ * - What cannot be read is as if it were not there, unless the system is short of files or memory: then it is
+ *   an error, and nothing is removed for it.
  */
 export class DeviceState {
 	readonly dir: string;
@@ -117,12 +120,14 @@ export class DeviceState {
 	/**
 	 * Whether a laid-out bundle is still, byte for byte, what its manifest lists. Trust is not asked
 	 * for again: a key that was withdrawn stops updates, never the voice that speaks.
+	 * @throws when the system is short of files or memory: then nobody knows
 	 */
 	async intact(digest: string): Promise<boolean> {
 		try {
 			const found = await inspectBundle(this.voiceDir(digest));
 			return found.digest === digest && found.problems.length === 0;
-		} catch {
+		} catch (thrown) {
+			unlessShortage(thrown);
 			return false;
 		}
 	}
@@ -145,7 +150,7 @@ export class DeviceState {
 		if (!active) return null;
 		// A pointer to nothing is no voice.
 		const dir = this.voiceDir(active.digest);
-		return (await stat(dir).catch(() => undefined)) ? active : null;
+		return (await stat(dir).catch(unlessShortage)) ? active : null;
 	}
 
 	/**
@@ -212,7 +217,7 @@ export class DeviceState {
 		trust: Trust,
 	): Promise<SignedDesired | null> {
 		const bytes = await readFile(join(this.dir, "desired.bin")).catch(
-			() => undefined,
+			unlessShortage,
 		);
 		if (!bytes) return null;
 		try {
@@ -232,7 +237,7 @@ export class DeviceState {
 	 * @returns why not all of them are followed; undefined when they are, or when there are none
 	 */
 	async recallRoots(trust: RootTrust): Promise<WattvoxError | undefined> {
-		const bytes = await readFile(this.#roots).catch(() => undefined);
+		const bytes = await readFile(this.#roots).catch(unlessShortage);
 		try {
 			if (bytes) trust.update(bytes);
 			return undefined;
@@ -283,7 +288,8 @@ export class DeviceState {
 			const text = await readFile(join(this.dir, name), "utf8");
 			const parsed = schema.safeParse(JSON.parse(text));
 			return parsed.success ? parsed.data : undefined;
-		} catch {
+		} catch (thrown) {
+			unlessShortage(thrown);
 			return undefined;
 		}
 	}

@@ -1,6 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { zDigest } from "@wattvox/bundle";
-import { ERRORS, type ErrorCode, writeAtomic } from "@wattvox/core";
+import {
+	ERRORS,
+	type ErrorCode,
+	unlessShortage,
+	writeAtomic,
+} from "@wattvox/core";
 import { z } from "zod";
 
 const zFailures = z.object({
@@ -44,7 +49,8 @@ export class Failures {
 		try {
 			const text = await readFile(this.#path, "utf8");
 			return zFailures.parse(JSON.parse(text)).failures;
-		} catch {
+		} catch (thrown) {
+			unlessShortage(thrown);
 			return [];
 		}
 	}

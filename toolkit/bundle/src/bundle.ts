@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { WattvoxError } from "@wattvox/core";
+import { unlessShortage, WattvoxError } from "@wattvox/core";
 import { openPlain, readPlain } from "./disk.ts";
 import { hashFile, hashWhole } from "./hash.ts";
 import type { Trust } from "./keys.ts";
@@ -134,6 +134,7 @@ async function checkFile(
 	try {
 		handle = await openPlain(path);
 	} catch (thrown) {
+		unlessShortage(thrown);
 		const missing =
 			thrown instanceof WattvoxError && thrown.code === "E_FILE_MISSING";
 		return missing ? "is missing" : "is not a regular file";

@@ -252,3 +252,26 @@ export function asWattvoxError(thrown: unknown): WattvoxError {
 	const code = (errno && SYSTEM[errno]) || "E_BUG";
 	return new WattvoxError(code, error.message, { cause: error });
 }
+
+const SHORTAGES: ReadonlySet<unknown> = new Set([
+	...["EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EINTR"],
+]);
+
+/**
+ * Whether a failure, or what caused it, says only that the system is short of files or memory now: it says
+ * nothing of what was to be read, which is not to be taken for missing or damaged.
+ */
+export function isShortage(thrown: unknown): boolean {
+	for (let at = thrown; at instanceof Error; at = at.cause)
+		if (SHORTAGES.has((at as NodeJS.ErrnoException).code)) return true;
+	return false;
+}
+
+/**
+ * For who takes what cannot be read for what is not there.
+ * @throws what it is given, where that is a shortage
+ */
+export function unlessShortage(thrown: unknown): undefined {
+	if (isShortage(thrown)) throw thrown;
+	return undefined;
+}
