@@ -1,6 +1,6 @@
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
 import { openPowerSource } from "../open.ts";
@@ -251,6 +251,42 @@ test("a board tells its module, release, power mode, temperatures and load", (t)
 		...["power mode MAXN_SUPER", "hottest zone 54 °C", "GPU load 63 %"],
 	]);
 	t.deepEqual(boardWords(readBoard("/nowhere")), []);
+});
+
+test("a board's facts are found where each release keeps them, and what is unknown is null", async (t) => {
+	for (const place of [
+		"gpu.0",
+		"platform/gpu.0",
+		"platform/bus@0/17000000.gpu",
+	]) {
+		const root = await copy(t, "thor");
+		const write = async (path: string, text: string) => {
+			await mkdir(dirname(join(root, path)), { recursive: true });
+			await writeFile(join(root, path), text);
+		};
+		await write(`sys/devices/${place}/load`, "250\n");
+		t.is(readBoard(root).gpuLoad, 0.25, place);
+		await write(`sys/devices/${place}/load`, "busy\n");
+		t.is(readBoard(root).gpuLoad, null, "no number is no load of 0");
+		for (const [text, l4t] of [
+			["# R35 (release), REVISION: 4.1, GCID: 1, BOARD: t186ref", "35.4.1"],
+			["# R38 (release), REVISION: 2.0, GCID: 1, BOARD: generic", "38.2.0"],
+			["# a release of another kind", null],
+		] as const) {
+			await write("etc/nv_tegra_release", text);
+			t.is(readBoard(root).l4t, l4t);
+		}
+		await write("var/lib/nvpmodel/status", "pmode:0007");
+		t.is(readBoard(root).powerMode, "mode 7", "one without a name");
+		await write("var/lib/nvpmodel/status", "another format");
+		t.is(readBoard(root).powerMode, null);
+		const zone = "sys/devices/virtual/thermal/thermal_zone9";
+		await write(`${zone}/type`, "cv-thermal");
+		await write(`${zone}/temp`, "-256000");
+		t.is(readBoard(root).temperatures.cv, undefined, "switched off");
+		await write(`${zone}/temp`, "41500");
+		t.is(readBoard(root).temperatures.cv, 41.5);
+	}
 });
 
 test("TensorRT's version is told by its library, the newest of several", async (t) => {
