@@ -8,43 +8,50 @@ import {
 	table,
 	WattvoxError,
 } from "@wattvox/core";
-import { tryBoard } from "./board/try-board.ts";
+import { type TryBoardOptions, tryBoard } from "./board/try-board.ts";
 
 const HELP = `npm run board -- ARCHIVE [options]
 
   Tries an archive of \`npm run pack:agent\`, scripts/jetson-install.sh and the systemd unit on a Debian 11
-  (C library 2.31, as JetPack 5; systemd 247), which runs for this machine's processor in namespaces of
-  this machine, with a systemd of its own as first process: install, doctor, a voice of the shipped base
-  pulled over MQTT, speech, kill, all processes killed at once, uninstall. Prints what ran and what did
-  not; exits with 1 when anything failed. It is no Jetson: its kernel is this machine's, it has neither
-  sound card nor GPU nor sensors.
+  (C library 2.31, as JetPack 5; systemd 247): install, doctor, a voice of the shipped base pulled over
+  MQTT, speech that is compared with this machine's, kill, all of it ended at once, uninstall. Prints what
+  ran and what did not; exits with 1 when anything failed. It is no Jetson: it has neither sound card nor
+  GPU nor sensors.
 
-  Wants root, a Linux with cgroup2, apt, dpkg and util-linux of a Debian, and a mirror; fetches 30 MB.
-  Takes some three minutes. Changes nothing of this machine's system; beside the folder it works in, it
-  makes a control group and takes it away again.
+  By default it runs for this machine's processor in namespaces of this machine, with a systemd of its own
+  as first process, on this machine's kernel. Takes some three minutes and 30 MB from the mirror; wants
+  cgroup2 and util-linux. It makes a control group and takes it away again.
 
+  With --cpu it is a whole 64-bit ARM machine in QEMU, with Debian's kernel 5.10 (as JetPack 5's) and an
+  archive for arm64. Takes ten minutes to half an hour and 100 MB; wants qemu-system-arm and e2fsprogs.
+  Its times say nothing about a device.
+
+  Wants root, a Linux with apt and dpkg of a Debian, and a mirror. Changes nothing of this machine's system.
+
+  --cpu NAME     QEMU's name of a processor: cortex-a76 (near Jetson Orin's), neoverse-n1, ...
   --mirror URL   that has Debian's bullseye (default http://deb.debian.org/debian)
   --dir DIR      work there and keep all of it; what was fetched is not fetched again
-  --minutes N    the longest that one step may take (default 5)
+  --minutes N    the longest that one step may take (default 5, with --cpu 15)
 
   npm run pack:agent -- --cpu x64 && sudo npm run board -- wattvox-agent-linux-x64.tar.gz
+  npm run pack:agent && sudo npm run board -- --cpu cortex-a76 wattvox-agent-linux-arm64.tar.gz
 `;
 
-async function run(archive: string, ms: number, mirror: string, kept?: string) {
+async function run(
+	of: Pick<TryBoardOptions, "archive" | "ms" | "mirror" | "cpu">,
+	kept?: string,
+) {
 	if (process.getuid?.() !== 0)
 		throw new WattvoxError(
 			"E_USAGE",
-			"only root may make namespaces: use sudo",
+			"only root may make namespaces, and files of other accounts: use sudo",
 		);
 	const dir = kept ?? (await mkdtemp(join(tmpdir(), "wattvox-board-")));
 	await mkdir(dir, { recursive: true });
 	const interrupts = catchInterrupts();
 	const say = (line: string) => process.stderr.write(`${line}\n`);
 	try {
-		const all = await tryBoard(
-			{ mirror, archive, dir, ms, say },
-			interrupts.signal,
-		);
+		const all = await tryBoard({ ...of, dir, say }, interrupts.signal);
 		const rows = all.map(({ what, ok, found }) => [
 			what,
 			ok ? "runs" : "FAILS",
@@ -62,18 +69,22 @@ try {
 	const { values, positionals } = parseArgs({
 		allowPositionals: true,
 		options: {
+			cpu: { type: "string" },
 			mirror: { type: "string", default: "http://deb.debian.org/debian" },
 			dir: { type: "string" },
-			minutes: { type: "string", default: "5" },
+			minutes: { type: "string" },
 			help: { type: "boolean", short: "h", default: false },
 		},
 	});
 	const [archive] = positionals;
-	const ms = Number(values.minutes) * 60_000;
+	const ms = Number(values.minutes ?? (values.cpu ? 15 : 5)) * 60_000;
 	const kept = values.dir ? resolve(values.dir) : undefined;
 	if (values.help) process.stdout.write(HELP);
 	else if (!archive || !(ms > 0)) throw new WattvoxError("E_USAGE", HELP);
-	else await run(resolve(archive), ms, values.mirror, kept);
+	else {
+		const { mirror, cpu } = values;
+		await run({ archive: resolve(archive), ms, mirror, cpu }, kept);
+	}
 } catch (thrown) {
 	const error = asWattvoxError(thrown);
 	console.error(`${error.code}: ${error.message}`);

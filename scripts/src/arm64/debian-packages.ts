@@ -64,11 +64,13 @@ export class DebianPackages {
 		const at = (...path: string[]) => join(this.#dir, ...path);
 		for (const made of ["lists/partial", "cache/archives/partial"])
 			await mkdir(at(made), { recursive: true });
+		// apt locks the folder of this file, too
+		await writeFile(at("status"), "");
 		const processor = this.#suite?.processor ?? "arm64";
 		const options = [
 			`APT::Architecture=${processor}`,
 			`APT::Architectures=${processor}`,
-			...["Dir::State::status=/dev/null", "APT::Sandbox::User="],
+			...[`Dir::State::status=${at("status")}`, "APT::Sandbox::User="],
 			...[`Dir::State=${this.#dir}`, `Dir::State::lists=${at("lists")}`],
 			...[`Dir::Cache=${at("cache")}`, "APT::Install-Recommends=false"],
 		];

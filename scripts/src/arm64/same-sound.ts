@@ -1,5 +1,9 @@
 import { WattvoxError } from "@wattvox/core";
-import { readWav } from "@wattvox/speech";
+import { readWav, writeWav } from "@wattvox/speech";
+import { Voice } from "@wattvox/synth";
+
+/** Rounding differs between processors; what is heard does not. */
+const MIN_SNR_DB = 40;
 
 /** How far one sound is from another. */
 export interface SoundDifference {
@@ -36,4 +40,29 @@ export function soundDifference(
 	}
 	const snrDb = noise === 0 ? Infinity : 10 * Math.log10(power / noise);
 	return { samples: n, steps: Math.round(largest * 32768), snrDb };
+}
+
+/**
+ * Speaks a text on this machine with a bundle, and compares what a device made of it.
+ * @returns how near they are, in words
+ * @throws WattvoxError E_GOLDEN when they differ in rate, length or sound; as {@link readWav}
+ */
+export async function saysTheSame(
+	heard: Uint8Array,
+	bundle: string,
+	text: string,
+): Promise<string> {
+	const voice = await Voice.load(bundle);
+	try {
+		const here = await voice.speak(text).samples();
+		const { samples, steps, snrDb } = soundDifference(
+			heard,
+			writeWav(here, voice.config.sampleRate),
+		);
+		const found = `${samples} samples, at most ${steps} of 65536 steps apart, ${snrDb.toFixed(1)} dB`;
+		if (!(snrDb >= MIN_SNR_DB)) throw new WattvoxError("E_GOLDEN", found);
+		return found;
+	} finally {
+		await voice.dispose();
+	}
 }

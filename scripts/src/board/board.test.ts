@@ -13,6 +13,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Duplex, PassThrough } from "node:stream";
 import test, { type ExecutionContext } from "ava";
+import { furnishMachine } from "./machine.ts";
+import { newc } from "./newc.ts";
 import { furnish } from "./root.ts";
 import { Shell } from "./shell.ts";
 
@@ -79,6 +81,52 @@ test("a line that ends is told, to the command under way and to the next", async
 	await t.throwsAsync(at.run("true", never), {
 		message: /the line to the shell ended/,
 	});
+});
+
+/** Reads an archive back, by the format's own description. */
+function entries(archive: Uint8Array) {
+	const bytes = Buffer.from(archive);
+	const found: { path: string; mode: number; text: string }[] = [];
+	for (let at = 0; ; ) {
+		const field = (n: number) =>
+			Number.parseInt(
+				bytes.toString("latin1", at + 6 + n * 8, at + 14 + n * 8),
+				16,
+			);
+		if (bytes.toString("latin1", at, at + 6) !== "070701")
+			throw new Error(`no head at ${at}`);
+		const [mode, size, name] = [field(1), field(6), field(11)];
+		const path = bytes.toString("utf8", at + 110, at + 109 + name);
+		const from = at + Math.ceil((110 + name) / 4) * 4;
+		if (path === "TRAILER!!!") return found;
+		found.push({ path, mode, text: bytes.toString("utf8", from, from + size) });
+		at = from + Math.ceil(size / 4) * 4;
+	}
+}
+
+test("the kernel's archive holds folders and files, each at a multiple of 4", (t) => {
+	const archive = newc([
+		{ path: "bin", mode: 0o755 },
+		{ path: "bin/one", mode: 0o755, bytes: Buffer.from("12345") },
+		{ path: "init", mode: 0o644, bytes: Buffer.from("") },
+	]);
+	t.is(archive.length % 4, 0);
+	t.deepEqual(entries(archive), [
+		{ path: "bin", mode: 0o040755, text: "" },
+		{ path: "bin/one", mode: 0o100755, text: "12345" },
+		{ path: "init", mode: 0o100644, text: "" },
+	]);
+});
+
+test("a machine of its own starts the shell for the machine outside, and no login", async (t) => {
+	const root = await mkdtemp(join(tmpdir(), "wattvox-board-"));
+	t.teardown(() => rm(root, { recursive: true, force: true }));
+	await furnishMachine(root);
+	const units = join(root, "etc/systemd/system");
+	const wanted = join(units, "multi-user.target.wants/outside.service");
+	t.regex(await readFile(wanted, "utf8"), /^ExecStart=.*10\.0\.2\.100/m);
+	const masked = await readlink(join(units, "serial-getty@ttyAMA0.service"));
+	t.is(masked, "/dev/null");
 });
 
 test("a furnished system has accounts that nobody can log in to, and the files given", async (t) => {

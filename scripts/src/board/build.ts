@@ -1,10 +1,20 @@
-import { access, rm } from "node:fs/promises";
+import { access, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { DebianPackages, unpack } from "../arm64/debian-packages.ts";
+import {
+	DebianPackages,
+	must,
+	unpack,
+	wanted,
+} from "../arm64/debian-packages.ts";
+import { kernel } from "./kernel.ts";
+import { furnishMachine, type Machinery, QEMU } from "./machine.ts";
 import { furnish, SYSTEM } from "./root.ts";
 
-/** Ubuntu 20.04, which JetPack 5 is made of, has the same C library: 2.31. */
+/** Ubuntu 20.04, which JetPack 5 is made of, has the same C library, 2.31; JetPack 5 and this the same kernel, 5.10. */
 const SUITE = "bullseye";
+
+/** Of the machine's disk. */
+const DISK_BYTES = 4e9;
 
 export interface RootOptions {
 	/** The processor, as Debian names it. */
@@ -35,4 +45,37 @@ export async function buildRoot(
 	await unpack(system, root, signal);
 	await furnish(root, files);
 	return root;
+}
+
+/**
+ * Makes a disk of such a folder, and finds it a kernel.
+ * @param cpu of QEMU's own
+ * @throws WattvoxError E_FILE_MISSING when a program or a package is not to be had
+ */
+export async function buildMachine(
+	root: string,
+	{ mirror, dir }: RootOptions,
+	cpu: string,
+	signal: AbortSignal,
+): Promise<Machinery> {
+	await wanted([`/usr/bin/${QEMU}`], "qemu-system-arm");
+	await wanted(["/sbin/mke2fs"], "e2fsprogs");
+	const suite = { mirror, name: SUITE, processor: "arm64" };
+	const wants = ["linux-image-arm64"];
+	const packages = new DebianPackages(join(dir, "linux"), suite);
+	const linux = await packages.fetch(wants, signal, true);
+	const [unpacked, disk] = [join(dir, "kernel"), join(dir, "disk")];
+	await rm(unpacked, { recursive: true, force: true });
+	await rm(disk, { force: true });
+	const image = linux.filter((file) => /\/linux-image-\d/.test(file));
+	await unpack(image, unpacked, signal);
+	const busybox = join(root, "bin/busybox");
+	const boot = await kernel(unpacked, busybox, dir);
+	await furnishMachine(root);
+	await writeFile(disk, "");
+	await truncate(disk, DISK_BYTES);
+	await must("/sbin/mke2fs", ["-q", "-t", "ext4", "-d", root, disk], {
+		signal,
+	});
+	return { cpu, ...boot, disk, dir };
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Duplex } from "node:stream";
 import { childrenOf, systemClock } from "@wattvox/core";
 import { listen } from "../arm64/emulation.ts";
+import type { Board } from "./board.ts";
 import { Shell } from "./shell.ts";
 
 /** Gives what follows a control group of its own, and puts it at the head of that. */
@@ -61,7 +62,9 @@ const ENTER = ["--mount", "--uts", "--ipc", "--pid", "--cgroup"];
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** A system in namespaces of this machine, with systemd as its first process. Wants root. */
-export class Container {
+export class Container implements Board {
+	readonly what = "in namespaces of this machine";
+	readonly host = "127.0.0.1";
 	/** Of the agent's speech API: the network is this machine's. */
 	readonly port: number;
 	readonly #root: string;
@@ -87,11 +90,6 @@ export class Container {
 		return new Container(root, dir, port as number);
 	}
 
-	/**
-	 * Switches it on.
-	 * @returns a shell of root's in it, before the system is all up
-	 * @throws Error with its words when it ends; the signal's reason
-	 */
 	async start(signal: AbortSignal): Promise<Shell> {
 		await mkdir(this.#dir, { recursive: true });
 		const script = [this.#root, this.#dir, this.#group, INSIDE];
@@ -121,7 +119,6 @@ export class Container {
 		}
 	}
 
-	/** Kills all of it at once, and waits until nothing of it is left running. Idempotent. */
 	async cut(): Promise<void> {
 		const child = this.#child;
 		this.#child = undefined;

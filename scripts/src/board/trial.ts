@@ -1,14 +1,15 @@
 import { systemClock } from "@wattvox/core";
-import { readWav } from "@wattvox/speech";
 import { type Attempt, fine } from "../arm64/attempts.ts";
 import type { FleetHere } from "../arm64/fleet-here.ts";
-import type { Container } from "./container.ts";
+import { saysTheSame } from "../arm64/same-sound.ts";
+import type { Board } from "./board.ts";
 import type { Shell } from "./shell.ts";
 
 const UNIT = "wattvox-agent";
 const [OPT, DATA] = ["/opt/wattvox/current", "/var/lib/wattvox"];
 const POST = `--header 'content-type: application/json'`;
-const SENTENCE = JSON.stringify({ input: "All is well on this board." });
+const SENTENCE = "All is well on this board.";
+const BODY = JSON.stringify({ input: SENTENCE });
 /** What lies in the board's /root. */
 export const GIVEN = {
 	archive: "agent.tar.gz",
@@ -18,24 +19,32 @@ export const GIVEN = {
 
 /** What is tried on a board, in order. */
 export class BoardTrial {
-	readonly #board: Container;
+	readonly #board: Board;
 	readonly #fleet: FleetHere;
+	readonly #bundle: string;
 	readonly #attempt: Attempt;
 	#shell: Shell | undefined;
 
-	constructor(board: Container, fleet: FleetHere, attempt: Attempt) {
+	/** @param bundle is wished for */
+	constructor(
+		board: Board,
+		fleet: FleetHere,
+		bundle: string,
+		attempt: Attempt,
+	) {
+		this.#bundle = bundle;
 		this.#board = board;
 		this.#fleet = fleet;
 		this.#attempt = attempt;
 	}
 
-	/** Everything, on a board that was never switched on. @param bundle is wished for */
-	async run(bundle: string): Promise<void> {
+	/** Everything, on a board that was never switched on. */
+	async run(): Promise<void> {
 		if (!(await this.#starts("a Debian with systemd starts"))) return;
 		await this.#installs();
 		await this.#looks();
 		await this.#serves();
-		await this.#speaks(bundle);
+		await this.#speaks();
 		await this.#survives();
 		await this.#leaves();
 	}
@@ -46,7 +55,7 @@ export class BoardTrial {
 			return this.#sh(
 				`systemctl is-system-running --wait >/dev/null
 				systemctl --failed --no-legend | grep . && exit 1
-				echo "kernel $(uname -rm), $(systemctl --version | head -n 1), $(ldd --version | head -n 1)"`,
+				echo "kernel $(uname -rm), $(systemctl --version | head -n 1), $(ldd --version | sed -n 1p)"`,
 				limit,
 			);
 		});
@@ -75,13 +84,13 @@ export class BoardTrial {
 		await this.#command(
 			"the settings are filled in",
 			`cp /root/${GIVEN.trust} /etc/wattvox/ && cat >/etc/wattvox/agent.env <<-END
-			WATTVOX_AGENT_ARGS=--broker ${this.#fleet.url} --fleet ${this.#fleet.fleet} --device ${this.#fleet.device} --trust /etc/wattvox/${GIVEN.trust} --player aplay --port ${this.#board.port} --audio-device null --limit real-time-factor=100000 --limit underruns=100000
+			WATTVOX_AGENT_ARGS=--broker ${this.#broker} --fleet ${this.#fleet.fleet} --device ${this.#fleet.device} --trust /etc/wattvox/${GIVEN.trust} --player aplay --port ${this.#board.port} --audio-device null --limit real-time-factor=100000 --limit underruns=100000
 			END
 			echo "as docs/DEVICES.md says, with limits that no busy machine breaks"`,
 		);
 		await this.#command(
 			"doctor, as root, before the first start",
-			`wattvox-agent doctor --data ${DATA} --trust /etc/wattvox/${GIVEN.trust} --broker ${this.#fleet.url}`,
+			`wattvox-agent doctor --data ${DATA} --trust /etc/wattvox/${GIVEN.trust} --broker ${this.#broker}`,
 		);
 	}
 
@@ -108,12 +117,12 @@ export class BoardTrial {
 		);
 	}
 
-	async #speaks(bundle: string): Promise<void> {
+	async #speaks(): Promise<void> {
 		const fleet = this.#fleet;
 		await this.#attempt(
 			"it pulls the base voice over MQTT; the golden sentence holds",
 			async (limit) => {
-				await fleet.wish(bundle);
+				await fleet.wish(this.#bundle);
 				const ends = () =>
 					["active", "failed"].includes(fleet.reported?.state ?? "");
 				while (!ends()) await systemClock.sleep(200, limit);
@@ -123,10 +132,10 @@ export class BoardTrial {
 				return `${fleet.sent}, active`;
 			},
 		);
-		await this.#sentence("it speaks a sentence");
+		await this.#sentence("it speaks a sentence as this machine does");
 		await this.#command(
 			"it plays one on ALSA's null device",
-			`busybox wget -qO- ${POST} --post-data='${SENTENCE}' ${this.#api}/v1/audio/play`,
+			`busybox wget -qO- ${POST} --post-data='${BODY}' ${this.#api}/v1/audio/play`,
 		);
 		await this.#command(
 			"wattvox-agent status",
@@ -157,7 +166,7 @@ export class BoardTrial {
 		await this.#attempt("the agent too, by itself, with no broker", (limit) =>
 			this.#answers(limit, /"voice"/),
 		);
-		await this.#sentence("it speaks a sentence as before");
+		await this.#sentence("it speaks the sentence as before");
 		await this.#stops("stopped with no broker, it ends in time too");
 	}
 
@@ -184,19 +193,18 @@ export class BoardTrial {
 
 	async #sentence(what: string): Promise<void> {
 		await this.#attempt(what, async (limit) => {
-			const command = `busybox wget -qO /root/said.wav ${POST} --post-data='${SENTENCE}' ${this.#api}/v1/audio/speech && base64 /root/said.wav`;
+			const command = `busybox wget -qO /root/said.wav ${POST} --post-data='${BODY}' ${this.#api}/v1/audio/speech && base64 /root/said.wav`;
 			const wav = Buffer.from(await this.#sh(command, limit), "base64");
-			const { samples, sampleRate } = readWav(wav);
-			const loudest = samples.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
-			const seconds = samples.length / sampleRate;
-			if (!(seconds > 0.5 && loudest > 0.05))
-				throw new Error(`${seconds} s of sound, at most ${loudest}`);
-			return `${seconds.toFixed(2)} s of sound, at most ${loudest.toFixed(2)}`;
+			return saysTheSame(wav, this.#bundle, SENTENCE);
 		});
 	}
 
 	get #api(): string {
 		return `http://127.0.0.1:${this.#board.port}`;
+	}
+
+	get #broker(): string {
+		return this.#fleet.url.replace("127.0.0.1", this.#board.host);
 	}
 
 	/** Asks until what /healthz says, or refuses with, matches. */

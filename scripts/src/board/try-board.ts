@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { attempts, type Tried } from "../arm64/attempts.ts";
 import { FleetHere } from "../arm64/fleet-here.ts";
-import { buildRoot } from "./build.ts";
+import { buildMachine, buildRoot } from "./build.ts";
 import { Container } from "./container.ts";
+import { Machine } from "./machine.ts";
 import { BoardTrial, GIVEN } from "./trial.ts";
 import { baseBundle } from "./voice.ts";
 
@@ -21,7 +22,9 @@ export interface TryBoardOptions {
 	mirror: string;
 	/** Where all is made. */
 	dir: string;
-	/** Of `npm run pack:agent`, for this machine's processor. */
+	/** QEMU's name of a 64-bit ARM processor; without one, the system runs in namespaces of this machine. */
+	cpu: string | undefined;
+	/** Of `npm run pack:agent`, for the processor that it is tried on. */
 	archive: string;
 	/** The longest that one step may take. */
 	ms: number;
@@ -34,7 +37,7 @@ export interface TryBoardOptions {
  * @throws WattvoxError E_FILE_MISSING when there is nothing to try with; the signal's reason
  */
 export async function tryBoard(
-	{ archive, mirror, dir, ms, say }: TryBoardOptions,
+	{ archive, mirror, dir, cpu, ms, say }: TryBoardOptions,
 	signal: AbortSignal,
 ): Promise<Tried[]> {
 	// what another run in this folder signed, this one does not trust
@@ -44,14 +47,16 @@ export async function tryBoard(
 	const agent = join(dir, GIVEN.archive);
 	await copyFile(archive, agent);
 	const of = {
-		processor: THIS,
+		processor: cpu ? "arm64" : THIS,
 		files: [agent, INSTALLER, trust],
 		mirror,
 		dir,
 	};
 	say("making a Debian of the mirror's packages");
 	const root = await buildRoot(of, signal);
-	const board = await Container.at(root, dir);
+	const board = cpu
+		? new Machine(await buildMachine(root, of, cpu, signal))
+		: await Container.at(root, dir);
 	const fleet = new FleetHere(dir, key);
 	const { all, attempt } = attempts(
 		ms,
@@ -63,7 +68,7 @@ export async function tryBoard(
 	);
 	try {
 		await fleet.start();
-		await new BoardTrial(board, fleet, attempt).run(bundle);
+		await new BoardTrial(board, fleet, bundle, attempt).run();
 		return all;
 	} finally {
 		await board.cut();
