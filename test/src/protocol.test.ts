@@ -14,7 +14,6 @@ import {
 	verifyBytes,
 } from "@wattvox/bundle";
 import type { PowerTable } from "@wattvox/fleet";
-import { freePort } from "@wattvox/fleet/testing";
 import {
 	decode,
 	decodeBlock,
@@ -123,8 +122,8 @@ onPython(
 		const dir = await mkdtemp(join(tmpdir(), "wattvox-page-"));
 		const fleet = new RolloutFleet(dir);
 		t.teardown(() => fleet.stop());
-		const port = await freePort();
-		await fleet.start(undefined, port);
+		await fleet.start();
+		const { host } = new URL(fleet.url);
 		const voice = await fleet.voice("ada", 0);
 		const key = await loadPrivateKey(join(dir, "keys", "fleet.key"));
 		const roles = ["root", "release", "fleet"] as const;
@@ -152,7 +151,7 @@ onPython(
 		t.is(await published.code, 0, published.err);
 
 		const argv = [
-			...["device.py", "--broker", `127.0.0.1:${port}`, "--device", "py"],
+			...["device.py", "--broker", host, "--device", "py"],
 			...["--data", join(dir, "py"), "--root", root, "--once"],
 		];
 		const killed = example(t, [...argv, "--crash-after", "9"]);
@@ -192,11 +191,11 @@ onPython(
 		const dir = await mkdtemp(join(tmpdir(), "wattvox-page-"));
 		const fleet = new RolloutFleet(dir);
 		t.teardown(() => fleet.stop());
-		const port = await freePort();
-		await fleet.start(undefined, port);
+		await fleet.start();
+		const { host } = new URL(fleet.url);
 		const voice = await fleet.voice("ada", 0);
 		example(t, [
-			...["store.py", voice.path, "--broker", `127.0.0.1:${port}`],
+			...["store.py", voice.path, "--broker", host],
 			...["--store", "other", "--key", join(dir, "keys", "fleet.key")],
 			...["--device", "kitchen"],
 		]);

@@ -189,16 +189,16 @@ export class RolloutFleet {
 		this.dir = dir;
 	}
 
-	/** @param broker one that runs already; without it `fleet serve` brings its own on `port` */
-	async start(broker: string | undefined, port: number): Promise<void> {
+	/** @param broker one that runs already; without it `fleet serve` brings its own */
+	async start(broker?: string): Promise<void> {
 		this.#key = (await writeKeys(join(this.dir, "keys"), "fleet")).key;
-		this.#url = broker ?? `mqtt://127.0.0.1:${port}`;
 		this.#serve = this.command([
 			...["fleet", "serve", "--store", join(this.dir, "store")],
 			...["--data", join(this.dir, "data"), "--http-port", "0"],
-			...(broker ? ["--broker", broker] : ["--port", String(port)]),
+			...(broker ? ["--broker", broker] : ["--port", "0"]),
 		]);
-		await this.#serve.told(/serving .* on mqtt/);
+		const told = await this.#serve.told(/serving .* on mqtt:\S+(?=\s)/);
+		this.#url = told.slice(told.lastIndexOf(" ") + 1);
 		const link = new Link({
 			url: this.#url,
 			clientId: "publish-test",
@@ -212,6 +212,11 @@ export class RolloutFleet {
 		});
 		await link.start();
 		this.#link = link;
+	}
+
+	/** Of its broker. */
+	get url(): string {
+		return this.#url;
 	}
 
 	/** Runs `wattvox`. */

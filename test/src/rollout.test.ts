@@ -8,7 +8,7 @@ import {
 	ROLLOUT_DEFAULTS,
 	type RolloutView,
 } from "@wattvox/fleet";
-import { BROKERS, freePort } from "@wattvox/fleet/testing";
+import { BROKERS } from "@wattvox/fleet/testing";
 import test, { type ExecutionContext } from "ava";
 import { type Made, RolloutFleet } from "./rollout-fleet.ts";
 
@@ -20,7 +20,7 @@ async function house(t: ExecutionContext, broker?: string) {
 		await mkdtemp(join(tmpdir(), "wattvox-rollout-")),
 	);
 	t.teardown(() => fleet.stop());
-	await fleet.start(broker, broker ? 0 : await freePort());
+	await fleet.start(broker);
 	return fleet;
 }
 

@@ -97,7 +97,7 @@ export const rolloutAbort = command({
 		if (back && spec.previous === null)
 			throw new WattvoxError(
 				"E_USAGE",
-				`${id} names no --previous to go back to`,
+				`${id} was started without --previous, so it knows nothing to go back to: abort it without --back, then publish what its devices should speak`,
 			);
 		if (back && (await runnerOf(dir, id)) === undefined)
 			throw new WattvoxError(
