@@ -16,6 +16,7 @@ import { Broker } from "./broker.ts";
 import { StoreServer } from "./store-server.ts";
 import { connect, makeSample } from "./testing.ts";
 import { BROKERS, type BrokerKind, cuttable } from "./testing-brokers.ts";
+import { SECURE } from "./testing-secure.ts";
 
 /** Messages on a filter, and a way to wait for one. */
 async function listen(link: Link, on: string) {
@@ -53,16 +54,18 @@ function contract(kind: BrokerKind): void {
 	const start = async (t: ExecutionContext, dir: string) => {
 		const broker = await kind.make(join(dir, "broker"));
 		t.teardown(() => broker.stop());
+		const account = async (user: string) => broker.account?.(user) ?? {};
 		const join_ = async (
 			id: string,
 			options: Parameters<typeof connect>[2] = {},
 			url = broker.url,
 		) => {
-			const link = await connect(url, id, options);
+			const all = { ...(await account(id)), ...options };
+			const link = await connect(url, id, all);
 			t.teardown(() => link.stop());
 			return link;
 		};
-		return { broker, join: join_ };
+		return { broker, account, join: join_ };
 	};
 
 	check("a retained message waits for who comes later", async (t, dir) => {
@@ -145,8 +148,9 @@ function contract(kind: BrokerKind): void {
 			const b = await start(t, dir);
 			const device = await b.join("jetson-1");
 			const name = topic("home", "jetson-1", "power");
+			const proof = await b.account("hub");
 			const hub = new Link({
-				...{ url: b.broker.url, clientId: "hub", persistent: true },
+				...{ ...proof, url: b.broker.url, clientId: "hub", persistent: true },
 				...{ unacknowledgedLimit: 3, connectTimeoutMs: 60_000 },
 			});
 			t.teardown(() => hub.stop());
@@ -184,7 +188,7 @@ function contract(kind: BrokerKind): void {
 			await hub.publish(barrier, Buffer.from("-"), { qos: 1 });
 			await hub.stop();
 			const again = new Link({
-				...{ url: b.broker.url, clientId: "hub", persistent: true },
+				...{ ...proof, url: b.broker.url, clientId: "hub", persistent: true },
 				connectTimeoutMs: 60_000,
 			});
 			t.teardown(() => again.stop());
@@ -215,7 +219,10 @@ function contract(kind: BrokerKind): void {
 			const sample = await makeSample(dir, { decoderBytes: 1_500_000 });
 			const server = new StoreServer({
 				source: sample.source,
-				broker: { url: b.broker.url, reconnectMs: { base: 20, max: 100 } },
+				broker: {
+					...{ url: b.broker.url, reconnectMs: { base: 20, max: 100 } },
+					...(await b.account("store")),
+				},
 			});
 			await server.start();
 			t.teardown(() => server.stop());
@@ -247,7 +254,7 @@ function contract(kind: BrokerKind): void {
 	);
 }
 
-for (const kind of BROKERS) contract(kind);
+for (const kind of [...BROKERS, ...SECURE]) contract(kind);
 
 test("the embedded broker holds clients to its access rules", async (t) => {
 	const mine = (id: string, name: string) => name.split("/")[3] === id;

@@ -5,11 +5,14 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { systemClock } from "@wattvox/core";
+import type { LinkOptions } from "@wattvox/link";
 import { Broker } from "./broker.ts";
 
 /** A broker that a contract can be held against. */
 export interface BrokerUnderTest {
 	url: string;
+	/** What a user gets in with. Default: nothing is asked for. */
+	account?(user: string): Promise<Partial<LinkOptions>>;
 	/** Gone for good. */
 	stop(): Promise<void>;
 	/** Gone; `start` brings it back on the same port. */
@@ -165,7 +168,7 @@ export async function cuttable(url: string): Promise<{
 	cut(): void;
 	stop(): Promise<void>;
 }> {
-	const { protocol, hostname, port } = new URL(url);
+	const { protocol, hostname, port, pathname } = new URL(url);
 	const sockets = new Set<Socket>();
 	const server = createServer({ noDelay: true }, (near) => {
 		const far = connect({ host: hostname, port: Number(port), noDelay: true });
@@ -187,7 +190,7 @@ export async function cuttable(url: string): Promise<{
 		for (const socket of sockets) socket.destroy();
 	};
 	return {
-		url: `${protocol}//127.0.0.1:${(server.address() as AddressInfo).port}`,
+		url: `${protocol}//127.0.0.1:${(server.address() as AddressInfo).port}${pathname}`,
 		cut,
 		async stop() {
 			const closed = new Promise<void>((resolve) =>
