@@ -52,6 +52,10 @@ export const BENCHES: Readonly<
 			"Thousands of devices' power reports, each its own MQTT connection, counted exactly",
 		load: () => import("./bench/fleet.ts"),
 	},
+	rounding: {
+		about: "What a GPU's lower precisions may do to a voice, simulated",
+		load: () => import("./bench/rounding.ts"),
+	},
 	pull: {
 		about: "A bundle over MQTT, verified and on disk, against an HTTP download",
 		load: () => import("./bench/pull.ts"),
