@@ -81,9 +81,10 @@ export interface EngineGap {
 }
 
 /**
- * The most that an engine's error may be, dB. In single precision the kernels add in another order; in half,
- * phases are rounded at 11 bits. The limits are chosen to be far above that and far below what is heard as
- * another voice; they have not been tried on a Jetson.
+ * The most that an engine's error may be, dB. In single precision the kernels only add in another order,
+ * which is some -100 dB, far below its limit; TF32's products, which fp32 engines are built without, would
+ * not always hold it. Half precision comes to -24 dB in the worst simulated voice of the shipped base, and
+ * bfloat16 does not hold there (`npm run bench -- rounding`). They have not been tried on a Jetson.
  */
 export const ENGINE_LIMIT_DB: Readonly<Record<Precision, number>> = {
 	fp32: -40,
