@@ -23,7 +23,8 @@ npm run arm64 -- --emulate ARCHIVE [options]   tries an archive of \`npm run pac
   qemu-user-static; libraries come from Debian 11's arm64 packages (C library 2.31, as JetPack 5) into a
   folder that is thrown away after. Takes three to eight minutes; its times say nothing about a device.
 
-  --cpu NAME     cortex-a76 (default; near Jetson Orin's), neoverse-n1, or max: all that QEMU has
+  --cpu NAME     cortex-a76 (default; near Jetson Orin's), neoverse-n1, or max: all that QEMU
+                 has, with which the trial has not ended in time yet
   --mirror URL   that has Debian's bullseye (default http://deb.debian.org/debian)
 
   npm run pack:agent && npm run arm64 -- --emulate wattvox-agent-linux-arm64.tar.gz
