@@ -28,6 +28,7 @@ import { Kept } from "./faults-process.ts";
 
 /** A voice that a fleet may wish for. */
 export interface Wishable {
+	name: string;
 	path: string;
 	digest: string;
 	/** It speaks its golden sentences as it should. */
@@ -57,6 +58,8 @@ export interface House {
 	said: { reported: Reported | undefined; speaker: number | null };
 	/** The voice wished for last. */
 	wished: Wishable | undefined;
+	/** Of the last wish. */
+	readonly revision: number;
 	/** Wishes for a voice. */
 	wish(voice: Wishable): Promise<void>;
 	/** Wishes for one by a wish that has expired already. */
@@ -98,7 +101,7 @@ export async function makeHouse(log: (text: string) => void): Promise<House> {
 		);
 		await folder.put(path, trust);
 		const contents = new Set(made.manifest.files.map((f) => f.sha256));
-		voices.push({ path, digest: made.digest, good, files: contents });
+		voices.push({ name, path, digest: made.digest, good, files: contents });
 	}
 	const device = new Journal<DeviceEvent>(join(dir, "device.log"));
 	const sent = new Journal<StoreEvent>(join(dir, "store.log"));
@@ -166,6 +169,9 @@ export async function makeHouse(log: (text: string) => void): Promise<House> {
 		},
 		url: `http://127.0.0.1:${port}`,
 		wished: undefined,
+		get revision() {
+			return revision;
+		},
 		async wish(voice) {
 			house.wished = voice;
 			await tell(voice);

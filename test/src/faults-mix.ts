@@ -25,6 +25,9 @@ export const KILLED_PULLING = "agent killed while it pulls";
 /** After this long it is enough, ms: on a machine that is busy a device may not get so far. */
 const KILLING_MS = 120_000;
 
+/** Longest wait for a pull, ms; most begin at once. */
+const PULL_MS = 60_000;
+
 /** Kills every speaker that is to load the voice wished for, until the device says that it has had enough. */
 async function killSpeaker(h: House): Promise<void> {
 	// or the voice may never come
@@ -63,8 +66,12 @@ export const FAULTS: Record<string, Fault> = {
 				.read()
 				.slice(before)
 				.some((event) => event.is === "kept");
-		// when there is nothing to fetch, it is killed after a while
-		for (let turns = 0; turns < 100 && !came(); turns++) await delay(10);
+		const settled = () => {
+			const { revision, state } = h.said.reported ?? {};
+			return revision === h.revision && state !== "pulling";
+		};
+		const over = performance.now() + PULL_MS;
+		while (!came() && !settled() && performance.now() < over) await delay(10);
 		await h.agent.kill();
 		h.link.rate = NORMAL_RATE;
 	},

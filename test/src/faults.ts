@@ -165,22 +165,28 @@ export async function campaign(
 		if (reported?.state !== "failed") return `it reports ${reported?.state}`;
 		if (reported.reason?.code !== "E_GOLDEN")
 			return `it reports ${reported.reason?.code}: ${reported.reason?.message}`;
-		return candidates.length === 0 || candidates.includes(speaks)
+		return candidates.length === 0 || mayBeLast(speaks)
 			? ""
 			: "it went back further than the last good voice";
 	};
+
+	/**
+	 * Whether it may be the last good voice. When one was given up it is the one before, which may have been
+	 * active for a moment long ago.
+	 */
+	const mayBeLast = (voice: Wishable) =>
+		childKills >= DEATHS ? everWished.has(voice) : candidates.includes(voice);
 
 	/**
 	 * A speaker that was killed three times while it loaded a voice looks like a voice that kills its
 	 * speaker: the device gives it up, says so, and goes back to the last good one.
 	 */
 	const givenUp = (speaks: Wishable, reported: Reported | undefined) => {
-		const before = [...candidates, spoken.findLast((v) => v !== wished)];
 		const { code, message = "" } = reported?.reason ?? {};
 		return (
 			childKills >= DEATHS &&
 			speaks !== wished &&
-			before.includes(speaks) &&
+			mayBeLast(speaks) &&
 			reported?.state === "failed" &&
 			reported.bundle === speaks.digest &&
 			code === "E_MODEL" &&
@@ -210,6 +216,7 @@ export async function campaign(
 				const other = wished?.good && spoken.some((v) => v !== wished);
 				if (last === SPEAKER_KILLED && !options.only)
 					if (!other || random() < 0.5) last = "trial killed";
+				log(`  ${wished?.name}, ${last}`);
 				result.faults[last] = (result.faults[last] ?? 0) + 1;
 				if (last === "agent's child killed") childKills++;
 				if (last === SPEAKER_KILLED) childKills += DEATHS;
