@@ -7,6 +7,7 @@ export {
 	formatDiagnosis,
 	writeDiagnosis,
 } from "./doctor.ts";
+export { type EngineFlags, engineSettings } from "./engine-flags.ts";
 export { parseLimits } from "./limits.ts";
 export type { AgentOptions } from "./options.ts";
 export {

@@ -48,7 +48,7 @@ test("the program says how it is used, and ends with the table's exit codes", as
 		[2, 2, 2],
 	);
 	t.regex(pulls[0]?.err ?? "", /--pull-engines needs --shim/);
-	t.regex(pulls[1]?.err ?? "", /--pull-engines builds none/);
+	t.regex(pulls[1]?.err ?? "", /--pull-engines needs --shim, and goes without/);
 	t.regex(pulls[2]?.err ?? "", /--wait-engines needs --shim/);
 	t.is(never?.code, 3);
 	t.is(key?.code, 4);

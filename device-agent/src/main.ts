@@ -11,6 +11,7 @@ import {
 import { Agent } from "./agent.ts";
 import { diagnose, formatDiagnosis, writeDiagnosis } from "./doctor.ts";
 import type { EngineSettings } from "./engine/engines.ts";
+import { engineSettings } from "./engine-flags.ts";
 import { parseLimits } from "./limits.ts";
 import { GOOD_MOST } from "./pointer.ts";
 import { formatStatus, readStatus } from "./status.ts";
@@ -105,9 +106,6 @@ const OPTIONS = {
 	json: { type: "boolean" },
 	help: { type: "boolean", short: "h" },
 } as const;
-
-/** Minutes that a device may wait for an engine: a week. */
-const WAIT_MOST = 7 * 24 * 60;
 
 type Values = ReturnType<
 	typeof parseArgs<{ options: typeof OPTIONS; allowPositionals: true }>
@@ -242,36 +240,19 @@ async function shim({ out, include, lib }: Values): Promise<void> {
 }
 
 function engineOf(values: Values): { engine?: EngineSettings } {
-	const { shim, precision = "fp32", "pull-engines": pullOnly } = values;
-	if (!["fp32", "fp16", "bf16"].includes(precision))
-		throw usage(`--precision ${precision} is not fp32, fp16 or bf16`);
-	if (pullOnly && shim === undefined)
-		throw usage("--pull-engines needs --shim");
-	if (pullOnly && values["builder-key"] !== undefined)
-		throw usage("--pull-engines builds none, --builder-key builds for others");
-	const wait = number(values["wait-engines"], "wait-engines", 0, WAIT_MOST);
-	if (wait && (pullOnly || shim === undefined || values["builder-key"]))
-		throw usage(
-			"--wait-engines needs --shim, and goes without --pull-engines and --builder-key",
-		);
-	const name = "engine-memory-mb";
-	const memory = number(values[name], name, 256, 1_000_000);
-	if (shim === undefined) return {};
-	const memoryBytes = memory && memory * 2 ** 20;
-	return {
-		engine: {
-			...{ shim, precision: precision as "fp32", pullOnly },
-			...(memoryBytes && { memoryBytes }),
-			...(wait && { patienceMs: wait * 60_000 }),
-		},
-	};
+	const whole = (name: "wait-engines" | "engine-memory-mb") =>
+		number(values[name], name, 0, Number.MAX_SAFE_INTEGER);
+	const engine = engineSettings({
+		...values,
+		"wait-engines": whole("wait-engines"),
+		"engine-memory-mb": whole("engine-memory-mb"),
+	});
+	return engine ? { engine } : {};
 }
 
 async function builderOf(values: Values): Promise<{ builder?: PrivateKey }> {
-	const { "builder-key": path, shim } = values;
-	if (path === undefined) return {};
-	if (shim === undefined) throw usage("--builder-key needs --shim");
-	return { builder: await loadPrivateKey(path) };
+	const { "builder-key": path } = values;
+	return path === undefined ? {} : { builder: await loadPrivateKey(path) };
 }
 
 async function showStatus(values: Values): Promise<void> {

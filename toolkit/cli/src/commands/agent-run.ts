@@ -1,5 +1,4 @@
 import { once } from "node:events";
-import { WattvoxError } from "@wattvox/core";
 import { BROKER_OPTIONS, brokerAccess } from "../broker-options.ts";
 import { command } from "../command.ts";
 
@@ -113,33 +112,26 @@ export const agentRun = command({
 			describe:
 				"Minutes to wait for such an engine before the device builds its own",
 		},
+		"engine-memory-mb": {
+			type: "number",
+			describe:
+				"Private memory of each process that builds, refits or tries an engine, MiB; 2048 by default",
+		},
 		...BROKER_OPTIONS,
 	},
 	service: true,
 	async run(args, io) {
-		const [{ Agent, parseLimits }, bundle, { createLog, logLevel }] =
-			await Promise.all([
-				import("@wattvox/device-agent"),
-				import("@wattvox/bundle"),
-				import("@wattvox/core"),
-			]);
+		const [
+			{ Agent, engineSettings, parseLimits },
+			bundle,
+			{ createLog, logLevel },
+		] = await Promise.all([
+			import("@wattvox/device-agent"),
+			import("@wattvox/bundle"),
+			import("@wattvox/core"),
+		]);
 		const key = args["builder-key"];
-		if (key !== undefined && args.shim === undefined)
-			throw new WattvoxError("E_USAGE", "--builder-key needs --shim");
-		const pullOnly = args["pull-engines"];
-		if (pullOnly && (args.shim === undefined || key !== undefined))
-			throw new WattvoxError(
-				"E_USAGE",
-				"--pull-engines needs --shim, and goes without --builder-key",
-			);
-		const wait = args["wait-engines"];
-		if (!(wait >= 0))
-			throw new WattvoxError("E_USAGE", "--wait-engines is 0 minutes or more");
-		if (wait > 0 && (args.shim === undefined || pullOnly || key !== undefined))
-			throw new WattvoxError(
-				"E_USAGE",
-				"--wait-engines needs --shim, and goes without --pull-engines and --builder-key",
-			);
+		const engine = engineSettings(args);
 		const agent = new Agent({
 			broker: await brokerAccess(args),
 			fleet: args.fleet,
@@ -158,12 +150,7 @@ export const agentRun = command({
 			asideBytes: args["voices-mb"] * 1e6,
 			...(args.class !== undefined && { deviceClass: args.class }),
 			...(args["host-root"] !== undefined && { hostRoot: args["host-root"] }),
-			...(args.shim !== undefined && {
-				engine: {
-					...{ shim: args.shim, precision: args.precision, pullOnly },
-					patienceMs: wait * 60_000,
-				},
-			}),
+			...(engine && { engine }),
 			...(key !== undefined && { builder: await bundle.loadPrivateKey(key) }),
 			log: createLog("agent", { level: logLevel(io.env, "info") }),
 		});
