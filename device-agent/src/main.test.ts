@@ -35,6 +35,7 @@ test("the program says how it is used, and ends with the table's exit codes", as
 			agent(...pull),
 			agent(...pull, "--shim", "shim.so", "--builder-key", "builder.key"),
 			agent("run", "--wait-engines", "10"),
+			agent("run", "--wait-engines", "soon"),
 		]);
 	t.is(help?.code, 0);
 	t.regex(help?.out ?? "", /wattvox-agent run --broker/);
@@ -45,11 +46,15 @@ test("the program says how it is used, and ends with the table's exit codes", as
 	}
 	t.deepEqual(
 		pulls.map((p) => p.code),
-		[2, 2, 2],
+		[2, 2, 2, 2],
 	);
 	t.regex(pulls[0]?.err ?? "", /--pull-engines needs --shim/);
 	t.regex(pulls[1]?.err ?? "", /--pull-engines needs --shim, and goes without/);
 	t.regex(pulls[2]?.err ?? "", /--wait-engines needs --shim/);
+	t.regex(
+		pulls[3]?.err ?? "",
+		/--wait-engines is a whole number in 0 to 10080/,
+	);
 	t.is(never?.code, 3);
 	t.is(key?.code, 4);
 	t.regex(key?.err ?? "", /E_KEY/);

@@ -240,12 +240,12 @@ async function shim({ out, include, lib }: Values): Promise<void> {
 }
 
 function engineOf(values: Values): { engine?: EngineSettings } {
-	const whole = (name: "wait-engines" | "engine-memory-mb") =>
-		number(values[name], name, 0, Number.MAX_SAFE_INTEGER);
+	const numeric = (text: string | undefined) =>
+		text === undefined ? undefined : Number(text);
 	const engine = engineSettings({
 		...values,
-		"wait-engines": whole("wait-engines"),
-		"engine-memory-mb": whole("engine-memory-mb"),
+		"wait-engines": numeric(values["wait-engines"]),
+		"engine-memory-mb": numeric(values["engine-memory-mb"]),
 	});
 	return engine ? { engine } : {};
 }
