@@ -1,11 +1,15 @@
 import { join } from "node:path";
-import { FolderStore } from "@wattvox/bundle";
 import { temporaryDir } from "@wattvox/bundle/testing";
 import type { WattvoxError } from "@wattvox/core";
-import { Link, pullBundle, topic } from "@wattvox/link";
+import { Link, topic } from "@wattvox/link";
 import test, { type ExecutionContext } from "ava";
-import { connect, makeSample } from "./testing.ts";
-import { DENYING, type DenyingKind, UNWRITABLE } from "./testing-denying.ts";
+import { connect } from "./testing.ts";
+import {
+	DENYING,
+	type DenyingKind,
+	pullInVain,
+	UNWRITABLE,
+} from "./testing-denying.ts";
 
 const CLOSED = `${UNWRITABLE}/power`;
 const OPEN = topic("home", "jetson-1", "power");
@@ -85,13 +89,10 @@ async function contract(t: ExecutionContext, kind: DenyingKind) {
 
 	// each request of a pull would wait as long as the broker is silent
 	if (kind.silent) return;
-	const sample = await makeSample(dir, { decoderBytes: 1000 });
 	await t.throwsAsync(
-		pullBundle({
-			...{ link, fleet: "home", device: "jetson-3", store: "store" },
-			...{ digest: sample.digest, trust: sample.trust },
-			into: new FolderStore(join(dir, "device")),
-			...{ stallMs: kind.cuts ? 60_000 : 50, stallLimit: 3 },
+		pullInVain(link, "jetson-3", dir, {
+			stallMs: kind.cuts ? 60_000 : 50,
+			stallLimit: 3,
 		}),
 		{ code: kind.cuts ? "E_DENIED" : "E_TIMEOUT" },
 	);

@@ -1,13 +1,17 @@
 import { join } from "node:path";
-import { FolderStore } from "@wattvox/bundle";
 import { temporaryDir } from "@wattvox/bundle/testing";
 import { systemClock, type WattvoxError } from "@wattvox/core";
-import { Link, pullBundle, topic } from "@wattvox/link";
+import { Link, topic } from "@wattvox/link";
 import { Aedes } from "aedes";
 import test, { type ExecutionContext } from "ava";
-import { connect, makeSample } from "./testing.ts";
+import { connect } from "./testing.ts";
 import { listening } from "./testing-aedes.ts";
-import { DENYING, type DenyingKind, FORBIDDEN } from "./testing-denying.ts";
+import {
+	DENYING,
+	type DenyingKind,
+	FORBIDDEN,
+	pullInVain,
+} from "./testing-denying.ts";
 
 const OPEN = topic("home", "jetson-1", "desired");
 const CLOSED = `${FORBIDDEN}/desired`;
@@ -62,13 +66,10 @@ async function contract(t: ExecutionContext, kind: DenyingKind) {
 	// every further one would wait as long
 	if (kind.silent) return;
 	// a pull
-	const sample = await makeSample(dir, { decoderBytes: 1000 });
 	await t.throwsAsync(
-		pullBundle({
-			...{ link, fleet: "home", device: "jetson-2", store: "store" },
-			...{ digest: sample.digest, trust: sample.trust },
-			into: new FolderStore(join(dir, "device")),
-			...{ stallMs: kind.tells ? 60_000 : 50, stallLimit: 2 },
+		pullInVain(link, "jetson-2", dir, {
+			stallMs: kind.tells ? 60_000 : 50,
+			stallLimit: 2,
 		}),
 		{ code: kind.tells ? "E_DENIED" : "E_TIMEOUT" },
 	);

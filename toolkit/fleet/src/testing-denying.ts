@@ -2,8 +2,11 @@ import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { FolderStore } from "@wattvox/bundle";
+import { type Link, pullBundle } from "@wattvox/link";
 import { Aedes, type AedesOptions } from "aedes";
 import { Broker } from "./broker.ts";
+import { makeSample } from "./testing.ts";
 import { type BrokerKind, program } from "./testing-brokers.ts";
 
 /** Nobody may read below this. */
@@ -227,3 +230,21 @@ export const DENYING: readonly DenyingKind[] = [
 	mosquittoAcl,
 	nats,
 ];
+
+/**
+ * A pull that the broker denies: it ends in what the test is about.
+ * @param dir for the bundle, and for the device's store, which stays empty
+ */
+export async function pullInVain(
+	link: Link,
+	device: string,
+	dir: string,
+	patience: { stallMs: number; stallLimit: number },
+): Promise<void> {
+	const { digest, trust } = await makeSample(dir, { decoderBytes: 1000 });
+	await pullBundle({
+		...{ link, fleet: "home", device, store: "store", digest, trust },
+		into: new FolderStore(join(dir, "device")),
+		...patience,
+	});
+}
