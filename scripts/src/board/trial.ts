@@ -83,7 +83,7 @@ export class BoardTrial {
 		);
 		await this.#command(
 			"the settings are filled in",
-			`cp /root/${GIVEN.trust} /etc/wattvox/ && cat >/etc/wattvox/agent.env <<-END
+			`cp ~/${GIVEN.trust} /etc/wattvox/ && cat >/etc/wattvox/agent.env <<-END
 			WATTVOX_AGENT_ARGS=--broker ${this.#broker} --fleet ${this.#fleet.fleet} --device ${this.#fleet.device} --trust /etc/wattvox/${GIVEN.trust} --player aplay --port ${this.#board.port} --audio-device null --limit real-time-factor=100000 --limit underruns=100000
 			END
 			echo "as docs/DEVICES.md says, with limits that no busy machine breaks"`,
@@ -193,7 +193,7 @@ export class BoardTrial {
 
 	async #sentence(what: string): Promise<void> {
 		await this.#attempt(what, async (limit) => {
-			const command = `busybox wget -qO /root/said.wav ${POST} --post-data='${BODY}' ${this.#api}/v1/audio/speech && base64 /root/said.wav`;
+			const command = `busybox wget -qO ~/said.wav ${POST} --post-data='${BODY}' ${this.#api}/v1/audio/speech && base64 ~/said.wav`;
 			const wav = Buffer.from(await this.#sh(command, limit), "base64");
 			return saysTheSame(wav, this.#bundle, SENTENCE);
 		});
