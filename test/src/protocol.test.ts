@@ -106,6 +106,17 @@ function example(t: ExecutionContext, argv: readonly string[]) {
 	return ran;
 }
 
+/** A fleet with a voice to publish; it ends with the test. */
+async function furnished(t: ExecutionContext) {
+	t.timeout(600_000);
+	const dir = await mkdtemp(join(tmpdir(), "wattvox-page-"));
+	const fleet = new RolloutFleet(dir);
+	t.teardown(() => fleet.stop());
+	await fleet.start();
+	const { host } = new URL(fleet.url);
+	return { dir, fleet, host, voice: await fleet.voice("ada", 0) };
+}
+
 onPython(
 	"what was written from the page alone finds its vectors right",
 	async (t) => {
@@ -118,13 +129,7 @@ onPython(
 onPython(
 	"a device written from the page alone pulls, is killed, goes on, and its power is counted",
 	async (t) => {
-		t.timeout(600_000);
-		const dir = await mkdtemp(join(tmpdir(), "wattvox-page-"));
-		const fleet = new RolloutFleet(dir);
-		t.teardown(() => fleet.stop());
-		await fleet.start();
-		const { host } = new URL(fleet.url);
-		const voice = await fleet.voice("ada", 0);
+		const { dir, fleet, host, voice } = await furnished(t);
 		const key = await loadPrivateKey(join(dir, "keys", "fleet.key"));
 		const roles = ["root", "release", "fleet"] as const;
 		const { bytes } = rotateRoot(
@@ -187,13 +192,7 @@ onPython(
 onPython(
 	"a store written from the page alone serves an agent, which speaks",
 	async (t) => {
-		t.timeout(600_000);
-		const dir = await mkdtemp(join(tmpdir(), "wattvox-page-"));
-		const fleet = new RolloutFleet(dir);
-		t.teardown(() => fleet.stop());
-		await fleet.start();
-		const { host } = new URL(fleet.url);
-		const voice = await fleet.voice("ada", 0);
+		const { dir, fleet, host, voice } = await furnished(t);
 		example(t, [
 			...["store.py", voice.path, "--broker", host],
 			...["--store", "other", "--key", join(dir, "keys", "fleet.key")],
